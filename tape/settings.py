@@ -1,0 +1,141 @@
+"""Every setting of the product, read in one place (docs/settings.md)."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from tape.errors import BadSettingError
+from tape.event import SYMBOL_PATTERN
+
+_PORT_MAX = 65_535
+_SECRET_MIN = 16
+_SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder that is refused
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:\-]+", text):
+        raise ValueError
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def _zmq_addr(text: str) -> str:
+    if re.fullmatch(r"ipc://\S+", text):
+        return text
+    port = re.fullmatch(r"tcp://(?:[A-Za-z0-9.\-*]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", text)
+    if port is None or not 1 <= int(port[1]) <= _PORT_MAX:
+        raise ValueError
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError
+    return Path(text)
+
+
+def _one_of(*choices: str, fold: Callable[[str], str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if fold(text) not in choices:
+            raise ValueError
+        return fold(text)
+
+    return read
+
+
+def _secret(text: str) -> str:
+    if text and (len(text) < _SECRET_MIN or text == _SECRET_SAMPLE):
+        raise ValueError
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(text.replace(",", " ").split())
+    if not all(re.fullmatch(r"\*|https?://[A-Za-z0-9.\-\[\]:]+", origin) for origin in origins):
+        raise ValueError
+    return origins
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    symbols = tuple(text.upper().replace(",", " ").split())
+    if not all(re.match(SYMBOL_PATTERN, symbol) for symbol in symbols):
+        raise ValueError
+    return symbols
+
+
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "webapp_http_host": (_host, "a host name or an address, like 127.0.0.1"),
+    "webapp_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "webapp_zmq_addr": (_zmq_addr, "a ZeroMQ address, like tcp://127.0.0.1:5555 or ipc:///run/trades.sock"),
+    "sidecar_http_host": (_host, "a host name or an address, like 127.0.0.1"),
+    "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "journal_path": (_path, "the path of a file"),
+    "journal_sync": (_one_of("full", "normal", fold=str.lower), "full or normal"),
+    "snapshot_path": (_path, "the path of a file"),
+    "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
+    "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
+    "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
+    "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
+    "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
+    "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The product's settings; each is named like its environment variable, in lower case."""
+
+    webapp_http_host: str = "127.0.0.1"
+    webapp_http_port: int = 8000
+    webapp_zmq_addr: str = "tcp://127.0.0.1:5555"
+    sidecar_http_host: str = "127.0.0.1"
+    sidecar_http_port: int = 8001
+    journal_path: Path = Path("var/journal.db")
+    journal_sync: str = "full"
+    snapshot_path: Path = Path("var/sidecar.snapshot")
+    secret_key: str = ""
+    log_level: str = "INFO"
+    webapp_cors_origins: tuple[str, ...] = ()
+    web_concurrency: int = 2
+    symbol_limit: int = 200
+    trading_symbols: tuple[str, ...] = ()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings from environment variables.
+
+        Raises BadSettingError for the first value that does not fit; a secret's value is not repeated.
+        """
+        values = {}
+        for name in (field.name for field in fields(cls)):
+            text = environ.get(name.upper())
+            if text is None:
+                continue
+            read, expected = _READERS[name]
+            try:
+                values[name] = read(text.strip())
+            except ValueError:
+                shown = "(not shown)" if name == "secret_key" else text
+                raise BadSettingError(name.upper(), shown, expected) from None
+        return cls(**values)
+
+    def require_secret_key(self) -> str:
+        """Give the secret that signs sessions and form tokens, which only the web process needs.
+
+        Raises BadSettingError when there is none.
+        """
+        if not self.secret_key:
+            raise BadSettingError("SECRET_KEY", None, _READERS["secret_key"][1])
+        return self.secret_key

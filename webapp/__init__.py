@@ -1,0 +1,45 @@
+"""The web process: HTTP in, events out. Imports ``tape``, never ``sidecar``."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from tape.settings import Settings
+from webapp import access, cors, headers, health, ledger, page, problems, publisher, trades
+from webapp.cli import trades_cli
+
+_ROOT = Path(__file__).resolve().parent.parent
+_MAX_BODY = 64 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the web application from ``settings``, by default those of the environment.
+
+    Opens nothing: the journal and the socket open with the first request that needs them, after any fork.
+    Raises BadSettingError.
+    """
+    settings = settings or Settings.from_env()
+    app = Flask(__name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
+    app.config.from_mapping(
+        SETTINGS=settings,
+        SECRET_KEY=settings.require_secret_key(),
+        MAX_CONTENT_LENGTH=_MAX_BODY,
+        SESSION_COOKIE_NAME="trading_session",
+        SESSION_COOKIE_SAMESITE="Lax",
+        # A desk leaves the page open all day; the token lives as long as its session.
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+
+    access.init_app(app)
+    headers.init_app(app)
+    cors.init_app(app)
+    problems.init_app(app)
+    ledger.init_app(app)
+    publisher.init_app(app)
+
+    app.register_blueprint(page.bp)
+    app.register_blueprint(trades.bp)
+    app.register_blueprint(health.bp)
+    app.cli.add_command(trades_cli)
+    return app

@@ -1,0 +1,151 @@
+"""The publisher: journal first, then a hint to the sidecar. One for each worker process, opened after fork."""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, cast
+
+import msgspec
+import zmq
+from flask import Flask, current_app
+from uuid6 import uuid7
+
+from tape import wire
+from tape.errors import AddressError, JournalError
+from tape.event import Event, Trade, now, write_instant
+from tape.journal import Journal
+from tape.process import PerProcess
+from tape.settings import Settings
+from tape.transport import Sender
+from webapp.loop import leave_loop
+
+GROUP_LIMIT: Final = 512
+"""Requests that share one transaction at the most."""
+
+
+class _Waiting:
+    """One request's events while they wait for their commit, and what became of them."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.settled = False
+        self.error: JournalError | None = None
+
+
+class Publisher:
+    """Accepts trades: those that wait together share one transaction and one sync."""
+
+    def __init__(self, open_journal: Callable[[], Journal], open_sender: Callable[[], Sender]) -> None:
+        """Keep how to open the journal and the sender; both open with the first trade."""
+        self._open_journal = open_journal
+        self._open_sender = open_sender
+        self._journal: Journal | None = None
+        self._sender: Sender | None = None
+        self._queue: deque[_Waiting] = deque()
+        self._turn = threading.Lock()
+
+    def accept(self, trades: Sequence[Trade]) -> list[Event]:
+        """Write trades to the journal, all or none, then publish them; gives the accepted events.
+
+        When this returns they are on the disk. Raises JournalError when none of them is.
+        """
+        moment = write_instant(now())
+        waiting = _Waiting(
+            [Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty) for t in trades]
+        )
+        self._queue.append(waiting)
+        with self._turn:
+            # Whoever had the turn before may have taken these along.
+            if not waiting.settled:
+                self._settle([self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))])
+        if waiting.error is not None:
+            raise JournalError(waiting.error.reason, waiting.error.detail) from waiting.error
+        return waiting.events
+
+    def _settle(self, group: list[_Waiting]) -> None:
+        error = JournalError("failed", "the commit was broken off")
+        accepted: list[Event] = []
+        try:
+            accepted = leave_loop(partial(self._append, [event for waiting in group for event in waiting.events]))
+        except JournalError as journal_error:
+            error = journal_error
+        finally:
+            settled = iter(accepted)
+            for waiting in group:
+                waiting.error = None if accepted else error
+                waiting.events = [next(settled) for _ in waiting.events] if accepted else []
+                waiting.settled = True
+        self._send(accepted)
+
+    def _append(self, events: list[Event]) -> list[Event]:
+        if self._journal is None:
+            self._journal = self._open_journal()
+        try:
+            seqs = self._journal.append(events)
+        except JournalError:
+            # A fresh connection sees a journal that was mended or put back.
+            self._journal.close()
+            self._journal = None
+            raise
+        origin = self._journal.origin
+        return [
+            msgspec.structs.replace(event, seq=seq, origin=origin) for event, seq in zip(events, seqs, strict=True)
+        ]
+
+    def _send(self, events: list[Event]) -> None:
+        if not events:
+            return
+        # A lost hint costs nothing: the sidecar reads the journal.
+        with contextlib.suppress(zmq.ZMQError, AddressError):
+            if self._sender is None:
+                self._sender = self._open_sender()
+            self._sender.send(wire.encode_message(events))
+
+    def check(self) -> None:
+        """Prove that a trade could be accepted now. Raises JournalError."""
+        with self._turn:
+            leave_loop(self._check_journal)
+
+    def _check_journal(self) -> None:
+        if self._journal is None:
+            self._journal = self._open_journal()
+        try:
+            self._journal.check_writable()
+        except JournalError:
+            self._journal.close()
+            self._journal = None
+            raise
+
+    def close(self) -> None:
+        """Close the journal, and the socket once its queue is out; may be called twice."""
+        with self._turn:
+            if self._journal is not None:
+                self._journal.close()
+            if self._sender is not None:
+                self._sender.close()
+            self._journal = self._sender = None
+
+
+def init_app(app: Flask) -> None:
+    """Give the application a publisher, opened in each process that accepts a trade."""
+    settings: Settings = app.config["SETTINGS"]
+    app.extensions["publisher"] = PerProcess(
+        lambda: Publisher(
+            open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
+            open_sender=partial(Sender, settings.webapp_zmq_addr),
+        )
+    )
+
+
+def current_publisher() -> Publisher:
+    """Give this process's publisher."""
+    return cast("PerProcess[Publisher]", current_app.extensions["publisher"]).get()
+
+
+def close_publisher(app: Flask) -> None:
+    """Close this process's publisher, if it has one; for the end of a worker."""
+    held = cast("PerProcess[Publisher]", app.extensions["publisher"]).take()
+    if held is not None:
+        held.close()
