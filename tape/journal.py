@@ -32,7 +32,7 @@ CREATE TABLE trades (
 );
 CREATE INDEX trades_symbol ON trades (symbol);
 """
-_COLUMNS = "seq, id, ?, accepted_at, ts, symbol, side, price, qty"
+_SELECT = "SELECT seq, id, ?, accepted_at, ts, symbol, side, price, qty FROM trades"
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "locked",
@@ -130,7 +130,7 @@ class Journal:
 
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
-        return self._read(f"SELECT {_COLUMNS} FROM trades WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+        return self._read(_SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
 
     def last_seq(self) -> int:
         """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
@@ -140,7 +140,7 @@ class Journal:
 
     def find(self, event_id: str) -> Event | None:
         """Find the event with this id. Raises JournalError."""
-        found = self._read(f"SELECT {_COLUMNS} FROM trades WHERE id = ?", event_id)
+        found = self._read(_SELECT + " WHERE id = ?", event_id)
         return found[0] if found else None
 
     def select(
@@ -154,7 +154,7 @@ class Journal:
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if after is None else "ASC"
-        query = f"SELECT {_COLUMNS} FROM trades {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - no input in it
+        query = f"{_SELECT} {where} ORDER BY seq {order} LIMIT ?"
         found = self._read(query, *given.values(), limit)
         return found if order == "ASC" else found[::-1]
 

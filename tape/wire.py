@@ -25,6 +25,11 @@ def encode(event: Event) -> bytes:
     return msgspec.json.encode(event)
 
 
+def encode_page(events: Sequence[Event], following: int | None) -> bytes:
+    """Write one page of the tape; ``following`` is the ``after`` that asks for the next one."""
+    return msgspec.json.encode({"trades": events, "next": following})
+
+
 def encode_message(events: Sequence[Event]) -> list[bytes]:
     """Write events, in ``seq`` order, as the frames of one message."""
     return [TRADES, msgspec.json.encode(events)]

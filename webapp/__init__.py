@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     problems.init_app(app)
     ledger.init_app(app)
     publisher.init_app(app)
+    health.init_app(app)
 
     app.register_blueprint(page.bp)
     app.register_blueprint(trades.bp)

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from flask import Flask, current_app
 
-from tape.errors import JournalError
+from tape.connection import Connection
 from tape.event import Event
 from tape.journal import Journal
 from tape.process import PerProcess
@@ -22,8 +22,7 @@ class Ledger:
 
     def __init__(self, open_journal: Callable[[], Journal]) -> None:
         """Keep how to open the journal; it opens with the first look-up."""
-        self._open_journal = open_journal
-        self._journal: Journal | None = None
+        self._connection = Connection(open_journal)
         self._turn = threading.Lock()
 
     def find(self, event_id: str) -> Event | None:
@@ -38,17 +37,7 @@ class Ledger:
 
     def _ask(self, question: Callable[[Journal], T]) -> T:
         with self._turn:
-            return leave_loop(partial(self._answer, question))
-
-    def _answer(self, question: Callable[[Journal], T]) -> T:
-        if self._journal is None:
-            self._journal = self._open_journal()
-        try:
-            return question(self._journal)
-        except JournalError:
-            self._journal.close()
-            self._journal = None
-            raise
+            return leave_loop(partial(self._connection.ask, question))
 
 
 def init_app(app: Flask) -> None:

@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from uuid6 import uuid7
 
 from tape import wire
+from tape.connection import Connection
 from tape.errors import AddressError, JournalError
 from tape.event import Event, Trade, now, write_instant
 from tape.journal import Journal
@@ -39,9 +40,8 @@ class Publisher:
 
     def __init__(self, open_journal: Callable[[], Journal], open_sender: Callable[[], Sender]) -> None:
         """Keep how to open the journal and the sender; both open with the first trade."""
-        self._open_journal = open_journal
+        self._connection = Connection(open_journal)
         self._open_sender = open_sender
-        self._journal: Journal | None = None
         self._sender: Sender | None = None
         self._queue: deque[_Waiting] = deque()
         self._turn = threading.Lock()
@@ -52,13 +52,11 @@ class Publisher:
         When this returns they are on the disk. Raises JournalError when none of them is.
         """
         moment = write_instant(now())
-        waiting = _Waiting(
-            [Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty) for t in trades]
-        )
+        waiting = _Waiting([Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty) for t in trades])
         self._queue.append(waiting)
         with self._turn:
-            # Whoever had the turn before may have taken these along.
-            if not waiting.settled:
+            # Whoever had the turn before may have taken these along; a full group may have left them behind.
+            while not waiting.settled:
                 self._settle([self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))])
         if waiting.error is not None:
             raise JournalError(waiting.error.reason, waiting.error.detail) from waiting.error
@@ -80,19 +78,14 @@ class Publisher:
         self._send(accepted)
 
     def _append(self, events: list[Event]) -> list[Event]:
-        if self._journal is None:
-            self._journal = self._open_journal()
-        try:
-            seqs = self._journal.append(events)
-        except JournalError:
-            # A fresh connection sees a journal that was mended or put back.
-            self._journal.close()
-            self._journal = None
-            raise
-        origin = self._journal.origin
-        return [
-            msgspec.structs.replace(event, seq=seq, origin=origin) for event, seq in zip(events, seqs, strict=True)
-        ]
+        def append(journal: Journal) -> list[Event]:
+            seqs = journal.append(events)
+            return [
+                msgspec.structs.replace(event, seq=seq, origin=journal.origin)
+                for event, seq in zip(events, seqs, strict=True)
+            ]
+
+        return self._connection.ask(append)
 
     def _send(self, events: list[Event]) -> None:
         if not events:
@@ -106,26 +99,15 @@ class Publisher:
     def check(self) -> None:
         """Prove that a trade could be accepted now. Raises JournalError."""
         with self._turn:
-            leave_loop(self._check_journal)
-
-    def _check_journal(self) -> None:
-        if self._journal is None:
-            self._journal = self._open_journal()
-        try:
-            self._journal.check_writable()
-        except JournalError:
-            self._journal.close()
-            self._journal = None
-            raise
+            leave_loop(lambda: self._connection.ask(Journal.check_writable))
 
     def close(self) -> None:
         """Close the journal, and the socket once its queue is out; may be called twice."""
         with self._turn:
-            if self._journal is not None:
-                self._journal.close()
+            self._connection.close()
             if self._sender is not None:
                 self._sender.close()
-            self._journal = self._sender = None
+                self._sender = None
 
 
 def init_app(app: Flask) -> None:

@@ -1,0 +1,66 @@
+# Everything runs from .venv, which env-setup makes from the lock. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PROMETHEUS_PORT ?= 9090
+GRAFANA_PORT ?= 3000
+export PROMETHEUS_PORT GRAFANA_PORT
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help env-setup apps-up apps-down infra-up infra-down open demo lint test check lock bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env-setup: .venv/synced .env ## Make .venv from the lock and .env with a fresh secret
+
+.venv/synced: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv --constraint \
+		<(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.txt)
+	@VIRTUAL_ENV=$(CURDIR)/.venv uv pip sync --quiet --require-hashes requirements-dev.txt
+	@touch $@
+
+.env: | .venv/synced
+	@umask 077; secret=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(32))'); \
+		sed "s/^SECRET_KEY=.*/SECRET_KEY=\"$$secret\"/" .env.sample > .env
+
+apps-up: env-setup ## Set up whatever is missing, then run web and sidecar; Ctrl+C stops them
+	@mkdir -p var; echo $$$$ > var/honcho.pid; exec honcho start
+
+apps-down: ## Stop a stack that runs in the background
+	@pid=$$(cat var/honcho.pid 2>/dev/null || true); \
+	if [ -n "$$pid" ] && ps -o args= -p "$$pid" 2>/dev/null | grep -q 'honcho start'; then \
+		kill -TERM "$$pid"; while kill -0 "$$pid" 2>/dev/null; do sleep 0.1; done; echo "The stack is stopped."; \
+	else echo "No stack runs in the background here; Ctrl+C stops one in a terminal."; fi; rm -f var/honcho.pid
+
+infra-up: env-setup ## Run Prometheus and Grafana: in Docker where an engine answers, otherwise natively
+	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT)
+
+infra-down: ## Stop Prometheus and Grafana
+	@python -m infra.stack down
+
+open: env-setup ## Open the page and Grafana in the browser
+	@honcho run sh -c 'python -m webbrowser "http://$$WEBAPP_HTTP_HOST:$$WEBAPP_HTTP_PORT"'
+	@python -m webbrowser "http://127.0.0.1:$(GRAFANA_PORT)"
+
+demo: env-setup ## Send a short random walk of trades to the running stack
+	@honcho run flask --app webapp trades simulate --rate 20 --count 200
+
+lint: env-setup ## Check style, format and types
+	@ruff check . && ruff format --check . && mypy
+
+test: env-setup ## Set up whatever is missing, then run every test
+	@pytest
+
+check: lint test ## Everything that must pass before a commit
+
+lock: env-setup ## Compile the lock files anew from the .in files
+	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
+	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.in -o requirements-dev.txt
+
+bench: env-setup ## Measure against the peers in bench/
+	@python -m bench

@@ -1,0 +1,56 @@
+"""How gunicorn runs the web process. Read by gunicorn itself; the settings stand in docs/settings.md."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+from tape.errors import BadSettingError
+from tape.logs import describe_logging
+from tape.settings import Settings
+from webapp.publisher import close_publisher
+
+try:
+    _settings = Settings.from_env()
+    _settings.require_secret_key()
+except BadSettingError as error:
+    sys.stderr.write(f"web cannot start: {error}\n")
+    raise SystemExit(1) from None
+
+# Said outright, since honcho sets PORT and gunicorn would then listen on every interface.
+_host = f"[{_settings.webapp_http_host}]" if ":" in _settings.webapp_http_host else _settings.webapp_http_host
+bind = f"{_host}:{_settings.webapp_http_port}"
+worker_class = "gevent"
+workers = _settings.web_concurrency
+graceful_timeout = 3
+keepalive = 5
+control_socket_disable = True
+accesslog = None
+logconfig_dict = describe_logging("web", _settings.log_level)
+logconfig_dict["loggers"] = {
+    # gunicorn gives its logger a handler and a format of its own.
+    "gunicorn.error": {"level": _settings.log_level, "handlers": [], "propagate": True},
+    # The access line says that a form was refused; flask-wtf would say it again, without the request id.
+    "flask_wtf.csrf": {"level": "WARNING"},
+}
+
+
+def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is not typed
+    """Say in one line that the address cannot be bound, where gunicorn would try five times."""
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+        return
+    family = socket.AF_INET6 if ":" in _settings.webapp_http_host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_settings.webapp_http_host, _settings.webapp_http_port))
+        except OSError as error:
+            server.log.error("cannot bind http://%s: %s", bind, error.strerror)  # noqa: TRY400 - one line
+            raise SystemExit(1) from None
+
+
+def worker_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
+    """Let the hints in the queue go out when a worker ends."""
+    app = worker.app.callable
+    if app is not None:
+        close_publisher(app)

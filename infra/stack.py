@@ -1,0 +1,192 @@
+"""Starts and stops Prometheus and Grafana: in Docker where an engine answers, otherwise those installed here."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tape.errors import BadSettingError
+from tape.settings import Settings
+
+INFRA: Final = Path(__file__).resolve().parent
+VAR: Final = INFRA.parent / "var"
+READY_SECONDS: Final = 60
+
+_COMPOSE = ["docker", "compose", "--file", str(INFRA / "compose.yml")]
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+
+
+class InfraError(Exception):
+    """Why Prometheus or Grafana is not running; its text says what to do."""
+
+
+def has_engine() -> bool:
+    """Tell whether a Docker engine with Compose answers."""
+    if shutil.which("docker") is None:
+        return False
+    for question in (["docker", "compose", "version"], ["docker", "info"]):
+        try:
+            if subprocess.run(question, capture_output=True, check=False, timeout=15).returncode != 0:
+                return False
+        except subprocess.TimeoutExpired:
+            return False
+    return True
+
+
+def write_target(host: str, port: int) -> None:
+    """Tell Prometheus where the sidecar serves."""
+    targets = VAR / "prometheus" / "targets"
+    targets.mkdir(parents=True, exist_ok=True)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    draft = targets / "sidecar.new"
+    draft.write_text(json.dumps([{"targets": [address]}]))
+    draft.replace(targets / "sidecar.json")
+
+
+def up(settings: Settings, prometheus_port: int, grafana_port: int) -> None:
+    """Start both, and say where they are. Raises InfraError."""
+    if has_engine():
+        write_target("host.docker.internal", settings.sidecar_http_port)
+        if sys.platform == "linux" and settings.sidecar_http_host in _LOOPBACK:
+            _say("The sidecar listens on loopback only, where a container cannot reach it: set")
+            _say('SIDECAR_HTTP_HOST="0.0.0.0" in .env, behind a firewall, and start the stack again.')
+        if subprocess.run([*_COMPOSE, "up", "--detach", "--wait"], check=False).returncode != 0:
+            raise InfraError("docker compose could not start the containers; its message stands above.")
+        _say(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
+        return
+    if shutil.which("prometheus") is None:
+        raise InfraError(
+            "No Docker engine answers, and no prometheus is installed. Install Docker, or on Debian:"
+            " apt-get install prometheus"
+        )
+    host = settings.sidecar_http_host
+    write_target("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port)
+    url = f"http://127.0.0.1:{prometheus_port}"
+    _start("prometheus", prometheus_command(prometheus_port), {}, f"{url}/-/ready")
+    if shutil.which("grafana-server") is None:
+        _say("Grafana is not installed, so the dashboard is not shown: grafana.com/grafana/download has packages.")
+        return
+    home = os.environ.get("GF_PATHS_HOME", "/usr/share/grafana")
+    grafana = {
+        "DASHBOARDS_PATH": str(INFRA / "grafana" / "dashboards"),
+        "PROMETHEUS_URL": url,
+        "GF_PATHS_DATA": str(VAR / "grafana"),
+        "GF_PATHS_PROVISIONING": str(INFRA / "grafana" / "provisioning"),
+        "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+        "GF_SERVER_HTTP_PORT": str(grafana_port),
+        "GF_AUTH_ANONYMOUS_ENABLED": "true",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_DASHBOARDS_MIN_REFRESH_INTERVAL": "1s",
+    }
+    command = ["grafana-server", "--homepath", home]
+    _start("grafana", command, grafana, f"http://127.0.0.1:{grafana_port}/api/health")
+
+
+def prometheus_command(port: int, data: Path = VAR / "prometheus" / "data") -> list[str]:
+    """Give the command that runs the installed Prometheus on the checked-in configuration."""
+    return [
+        "prometheus",
+        f"--config.file={INFRA / 'prometheus' / 'prometheus.yml'}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+
+
+def down() -> None:
+    """Stop what ``up`` started, in Docker and natively."""
+    if has_engine():
+        subprocess.run([*_COMPOSE, "down"], check=False)
+    for name in ("prometheus", "grafana"):
+        pid = _running(name)
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+            _await(partial(_stopped, name), f"{name} did not stop")
+            _say(f"{name} is stopped.")
+        _pid_file(name).unlink(missing_ok=True)
+
+
+def _start(name: str, command: Sequence[str], environment: Mapping[str, str], ready_url: str) -> None:
+    if _running(name) is not None:
+        _say(f"{name} runs already.")
+        return
+    log = VAR / f"{name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=output, stderr=output, start_new_session=True
+        )
+    _pid_file(name).write_text(str(process.pid))
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            raise InfraError(f"{name} ended at once; {log} says why. Is its port in use?")
+        try:
+            with urllib.request.urlopen(ready_url, timeout=1) as answer:  # noqa: S310 - it is loopback
+                return bool(answer.status == 200)  # noqa: PLR2004 - OK
+        except (urllib.error.URLError, OSError):
+            return False
+
+    _await(ready, f"{name} is not ready; {log} says why")
+    _say(f"{name}: {ready_url}")
+
+
+def _await(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise InfraError(otherwise)
+        time.sleep(0.1)
+
+
+def _running(name: str) -> int | None:
+    """Give the pid that ``up`` noted, if it is still that program."""
+    try:
+        pid = int(_pid_file(name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    shown = subprocess.run(["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return pid if name in shown.stdout and not shown.stdout.startswith("Z") else None
+
+
+def _stopped(name: str) -> bool:
+    return _running(name) is None
+
+
+def _pid_file(name: str) -> Path:
+    return VAR / f"{name}.pid"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``up`` or ``down``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("up", "down"))
+    parser.add_argument("--prometheus-port", type=int, default=9090)
+    parser.add_argument("--grafana-port", type=int, default=3000)
+    given = parser.parse_args(arguments)
+    try:
+        if given.what == "up":
+            up(Settings.from_env(), given.prometheus_port, given.grafana_port)
+        else:
+            down()
+    except (InfraError, BadSettingError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The sidecar: accepted trades in, metrics out. Imports ``tape``, never ``webapp`` or Flask."""

@@ -1,0 +1,28 @@
+"""``python -m sidecar``: run the sidecar with the settings of the environment."""
+
+import logging
+import sys
+
+from sidecar.daemon import run_daemon
+from tape.errors import BadSettingError, TapeError
+from tape.logs import configure_logging
+from tape.settings import Settings
+
+
+def main() -> int:
+    """Run the sidecar, and say in one line why when it cannot start."""
+    try:
+        settings = Settings.from_env()
+    except BadSettingError as error:
+        sys.stderr.write(f"sidecar cannot start: {error}\n")
+        return 1
+    configure_logging("sidecar", settings.log_level)
+    try:
+        return run_daemon(settings)
+    except TapeError as error:
+        logging.getLogger("sidecar").error("cannot start", extra={"reason": error.reason, "detail": error.detail})  # noqa: TRY400 - the reason says it all
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The collector: reads the state once at each scrape and writes it as metrics (docs/metrics.md)."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from sidecar.state import OTHER, Histogram, State
+from tape import __version__
+from tape.errors import JournalError
+
+
+@dataclass
+class SnapshotRecord:
+    """When the state was last saved, in seconds since 1970 (0: never), and how often saving failed."""
+
+    saved_at: float = 0.0
+    failures: int = 0
+
+
+class StateCollector(Collector):
+    """Exposes one state, consistent within each scrape."""
+
+    def __init__(
+        self, state: State, lock: threading.Lock, snapshots: SnapshotRecord, read_last_seq: Callable[[], int]
+    ) -> None:
+        """Keep what to read; ``read_last_seq`` asks the journal and may raise JournalError."""
+        self._state = state
+        self._lock = lock
+        self._snapshots = snapshots
+        self._read_last_seq = read_last_seq
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every metric of the sidecar."""
+        try:
+            journal_seq = self._read_last_seq()
+        except JournalError:
+            journal_seq = None
+        with self._lock:
+            families = [*self._trades(), *self._histograms(), *self._pipeline()]
+            last_seq = self._state.last_seq
+        yield from families
+        # Without the journal its end is unknown, and a made-up lag would hide that.
+        if journal_seq is not None:
+            yield _gauge("sidecar_journal_last_seq", "Newest seq in the journal.", max(journal_seq, last_seq))
+            yield _gauge(
+                "sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq)
+            )
+        yield _gauge(
+            "sidecar_snapshot_timestamp_seconds", "When the state was last saved; 0: never.", self._snapshots.saved_at
+        )
+        yield _counter("sidecar_snapshot_failures", "Snapshots that could not be saved.", self._snapshots.failures)
+        build = GaugeMetricFamily("sidecar_build_info", "Which version runs; always 1.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+
+    def _trades(self) -> Iterator[Metric]:
+        by_side = ["symbol", "side"]
+        trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
+        quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
+        notional = CounterMetricFamily("trading_notional", "Price times quantity.", labels=by_side)
+        price = GaugeMetricFamily("trading_last_price", "Price of the newest trade.", labels=["symbol"])
+        moment = GaugeMetricFamily(
+            "trading_last_trade_timestamp_seconds", "When the newest trade happened.", labels=["symbol"]
+        )
+        for name, symbol in self._state.symbols.items():
+            for side, tally in symbol.tallies.items():
+                trades.add_metric([name, side], tally.trades)
+                quantity.add_metric([name, side], float(tally.quantity))
+                notional.add_metric([name, side], float(tally.notional))
+            # A price of many symbols together would mean nothing.
+            if symbol.last_price is not None and name != OTHER:
+                price.add_metric([name], float(symbol.last_price))
+            if symbol.last_ts is not None:
+                moment.add_metric([name], symbol.last_ts)
+        yield from (trades, quantity, notional, price, moment)
+
+    def _histograms(self) -> Iterator[Metric]:
+        sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
+        for side, histogram in self._state.notional.items():
+            _add_histogram(sizes, [side], histogram)
+        delay = HistogramMetricFamily(
+            "trading_event_delay_seconds", "From acceptance to counting, live events only.", labels=[]
+        )
+        _add_histogram(delay, [], self._state.delay)
+        yield from (sizes, delay)
+
+    def _pipeline(self) -> Iterator[Metric]:
+        state = self._state
+        events = CounterMetricFamily("sidecar_events", "Events counted, by where they came from.", labels=["source"])
+        for source, count in state.events.items():
+            events.add_metric([source], count)
+        yield events
+        yield _counter("sidecar_repeats", "Events received again and dropped.", state.repeats)
+        yield _counter("sidecar_gaps", "Gaps in the hints, filled from the journal.", state.gaps)
+        rejected = CounterMetricFamily("sidecar_rejected", "Messages that could not be used.", labels=["reason"])
+        for reason, count in state.rejected.items():
+            rejected.add_metric([reason], count)
+        yield rejected
+        yield _gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
+        yield _gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
+        yield _counter("sidecar_symbols_folded", "Trades counted under the symbol other.", state.folded)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _add_histogram(family: Any, labels: list[str], histogram: Histogram) -> None:  # noqa: ANN401 - untyped there
+    ends = [*(str(bound) for bound in histogram.bounds), "+Inf"]
+    buckets = list(zip(ends, itertools.accumulate(histogram.counts), strict=True))
+    family.add_metric(labels, buckets, sum_value=float(histogram.total))

@@ -1,0 +1,128 @@
+"""The consumer: counts each accepted trade once, by its seq, from hints and from the journal."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from sidecar.state import State
+from tape.connection import Connection
+from tape.errors import BadMessageError, JournalError
+from tape.event import Event
+from tape.journal import Journal
+from tape.wire import decode_message
+
+QUIET_SECONDS: Final = 0.25
+"""Without news for this long the journal is asked, whatever else arrives."""
+
+CHUNK: Final = 10_000
+"""Events read from the journal at once."""
+
+_log = logging.getLogger(__name__)
+
+
+class MessageSource(Protocol):
+    """Where messages come from; ``receive`` waits up to ``timeout`` seconds and gives None when none came."""
+
+    def receive(self, timeout: float) -> list[bytes] | None:
+        """Give the frames of the next message."""
+
+
+class Consumer:
+    """Folds what it receives into one state, which others read and copy under ``lock``."""
+
+    def __init__(  # noqa: PLR0913 - the world is injected
+        self,
+        state: State,
+        receiver: MessageSource,
+        open_journal: Callable[[], Journal],
+        *,
+        symbol_limit: int,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Count on from ``state``."""
+        self.state = state
+        self.lock = threading.Lock()
+        self.journal_error: JournalError | None = None
+        self._receiver = receiver
+        self._connection = Connection(open_journal)
+        self._limit = symbol_limit
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._last_news = clock()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Step until ``stopping`` is set; the last step ends within QUIET_SECONDS of it."""
+        try:
+            while not stopping.is_set():
+                self.step()
+        finally:
+            self._connection.close()
+
+    def step(self) -> bool:
+        """Take one message, or ask the journal when nothing was counted for QUIET_SECONDS; True if it found work."""
+        left = self._last_news + QUIET_SECONDS - self._clock()
+        frames = self._receiver.receive(left) if left > 0 else None
+        if frames is not None:
+            self._take(frames)
+        elif left > 0:
+            return False
+        if self._clock() - self._last_news < QUIET_SECONDS:
+            return frames is not None
+        return self.recover() > 0 or frames is not None
+
+    def catch_up(self, stopping: threading.Event) -> None:
+        """Apply the journal to its end, before anyone may look. Raises JournalError."""
+        while not stopping.is_set() and self._apply_chunk():
+            pass
+
+    def recover(self) -> int:
+        """Apply up to CHUNK events that no hint brought, and give how many; a failing journal is asked again later."""
+        try:
+            count = self._apply_chunk()
+        except JournalError as error:
+            if self.journal_error is None:
+                _log.error("journal cannot be read", extra={"reason": error.reason, "detail": error.detail})
+            self.journal_error = error
+            self._last_news = self._clock()
+            return 0
+        if self.journal_error is not None:
+            _log.warning("journal can be read again")
+            self.journal_error = None
+        if count < CHUNK:
+            self._last_news = self._clock()
+        return count
+
+    def _apply_chunk(self) -> int:
+        events = self._connection.ask(lambda journal: journal.read_after(self.state.last_seq, CHUNK))
+        with self.lock:
+            self.state.apply(events, "journal", self._limit)
+        return len(events)
+
+    def _take(self, frames: Sequence[bytes]) -> None:
+        try:
+            events = decode_message(frames, self.state.origin)
+        except BadMessageError as error:
+            with self.lock:
+                self.state.rejected[error.reason] += 1
+            _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
+            return
+        counted_at = self._wall_clock()
+        for event in events:
+            self._count(event, counted_at)
+
+    def _count(self, event: Event, counted_at: float) -> None:
+        if event.seq > self.state.last_seq + 1:
+            with self.lock:
+                self.state.gaps += 1
+            while self.state.last_seq < event.seq and self.recover():
+                pass
+        elif event.seq <= self.state.last_seq:
+            with self.lock:
+                self.state.repeats += 1
+        else:
+            with self.lock:
+                self.state.apply((event,), "live", self._limit, counted_at)
+            self._last_news = self._clock()

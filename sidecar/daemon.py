@@ -1,0 +1,159 @@
+"""The daemon: set-up, one loop of small steps, tear-down. All threads start here."""
+
+import logging
+import signal
+import threading
+import time
+from functools import partial
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from sidecar.collector import SnapshotRecord, StateCollector
+from sidecar.consumer import Consumer
+from sidecar.server import Server, make_app
+from sidecar.snapshot import encode_state, load_snapshot, set_aside, write_snapshot
+from sidecar.state import State
+from tape.connection import Connection
+from tape.errors import SnapshotError
+from tape.journal import Journal
+from tape.settings import Settings
+from tape.transport import Receiver
+
+SNAPSHOT_SECONDS: Final = 5.0
+WATCH_SECONDS: Final = 0.25
+JOIN_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """The sidecar's process: a consumer thread, an HTTP thread, and this one, which watches and saves."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; nothing is opened yet."""
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._snapshots = SnapshotRecord()
+        self._saved_at = time.monotonic()
+
+    def stop(self, *_: object) -> None:
+        """Ask the daemon to stop; fit to be a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Count until stopped, and give the exit code: 1 when a thread died.
+
+        Raises JournalError or AddressError when it cannot start.
+        """
+        settings = self._settings
+        open_journal = partial(Journal, settings.journal_path)
+        with Receiver(settings.webapp_zmq_addr) as receiver:
+            server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
+            try:
+                with open_journal() as journal:
+                    state = self._load(journal.origin)
+                state.register(settings.trading_symbols)
+                consumer = Consumer(state, receiver, open_journal, symbol_limit=settings.symbol_limit)
+                consumer.catch_up(self._stopping)
+                self._save(consumer)
+                server.open(
+                    make_app(self._make_registry(consumer, open_journal), self._check_alive, partial(_ready, consumer))
+                )
+                self._start("consumer", partial(consumer.run, self._stopping))
+                self._start("http", partial(server.serve_forever, poll_interval=0.1))
+                _log.info(
+                    "sidecar is counting",
+                    extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": state.last_seq},
+                )
+                code = self._watch(consumer)
+                server.shutdown()
+                self._join()
+                self._save(consumer)
+            finally:
+                server.server_close()
+        return code
+
+    def _load(self, origin: str) -> State:
+        path = self._settings.snapshot_path
+        try:
+            state = load_snapshot(path, origin)
+        except SnapshotError as error:
+            aside = set_aside(path, error.reason)
+            _log.error(
+                "snapshot set aside; the journal is replayed instead",
+                extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
+            )
+            state = None
+        return state or State(origin)
+
+    def _make_registry(self, consumer: Consumer, open_journal: partial[Journal]) -> CollectorRegistry:
+        connection, turn = Connection(open_journal), threading.Lock()
+
+        def read_last_seq() -> int:
+            with turn:
+                return connection.ask(Journal.last_seq)
+
+        registry = CollectorRegistry()
+        registry.register(StateCollector(consumer.state, consumer.lock, self._snapshots, read_last_seq))
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        return registry
+
+    def _start(self, name: str, work: partial[None]) -> None:
+        def run() -> None:
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - whatever it was, the process must end and say so
+                _log.exception("thread died", extra={"thread": name})
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _watch(self, consumer: Consumer) -> int:
+        """Save now and then; ends with 0 when asked to stop, and with 1 when a thread has died."""
+        while not self._stopping.wait(WATCH_SECONDS):
+            if self._check_alive() is not None:
+                self._stopping.set()
+                return 1
+            if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
+                self._save(consumer)
+        return 0
+
+    def _save(self, consumer: Consumer) -> None:
+        with consumer.lock:
+            encoded = encode_state(consumer.state)
+        self._saved_at = time.monotonic()
+        try:
+            write_snapshot(self._settings.snapshot_path, encoded)
+        except SnapshotError as error:
+            self._snapshots.failures += 1
+            _log.error("snapshot failed", extra={"reason": error.reason, "detail": error.detail})
+        else:
+            self._snapshots.saved_at = time.time()
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
+            if thread.is_alive():
+                _log.error("thread did not stop in time", extra={"thread": thread.name})
+
+    def _check_alive(self) -> str | None:
+        dead = [thread.name for thread in self._threads if not thread.is_alive()]
+        return f"thread {', '.join(dead)} is dead" if dead else None
+
+
+def _ready(consumer: Consumer) -> str | None:
+    error = consumer.journal_error
+    return None if error is None else error.detail
+
+
+def run_daemon(settings: Settings) -> int:
+    """Run the daemon until SIGTERM or SIGINT, and give its exit code."""
+    daemon = Daemon(settings)
+    signal.signal(signal.SIGTERM, daemon.stop)
+    signal.signal(signal.SIGINT, daemon.stop)
+    return daemon.run()

@@ -1,0 +1,76 @@
+"""The snapshot: the state in one file, atomic and checksummed, so that counters survive restarts."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sidecar.state import State
+from tape.errors import SnapshotError
+
+VERSION: Final = b"sidecar-snapshot/1"
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_decoder = msgspec.json.Decoder(State)
+
+
+def write_snapshot(path: Path, state: bytes) -> None:
+    """Put an encoded state in the place of the last snapshot, all or nothing. Raises SnapshotError."""
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(b"%b %b\n%b" % (VERSION, _digest(state), state))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise SnapshotError("write", f"snapshot {path}: {error.strerror}") from error
+
+
+def encode_state(state: State) -> bytes:
+    """Write a state as JSON text, its decimals exact."""
+    return _encoder.encode(state)
+
+
+def load_snapshot(path: Path, origin: str) -> State | None:
+    """Load the state of the journal named ``origin``; None when there is no snapshot yet.
+
+    Raises SnapshotError with the reason ``torn``, ``version``, ``foreign`` or ``read``.
+    """
+    try:
+        head, _, body = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SnapshotError("read", f"snapshot {path}: {error.strerror}") from error
+    version, _, digest = head.partition(b" ")
+    if version != VERSION:
+        raise SnapshotError("version", f"snapshot {path} begins with {version[:32]!r}; expected {VERSION!r}")
+    if digest != _digest(body):
+        raise SnapshotError("torn", f"snapshot {path} does not match its checksum")
+    try:
+        state = _decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError("version", f"snapshot {path}: {error}") from error
+    if state.origin != origin:
+        raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {origin}")
+    return state
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Move a snapshot that cannot be used out of the way, under a name that says why."""
+    aside = path.with_name(f"{path.name}.{reason}")
+    path.replace(aside)
+    return aside
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()

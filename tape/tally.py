@@ -1,0 +1,26 @@
+"""The tally: how many trades there were, and their exact quantity and notional."""
+
+from decimal import Context, Decimal
+from typing import Final
+
+from msgspec import Struct
+
+EXACT: Final = Context(prec=100)
+"""Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
+
+
+class Tally(Struct):
+    """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity."""
+
+    trades: int = 0
+    quantity: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+
+    def add(self, price: str, qty: str) -> Decimal:
+        """Count one trade, and give its notional."""
+        amount = Decimal(qty)
+        notional = EXACT.multiply(Decimal(price), amount)
+        self.trades += 1
+        self.quantity = EXACT.add(self.quantity, amount)
+        self.notional = EXACT.add(self.notional, notional)
+        return notional

@@ -1,0 +1,89 @@
+"""Replays a CSV of trades against a running stack."""
+
+import csv
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import click
+from flask.cli import with_appcontext
+
+from tape.event import read_instant
+from webapp.cli.client import choose_url, send_all, url_option
+
+COLUMNS: Final = ("ts", "symbol", "side", "price", "qty")
+
+Row = tuple[str, Mapping[str, str]]
+
+
+class Speed(click.ParamType[float | None]):
+    """How much faster than it happened; None: without a pause."""
+
+    name = "N|max"
+
+    def convert(
+        self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Read a speed, or fail naming what was expected."""
+        if value == "max":
+            return None
+        try:
+            speed = float(value or 0)
+        except ValueError:
+            speed = 0
+        if not 0 < speed < float("inf"):
+            self.fail(f"{value!r}; expected a number above 0, or max", param, ctx)
+        return speed
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a CSV's trades, each with its line for messages. Raises ClickException when a column is missing."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                message = f"{path}: no column {', '.join(missing)} in the first line; expected {','.join(COLUMNS)}"
+                raise click.ClickException(message)
+            return [(f"{path}:{reader.line_num}", {name: row[name] for name in COLUMNS}) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        message = f"{path} is not a CSV in UTF-8: {error}"
+        raise click.ClickException(message) from error
+
+
+def pace(
+    rows: list[Row],
+    speed: float | None,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[Row]:
+    """Give each row at its moment since the first, ``speed`` times as fast; at once when its time cannot be read."""
+    began = clock()
+    first: datetime | None = None
+    for label, row in rows:
+        if speed is not None:
+            happened = _read_ts(row["ts"]) or first
+            first = first or happened
+            if first and happened:
+                pause(max(0.0, began + (happened - first).total_seconds() / speed - clock()))
+        yield label, row
+
+
+def _read_ts(text: str) -> datetime | None:
+    try:
+        return read_instant(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--speed", type=Speed(), default="max", show_default=True, help="Times as fast as it happened.")
+@url_option
+@with_appcontext
+def replay(file: Path, speed: float | None, url: str | None) -> None:
+    """Post the trades of a CSV FILE (ts,symbol,side,price,qty), in its order."""
+    rows = read_rows(file)
+    send_all(choose_url(url), pace(rows, speed), len(rows), file.name)

@@ -1,0 +1,58 @@
+"""Makes trades of a random walk and sends them to a running stack."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import click
+from flask.cli import with_appcontext
+
+from webapp.cli.client import choose_url, send_all, url_option
+
+_STEP = 0.0008
+_CENT = Decimal("0.01")
+
+
+def walk(symbols: Sequence[str], seed: int | None, count: int) -> Iterator[Mapping[str, str]]:
+    """Give ``count`` trades whose prices wander; the same seed gives the same trades."""
+    chance = random.Random(seed)  # noqa: S311 - a demo needs no secret randomness
+    prices = {symbol: chance.uniform(20, 40_000) for symbol in symbols}
+    for _ in range(count):
+        symbol = chance.choice(symbols)
+        prices[symbol] *= 1 + chance.gauss(0, _STEP)
+        yield {
+            "symbol": symbol,
+            "side": chance.choice(("BUY", "SELL")),
+            "price": str(max(Decimal(prices[symbol]).quantize(_CENT), _CENT)),
+            "qty": str(Decimal(chance.lognormvariate(0, 1)).quantize(Decimal("0.0001")) + Decimal("0.0001")),
+        }
+
+
+def pace_evenly(
+    trades: Iterator[Mapping[str, str]],
+    rate: float,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Give ``rate`` trades a second, each labelled with its number."""
+    began = clock()
+    for number, trade in enumerate(trades):
+        pause(max(0.0, began + number / rate - clock()))
+        yield f"trade {number + 1}", trade
+
+
+@click.command()
+@click.option("--rate", type=click.FloatRange(0.01, 100_000), default=10, show_default=True, help="Trades a second.")
+@click.option("--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT", show_default=True, help="Symbols, by commas.")
+@click.option("--seed", type=int, help="Makes the walk the same each time.")
+@click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="How many trades.")
+@url_option
+@with_appcontext
+def simulate(rate: float, symbols: str, seed: int | None, count: int, url: str | None) -> None:
+    """Post a random walk of trades."""
+    names = symbols.replace(",", " ").split()
+    if not names:
+        message = f"{symbols!r}; expected symbols, separated by commas"
+        raise click.BadParameter(message, param_hint="--symbols")
+    send_all(choose_url(url), pace_evenly(walk(names, seed, count), rate), count, "simulate")

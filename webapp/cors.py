@@ -1,0 +1,20 @@
+"""Which other origins may use the trade API from a browser: those that WEBAPP_CORS_ORIGINS names, by default none."""
+
+from flask import Flask
+from flask_cors import CORS
+
+from tape.settings import Settings
+
+
+def init_app(app: Flask) -> None:
+    """Allow the origins of the settings on the trade API, never on the page."""
+    settings: Settings = app.config["SETTINGS"]
+    # flask-cors reads an empty list as "every origin".
+    if settings.webapp_cors_origins:
+        CORS(
+            app,
+            resources={r"/trades?(/.*)?$": {"origins": list(settings.webapp_cors_origins)}},
+            methods=["GET", "POST"],
+            allow_headers=["Content-Type", "X-Request-ID"],
+            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+        )

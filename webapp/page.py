@@ -1,0 +1,79 @@
+"""The page: a form for a trade, and the trades last accepted."""
+
+import http
+import json
+import shlex
+from collections.abc import Sequence
+
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from marshmallow import ValidationError
+from werkzeug.wrappers import Response as BaseResponse
+
+from tape.errors import JournalError
+from tape.event import Event
+from webapp.forms import TradeForm, read_values
+from webapp.ledger import current_ledger
+from webapp.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, refuse
+from webapp.publisher import current_publisher
+from webapp.schemas import read_messages, read_trade
+
+RECENT = 20
+
+bp = Blueprint("page", __name__)
+
+
+@bp.get("/")
+def show_page() -> Response:
+    """Show the form and the recent trades."""
+    return _render(TradeForm(formdata=None), http.HTTPStatus.OK)
+
+
+def accept_form() -> BaseResponse:
+    """Accept the trade of a posted form, or show the form again with what was wrong and what was typed."""
+    form = TradeForm()
+    if not form.validate():
+        refuse("csrf")
+        problem = "This form had expired, so nothing was sent. It is fresh again now: please send it once more."
+        return _render(form, http.HTTPStatus.BAD_REQUEST, [problem])
+    try:
+        trade = read_trade(read_values(request.form))
+    except ValidationError as error:
+        refuse("invalid")
+        unplaced = form.show_errors(read_messages(error))
+        problems = ["Nothing was sent: please look at the marked fields.", *unplaced]
+        return _render(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
+    try:
+        (event,) = current_publisher().accept([trade])
+    except JournalError as error:
+        refuse(f"journal_{error.reason}")
+        log_journal_failure(error)
+        response = _render(form, http.HTTPStatus.SERVICE_UNAVAILABLE, [describe_journal_failure(error)])
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+    flash(f"Accepted as #{event.seq}: {event.side} {event.qty} {event.symbol} at {event.price}")
+    return redirect(url_for("page.show_page"), http.HTTPStatus.SEE_OTHER)
+
+
+def _render(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str] = ()) -> Response:
+    recent: list[Event] | None
+    try:
+        recent = current_ledger().select(limit=RECENT)[::-1]
+    except JournalError as error:
+        log_journal_failure(error)
+        recent = None
+    page = render_template(
+        "page/index.html",
+        form=form,
+        problems=problems,
+        recent=recent,
+        curl=_write_curl(form),
+    )
+    return make_response(page, status)
+
+
+def _write_curl(form: TradeForm) -> str:
+    body = {field.name: field.data or field.description for field in (form.symbol, form.side, form.price, form.qty)}
+    if form.ts.data:
+        body["ts"] = form.ts.data
+    endpoint = url_for("trades.accept_trade", _external=True)
+    return f"curl {shlex.quote(endpoint)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"

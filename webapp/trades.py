@@ -1,0 +1,64 @@
+"""The trade API: accept a trade, read the tape."""
+
+import http
+
+from flask import Blueprint, Response, abort, request, url_for
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.wrappers import Response as BaseResponse
+
+from tape import wire
+from webapp.body import read_object
+from webapp.ledger import current_ledger
+from webapp.page import accept_form
+from webapp.publisher import current_publisher
+from webapp.schemas import PageSchema, read_trade
+
+bp = Blueprint("trades", __name__)
+
+
+@bp.post("/trade")
+def accept_trade() -> BaseResponse:
+    """Accept one trade, sent as JSON or by the page's form."""
+    match request.mimetype:
+        case "application/json":
+            return _accept_json()
+        case "application/x-www-form-urlencoded":
+            return accept_form()
+    given = request.mimetype or "none"
+    raise UnsupportedMediaType(
+        f"Content-Type is {given}; expected application/json, or application/x-www-form-urlencoded from the page",
+    )
+
+
+def _accept_json() -> Response:
+    trade = read_trade(read_object(request.get_data()))
+    (event,) = current_publisher().accept([trade])
+    response = _answer(wire.encode(event), http.HTTPStatus.CREATED)
+    response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
+    return response
+
+
+@bp.get("/trades")
+def list_trades() -> Response:
+    """List accepted trades, oldest first: the newest ones, or with ``after`` those past that seq."""
+    query = {name: values[0] if len(values) == 1 else values for name, values in request.args.lists()}
+    wanted = PageSchema().load(query)
+    # One more than asked for tells whether another page follows.
+    found = current_ledger().select(**{**wanted, "limit": wanted["limit"] + 1})
+    if wanted["after"] is None:
+        return _answer(wire.encode_page(found[-wanted["limit"] :], None))
+    page = found[: wanted["limit"]]
+    return _answer(wire.encode_page(page, page[-1].seq if len(found) > len(page) else None))
+
+
+@bp.get("/trades/<event_id>")
+def show_trade(event_id: str) -> Response:
+    """Show one accepted trade."""
+    event = current_ledger().find(event_id)
+    if event is None:
+        abort(http.HTTPStatus.NOT_FOUND, f"No accepted trade has the id {event_id[:64]!r}")
+    return _answer(wire.encode(event))
+
+
+def _answer(body: bytes, status: http.HTTPStatus = http.HTTPStatus.OK) -> Response:
+    return Response(body + b"\n", status, content_type="application/json")
