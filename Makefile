@@ -40,7 +40,7 @@ apps-down: ## Stop a stack that runs in the background
 infra-up: env-setup ## Run Prometheus and Grafana: in Docker where an engine answers, otherwise natively
 	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT)
 
-infra-down: ## Stop Prometheus and Grafana
+infra-down: env-setup ## Stop Prometheus and Grafana
 	@python -m infra.stack down
 
 open: env-setup ## Open the page and Grafana in the browser

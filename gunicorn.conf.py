@@ -18,8 +18,7 @@ except BadSettingError as error:
     raise SystemExit(1) from None
 
 # Said outright, since honcho sets PORT and gunicorn would then listen on every interface.
-_host = f"[{_settings.webapp_http_host}]" if ":" in _settings.webapp_http_host else _settings.webapp_http_host
-bind = f"{_host}:{_settings.webapp_http_port}"
+bind = _settings.write_webapp_address()
 worker_class = "gevent"
 workers = _settings.web_concurrency
 graceful_timeout = 3

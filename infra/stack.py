@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tape.errors import BadSettingError
-from tape.settings import Settings
+from tape.settings import Settings, write_address
 
 INFRA: Final = Path(__file__).resolve().parent
 VAR: Final = INFRA.parent / "var"
@@ -48,9 +48,8 @@ def write_target(host: str, port: int) -> None:
     """Tell Prometheus where the sidecar serves."""
     targets = VAR / "prometheus" / "targets"
     targets.mkdir(parents=True, exist_ok=True)
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     draft = targets / "sidecar.new"
-    draft.write_text(json.dumps([{"targets": [address]}]))
+    draft.write_text(json.dumps([{"targets": [write_address(host, port)]}]))
     draft.replace(targets / "sidecar.json")
 
 
@@ -81,7 +80,10 @@ def up(settings: Settings, prometheus_port: int, grafana_port: int) -> None:
     grafana = {
         "DASHBOARDS_PATH": str(INFRA / "grafana" / "dashboards"),
         "PROMETHEUS_URL": url,
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(INFRA / "grafana" / "dashboards" / "trading.json"),
         "GF_PATHS_DATA": str(VAR / "grafana"),
+        "GF_PATHS_LOGS": str(VAR / "grafana" / "log"),
+        "GF_PATHS_PLUGINS": str(VAR / "grafana" / "plugins"),
         "GF_PATHS_PROVISIONING": str(INFRA / "grafana" / "provisioning"),
         "GF_SERVER_HTTP_ADDR": "127.0.0.1",
         "GF_SERVER_HTTP_PORT": str(grafana_port),

@@ -47,7 +47,7 @@ class StateCollector(Collector):
         yield from families
         # Without the journal its end is unknown, and a made-up lag would hide that.
         if journal_seq is not None:
-            yield _gauge("sidecar_journal_last_seq", "Newest seq in the journal.", max(journal_seq, last_seq))
+            yield _gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
             yield _gauge(
                 "sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq)
             )

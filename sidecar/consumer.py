@@ -126,3 +126,4 @@ class Consumer:
             with self.lock:
                 self.state.apply((event,), "live", self._limit, counted_at)
             self._last_news = self._clock()
+            self.journal_error = None

@@ -53,11 +53,14 @@ class Daemon:
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
                 with open_journal() as journal:
-                    state = self._load(journal.origin)
+                    state = self._load(journal)
                 state.register(settings.trading_symbols)
                 consumer = Consumer(state, receiver, open_journal, symbol_limit=settings.symbol_limit)
                 consumer.catch_up(self._stopping)
                 self._save(consumer)
+                if self._stopping.is_set():
+                    # A half-replayed exposition would look like a counter reset.
+                    return 0
                 server.open(
                     make_app(self._make_registry(consumer, open_journal), self._check_alive, partial(_ready, consumer))
                 )
@@ -75,10 +78,10 @@ class Daemon:
                 server.server_close()
         return code
 
-    def _load(self, origin: str) -> State:
+    def _load(self, journal: Journal) -> State:
         path = self._settings.snapshot_path
         try:
-            state = load_snapshot(path, origin)
+            state = load_snapshot(path, journal.origin, journal.last_seq())
         except SnapshotError as error:
             aside = set_aside(path, error.reason)
             _log.error(
@@ -86,7 +89,7 @@ class Daemon:
                 extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
             )
             state = None
-        return state or State(origin)
+        return state or State(journal.origin)
 
     def _make_registry(self, consumer: Consumer, open_journal: partial[Journal]) -> CollectorRegistry:
         connection, turn = Connection(open_journal), threading.Lock()
@@ -95,7 +98,7 @@ class Daemon:
             with turn:
                 return connection.ask(Journal.last_seq)
 
-        registry = CollectorRegistry()
+        registry = CollectorRegistry(auto_describe=True)
         registry.register(StateCollector(consumer.state, consumer.lock, self._snapshots, read_last_seq))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -107,7 +110,7 @@ class Daemon:
             try:
                 work()
             except Exception:  # noqa: BLE001 - whatever it was, the process must end and say so
-                _log.exception("thread died", extra={"thread": name})
+                _log.exception("thread died", extra={"worker": name})
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
@@ -139,7 +142,7 @@ class Daemon:
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
             if thread.is_alive():
-                _log.error("thread did not stop in time", extra={"thread": thread.name})
+                _log.error("thread did not stop in time", extra={"worker": thread.name})
 
     def _check_alive(self) -> str | None:
         dead = [thread.name for thread in self._threads if not thread.is_alive()]

@@ -44,7 +44,7 @@ def make_app(registry: CollectorRegistry, check_alive: Check, check_ready: Check
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         route = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        if environ["REQUEST_METHOD"] != "GET":
             return _answer(start_response, "405 Method Not Allowed", "text/plain", b"expected GET\n")
         match route:
             case "/metrics":

@@ -40,10 +40,10 @@ def encode_state(state: State) -> bytes:
     return _encoder.encode(state)
 
 
-def load_snapshot(path: Path, origin: str) -> State | None:
-    """Load the state of the journal named ``origin``; None when there is no snapshot yet.
+def load_snapshot(path: Path, origin: str, last_seq: int) -> State | None:
+    """Load the state of the journal named ``origin`` that ends at ``last_seq``; None when there is no snapshot yet.
 
-    Raises SnapshotError with the reason ``torn``, ``version``, ``foreign`` or ``read``.
+    Raises SnapshotError with the reason ``torn``, ``version``, ``foreign``, ``ahead`` or ``read``.
     """
     try:
         head, _, body = path.read_bytes().partition(b"\n")
@@ -62,13 +62,18 @@ def load_snapshot(path: Path, origin: str) -> State | None:
         raise SnapshotError("version", f"snapshot {path}: {error}") from error
     if state.origin != origin:
         raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {origin}")
+    if state.last_seq > last_seq:
+        raise SnapshotError("ahead", f"snapshot {path} is at seq {state.last_seq}, but the journal ends at {last_seq}")
     return state
 
 
-def set_aside(path: Path, reason: str) -> Path:
-    """Move a snapshot that cannot be used out of the way, under a name that says why."""
+def set_aside(path: Path, reason: str) -> Path | None:
+    """Move a snapshot that cannot be used out of the way, under a name that says why; None when it cannot be moved."""
     aside = path.with_name(f"{path.name}.{reason}")
-    path.replace(aside)
+    try:
+        path.replace(aside)
+    except OSError:
+        return None
     return aside
 
 

@@ -34,7 +34,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 def _zmq_addr(text: str) -> str:
     if re.fullmatch(r"ipc://\S+", text):
         return text
-    port = re.fullmatch(r"tcp://(?:[A-Za-z0-9.\-*]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", text)
+    port = re.fullmatch(r"tcp://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", text)
     if port is None or not 1 <= int(port[1]) <= _PORT_MAX:
         raise ValueError
     return text
@@ -73,6 +73,11 @@ def _symbols(text: str) -> tuple[str, ...]:
     if not all(re.match(SYMBOL_PATTERN, symbol) for symbol in symbols):
         raise ValueError
     return symbols
+
+
+def write_address(host: str, port: int) -> str:
+    """Write an address as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -130,6 +135,10 @@ class Settings:
                 shown = "(not shown)" if name == "secret_key" else text
                 raise BadSettingError(name.upper(), shown, expected) from None
         return cls(**values)
+
+    def write_webapp_address(self) -> str:
+        """Write where the web process listens, as ``host:port``."""
+        return write_address(self.webapp_http_host, self.webapp_http_port)
 
     def require_secret_key(self) -> str:
         """Give the secret that signs sessions and form tokens, which only the web process needs.

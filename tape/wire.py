@@ -4,6 +4,7 @@ A message has two frames: the kind with its version, and a JSON array of events.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -48,9 +49,19 @@ def decode_message(frames: Sequence[bytes], origin: str) -> list[Event]:
         raise BadMessageError(reason, f"first frame {kind[:32]!r}; expected {TRADES!r}")
     try:
         events = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
     for event in events:
+        _check_instants(event)
         if event.origin != origin:
             raise BadMessageError("origin", f"origin {event.origin[:64]!r}; expected {origin!r}")
     return events
+
+
+def _check_instants(event: Event) -> None:
+    # The pattern alone would let a 13th month through.
+    try:
+        datetime.fromisoformat(event.ts)
+        datetime.fromisoformat(event.accepted_at)
+    except ValueError as error:
+        raise BadMessageError("body", f"seq {event.seq}: {error}") from error

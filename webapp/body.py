@@ -45,7 +45,10 @@ def read_object(body: bytes) -> dict[str, object]:
 
 def show(value: object) -> str:
     """Write a value back as JSON for an error message, cut to 64 characters."""
-    text = value.text if isinstance(value, JsonNumber) else json.dumps(value, default=lambda number: number.text)
+    try:
+        text = value.text if isinstance(value, JsonNumber) else json.dumps(value, default=lambda number: number.text)
+    except RecursionError:
+        return "a value nested too deep"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

@@ -1,9 +1,16 @@
 """Which other origins may use the trade API from a browser: those that WEBAPP_CORS_ORIGINS names, by default none."""
 
+import re
+
 from flask import Flask
 from flask_cors import CORS
 
 from tape.settings import Settings
+
+
+def _match(origin: str) -> str | re.Pattern[str]:
+    # flask-cors takes some origins, such as http://[::1]:3000, for patterns.
+    return origin if origin == "*" else re.compile(re.escape(origin) + r"\Z")
 
 
 def init_app(app: Flask) -> None:
@@ -13,7 +20,7 @@ def init_app(app: Flask) -> None:
     if settings.webapp_cors_origins:
         CORS(
             app,
-            resources={r"/trades?(/.*)?$": {"origins": list(settings.webapp_cors_origins)}},
+            resources={r"/trades?(/.*)?$": {"origins": [_match(origin) for origin in settings.webapp_cors_origins]}},
             methods=["GET", "POST"],
             allow_headers=["Content-Type", "X-Request-ID"],
             expose_headers=["Location", "Retry-After", "X-Request-ID"],

@@ -28,6 +28,8 @@ def refuse(reason: str) -> None:
 def answer_problem(status: int, reason: str, detail: str, errors: Errors | None = None) -> Response:
     """Answer with a problem in the form that the client prefers, and note its reason."""
     refuse(reason)
+    # A client's JSON may name a field with half a surrogate pair, which no page can be encoded with.
+    detail = detail.encode(errors="backslashreplace").decode()
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,

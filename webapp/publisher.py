@@ -1,6 +1,6 @@
 """The publisher: journal first, then a hint to the sidecar. One for each worker process, opened after fork."""
 
-import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final, cast
 
 import msgspec
-import zmq
 from flask import Flask, current_app
 from uuid6 import uuid7
 
@@ -21,6 +20,8 @@ from tape.process import PerProcess
 from tape.settings import Settings
 from tape.transport import Sender
 from webapp.loop import leave_loop
+
+_log = logging.getLogger(__name__)
 
 GROUP_LIMIT: Final = 512
 """Requests that share one transaction at the most."""
@@ -90,10 +91,13 @@ class Publisher:
     def _send(self, events: list[Event]) -> None:
         if not events:
             return
-        # A lost hint costs nothing: the sidecar reads the journal.
-        with contextlib.suppress(zmq.ZMQError, AddressError):
+        try:
             if self._sender is None:
                 self._sender = self._open_sender()
+        except AddressError as error:
+            # A lost hint costs nothing but time: the sidecar reads the journal.
+            _log.warning("hint lost", extra={"reason": error.reason, "detail": error.detail, "seq": events[-1].seq})
+        else:
             self._sender.send(wire.encode_message(events))
 
     def check(self) -> None:

@@ -104,7 +104,7 @@ def _read_detail(answer: requests.Response) -> str:
 def choose_url(url: str | None) -> str:
     """Choose the stack's address: the one given, or the one in the settings."""
     settings: Settings = current_app.config["SETTINGS"]
-    return url or f"http://{settings.webapp_http_host}:{settings.webapp_http_port}"
+    return url or f"http://{settings.write_webapp_address()}"
 
 
 def send_all(url: str, trades: Iterable[tuple[str, Mapping[str, str]]], total: int | None, title: str) -> None:

@@ -1,0 +1,47 @@
+"""What every test may use: a small fixed cast of trades, and parts that may be missing outside CI."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tape.event import Event, Trade
+
+ROOT = Path(__file__).resolve().parent.parent
+ORIGIN = "a" * 32
+
+
+def make_event(seq: int, **fields: str) -> Event:
+    given = {"symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"} | fields
+    moment = "2026-01-31T09:30:00.000000Z"
+    return Event(
+        seq=seq,
+        id=fields.pop("id", f"id-{seq}"),
+        origin=given.get("origin", ORIGIN),
+        accepted_at=given.get("accepted_at", moment),
+        ts=given.get("ts", moment),
+        symbol=given["symbol"],
+        side="SELL" if given["side"] == "SELL" else "BUY",
+        price=given["price"],
+        qty=given["qty"],
+    )
+
+
+BUY = Trade("2026-01-31T09:30:00.000000Z", "BTCUSDT", "BUY", "27123.450", "0.25")
+SELL = Trade("2026-01-31T09:30:01.000000Z", "ETHUSDT", "SELL", "1666.8", "26.062")
+
+
+def require(part: str | None, what: str) -> str:
+    """Skip without the part, saying so; with CI=true fail instead."""
+    if part is None:
+        reason = f"{what} is missing"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return part
+
+
+def require_program(*names: str) -> str:
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    return require(found, f"the program {' or '.join(names)}")

@@ -1,0 +1,202 @@
+"""Recorded histories played through the consumer: hints with gaps, repeats and late arrivals, over a real journal."""
+
+import random
+import sqlite3
+import threading
+from collections import deque
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sidecar.consumer import QUIET_SECONDS, Consumer
+from sidecar.state import State
+from tape import wire
+from tape.journal import Journal
+from tests.conftest import make_event
+
+
+class Line:
+    """A line of messages; time passes only when nothing is on it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.messages: deque[list[bytes]] = deque()
+
+    def receive(self, timeout: float) -> list[bytes] | None:
+        if self.messages:
+            return self.messages.popleft()
+        self.now += timeout
+        return None
+
+
+class Rig:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "journal.db"
+        self.journal = Journal(self.path)
+        self.line = Line()
+        self.consumer = Consumer(
+            State(self.journal.origin),
+            self.line,
+            partial(Journal, self.path, busy_seconds=0.01),
+            symbol_limit=200,
+            clock=lambda: self.line.now,
+            wall_clock=lambda: 0.0,
+        )
+        self.state = self.consumer.state
+
+    def accept(self, count: int) -> None:
+        last = self.journal.last_seq()
+        self.journal.append([make_event(0, id=str(last + n)) for n in range(count)])
+
+    def hint(self, *seqs: int) -> None:
+        by_seq = {event.seq: event for event in self.journal.read_after(0)}
+        self.line.messages.append(wire.encode_message([by_seq[seq] for seq in seqs]))
+
+    def drain(self) -> None:
+        while self.line.messages:
+            self.consumer.step()
+
+    @property
+    def counted(self) -> int:
+        return sum(tally.trades for symbol in self.state.symbols.values() for tally in symbol.tallies.values())
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_the_next_seq_is_applied_live(rig: Rig) -> None:
+    rig.accept(3)
+    rig.hint(1)
+    rig.hint(2, 3)
+    rig.drain()
+    assert rig.counted == 3
+    assert rig.state.events == {"live": 3, "journal": 0}
+    assert (rig.state.gaps, rig.state.repeats) == (0, 0)
+
+
+def test_a_repeat_is_dropped_and_counted(rig: Rig) -> None:
+    rig.accept(2)
+    rig.hint(1)
+    rig.hint(1)
+    rig.hint(2)
+    rig.hint(1, 2)
+    rig.drain()
+    assert rig.counted == 2
+    assert rig.state.repeats == 3
+
+
+def test_a_gap_is_filled_from_the_journal_at_once(rig: Rig) -> None:
+    rig.accept(10)
+    rig.hint(1)
+    rig.hint(7)
+    rig.drain()
+    assert rig.counted == 10
+    assert rig.state.gaps == 1
+    assert rig.state.events == {"live": 1, "journal": 9}
+
+
+def test_a_hole_in_the_journal_is_not_waited_for(rig: Rig) -> None:
+    rig.accept(3)
+    with sqlite3.connect(rig.path) as db:
+        db.execute("DELETE FROM trades WHERE seq = 2")
+    db.close()
+    rig.hint(1)
+    rig.hint(3)
+    rig.drain()
+    assert rig.counted == 2
+    assert rig.state.last_seq == 3
+
+
+def test_a_lost_hint_is_found_when_it_is_quiet(rig: Rig) -> None:
+    rig.accept(5)
+    assert not rig.consumer.step() or rig.counted
+    rig.consumer.step()
+    assert rig.counted == 5
+    assert rig.line.now <= 2 * QUIET_SECONDS
+
+
+def test_garbage_does_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
+    rig.accept(5)
+    for _ in range(100):
+        rig.line.messages.append([b"garbage"])
+        rig.line.now += 0.01
+        rig.consumer.step()
+    assert rig.counted == 5
+    rig.drain()
+    assert rig.state.rejected["frames"] == 100
+
+
+def test_repeats_do_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
+    rig.accept(1)
+    rig.hint(1)
+    rig.drain()
+    rig.accept(3)
+    for _ in range(60):
+        rig.hint(1)
+        rig.line.now += 0.01
+        rig.consumer.step()
+    assert rig.counted == 4
+
+
+def test_a_hint_ahead_of_the_journal_is_not_counted(rig: Rig) -> None:
+    rig.line.messages.append(wire.encode_message([make_event(9, origin=rig.journal.origin)]))
+    rig.drain()
+    assert rig.counted == 0
+    assert rig.state.last_seq == 0
+
+
+def test_a_journal_that_cannot_be_read_is_told_and_asked_again(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.accept(4)
+    away = rig.path.with_name("away.db")
+    rig.journal.close()
+    rig.path.rename(away)
+    rig.path.mkdir()
+    for _ in range(6):
+        rig.consumer.step()
+    assert rig.consumer.journal_error is not None
+    assert [record.message for record in caplog.records].count("journal cannot be read") == 1
+    rig.path.rmdir()
+    away.rename(rig.path)
+    for _ in range(4):
+        rig.consumer.step()
+    assert rig.consumer.journal_error is None
+    assert rig.counted == 4
+
+
+def test_catching_up_reads_to_the_end_and_can_be_stopped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.consumer.CHUNK", 7)
+    rig.accept(50)
+    stopped = threading.Event()
+    stopped.set()
+    rig.consumer.catch_up(stopped)
+    assert rig.counted == 0
+    rig.consumer.catch_up(threading.Event())
+    assert rig.counted == 50
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_history_of_hints_counts_every_trade_once(rig: Rig, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(40):
+        rig.accept(chance.randrange(1, 4))
+        last = rig.journal.last_seq()
+        match chance.randrange(5):
+            case 0:
+                pass
+            case 1:
+                rig.line.messages.append([chance.randbytes(9)])
+            case _:
+                start = max(1, last - chance.randrange(6))
+                rig.hint(*range(start, min(last, start + chance.randrange(3)) + 1))
+        if chance.random() < 0.6:
+            rig.consumer.step()
+        if chance.random() < 0.2:
+            rig.line.messages.rotate(1)
+    rig.drain()
+    rig.consumer.step()
+    rig.consumer.step()
+    assert rig.counted == rig.journal.last_seq()
+    assert sum(rig.state.events.values()) == rig.counted

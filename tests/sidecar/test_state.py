@@ -1,0 +1,68 @@
+import random
+from decimal import Decimal
+
+from sidecar.state import OTHER, State
+from tests.conftest import ORIGIN, make_event
+
+
+def test_totals_are_exact_by_symbol_and_side() -> None:
+    state = State(ORIGIN)
+    state.apply([make_event(1, price="0.1", qty="3"), make_event(2, price="0.2", qty="3")], "live", 200, 1e9)
+    state.apply([make_event(5, side="SELL", price="7.5", qty="0.25", ts="2026-01-31T10:00:00.500000Z")], "journal", 200)
+    symbol = state.symbols["BTCUSDT"]
+    assert (symbol.tallies["BUY"].trades, symbol.tallies["SELL"].trades) == (2, 1)
+    assert symbol.tallies["BUY"].notional == Decimal("0.9")
+    assert symbol.tallies["SELL"].quantity == Decimal("0.25")
+    assert symbol.last_price == "7.5"
+    assert symbol.last_ts == 1769853600.5
+    assert state.last_seq == 5
+    assert state.events == {"live": 2, "journal": 1}
+    assert sum(state.delay.counts) == 2
+
+
+def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_last() -> None:
+    state = State(ORIGIN)
+    state.apply([make_event(1, price="10", qty="1"), make_event(2, price="10.000000000001", qty="1")], "journal", 200)
+    state.apply([make_event(3, price="100000000", qty="1")], "journal", 200)
+    histogram = state.notional["BUY"]
+    assert histogram.counts[histogram.bounds.index(10.0)] == 1
+    assert histogram.counts[histogram.bounds.index(30.0)] == 1
+    assert histogram.counts[-1] == 1
+    assert histogram.total == Decimal("100000020.000000000001")
+
+
+def test_symbols_past_the_limit_fold_into_other_and_totals_stay_right() -> None:
+    state = State(ORIGIN)
+    state.apply([make_event(n, symbol=f"S{n % 5}") for n in range(1, 101)], "journal", 2)
+    assert set(state.symbols) == {"S1", "S2", OTHER}
+    assert state.folded == 60
+    assert sum(tally.trades for s in state.symbols.values() for tally in s.tallies.values()) == 100
+
+
+def test_the_fold_depends_on_the_order_of_events_only() -> None:
+    chance = random.Random(7)
+    events = [
+        make_event(n, symbol=f"S{chance.randrange(30)}", price=str(chance.randrange(1, 99))) for n in range(1, 500)
+    ]
+    whole, parts = State(ORIGIN), State(ORIGIN)
+    whole.apply(events, "journal", 10)
+    rest = list(events)
+    while rest:
+        size = chance.randrange(1, 40)
+        parts.apply(rest[:size], "journal", 10)
+        rest = rest[size:]
+    assert whole == parts
+
+
+def test_registered_symbols_start_at_zero() -> None:
+    state = State(ORIGIN)
+    state.register(["ETHUSDT"])
+    assert state.symbols["ETHUSDT"].tallies["BUY"].trades == 0
+    assert state.symbols["ETHUSDT"].last_price is None
+
+
+def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
+    state = State(ORIGIN)
+    state.apply([make_event(1)], "live", 200, counted_at=0.0)
+    assert state.delay.total == 0
+    assert state.delay.counts[0] == 1

@@ -1,0 +1,13 @@
+from decimal import Decimal
+
+from tape.tally import Tally
+
+
+def test_a_sum_of_the_widest_decimals_keeps_every_digit() -> None:
+    tally = Tally()
+    for _ in range(3):
+        tally.add("999999999999999999.999999999999", "999999999999999999.999999999999")
+    tally.add("0.000000000001", "0.000000000001")
+    assert tally.quantity == Decimal("2999999999999999999.999999999998")
+    assert tally.notional == 3 * Decimal(10**30 - 1) ** 2 * Decimal("1e-24") + Decimal("1e-24")
+    assert tally.trades == 4

@@ -1,0 +1,45 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tape.journal import Journal
+from tape.settings import Settings
+from webapp import create_app
+from webapp.publisher import close_publisher
+
+GOOD = {"symbol": "BTCUSDT", "side": "BUY", "price": "27123.450", "qty": "0.25", "ts": "2026-01-31T09:30:00Z"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        secret_key="s" * 32, journal_path=tmp_path / "journal.db", webapp_zmq_addr=f"ipc://{tmp_path}/trades"
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    yield app
+    close_publisher(app)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def journal(settings: Settings) -> Iterator[Journal]:
+    with Journal(settings.journal_path) as journal:
+        yield journal
+
+
+def read_token(page: str) -> str:
+    found = re.search(r'name="csrf_token" type="hidden" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
