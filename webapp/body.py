@@ -44,11 +44,16 @@ def read_object(body: bytes) -> dict[str, object]:
 
 
 def show(value: object) -> str:
-    """Write a value back as JSON for an error message, cut to 64 characters."""
-    try:
-        text = value.text if isinstance(value, JsonNumber) else json.dumps(value, default=lambda number: number.text)
-    except RecursionError:
-        return "a value nested too deep"
+    """Write a value as JSON for an error message, cut to 64 characters; an object or an array only by its kind."""
+    match value:
+        case JsonNumber(text):
+            pass
+        case dict():
+            text = "an object"
+        case list():
+            text = "an array"
+        case _:
+            text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

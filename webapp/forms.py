@@ -6,6 +6,7 @@ from typing import Any
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from werkzeug.datastructures import MultiDict
 from wtforms import RadioField, StringField
+from wtforms.fields import SelectChoice
 
 from tape.event import SIDES
 
@@ -14,7 +15,9 @@ class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
     """A trade, typed by a person."""
 
     symbol = StringField("Symbol", description="BTCUSDT")
-    side = RadioField("Side", choices=[(side, side.title()) for side in SIDES], validate_choice=False, default="BUY")
+    side = RadioField(
+        "Side", choices=[SelectChoice(side, side.title()) for side in SIDES], validate_choice=False, default="BUY"
+    )
     price = StringField("Price", description="27123.45")
     qty = StringField("Quantity", description="0.25")
     ts = StringField("Time", description="now")

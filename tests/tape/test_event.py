@@ -19,9 +19,20 @@ def test_an_instant_is_written_in_utc_with_microseconds(given: str, canonical: s
 
 @pytest.mark.parametrize(
     "given",
-    ["2026-01-31T09:30:00", "2026-01-31", "1700000000", "2026-13-31T09:30:00Z", "2026-01-31T09:30Z", "", "now"]
-    + ["2026-01-31T09:30:00Z\n", "２026-01-31T09:30:00Z", "2026-01-31T09:30:00+0200", "2026-01-31T25:30:00Z"],
+    [
+        "2026-01-31T09:30:00",
+        "2026-01-31",
+        "1700000000",
+        "2026-13-31T09:30:00Z",
+        "2026-01-31T25:30:00Z",
+        "2026-01-31T09:30Z",
+        "2026-01-31T09:30:00+0200",
+        "2026-01-31T09:30:00Z\n",
+        "\uff12026-01-31T09:30:00Z",
+        "now",
+        "",
+    ],
 )
 def test_what_is_not_rfc_3339_with_an_offset_is_refused(given: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r".+"):
         read_instant(given)

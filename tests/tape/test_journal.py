@@ -1,5 +1,4 @@
 import multiprocessing
-import os
 import sqlite3
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
@@ -162,4 +161,4 @@ def test_processes_that_start_at_once_share_one_journal_and_one_order(path: Path
         events = journal.read_after(0)
     assert [event.seq for event in events] == list(range(1, 151))
     assert len({event.id for event in events}) == 150
-    assert [name for name in os.listdir(path.parent) if name.endswith(".new")] == []
+    assert list(path.parent.glob("*.new")) == []

@@ -9,5 +9,6 @@ def test_a_sum_of_the_widest_decimals_keeps_every_digit() -> None:
         tally.add("999999999999999999.999999999999", "999999999999999999.999999999999")
     tally.add("0.000000000001", "0.000000000001")
     assert tally.quantity == Decimal("2999999999999999999.999999999998")
-    assert tally.notional == 3 * Decimal(10**30 - 1) ** 2 * Decimal("1e-24") + Decimal("1e-24")
+    exact = 3 * (10**30 - 1) ** 2 + 1
+    assert f"{tally.notional:f}" == f"{str(exact)[:-24]}.{str(exact)[-24:]}"
     assert tally.trades == 4

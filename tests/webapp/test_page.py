@@ -42,7 +42,7 @@ def test_unknown_and_repeated_fields_are_refused_as_in_the_api(client: FlaskClie
     status, page = post_form(client, venue="X", price=["1", "2"])
     assert status == 422
     assert "venue: unknown field" in page
-    assert '["1", "2"] is not accepted' in page
+    assert "an array is not accepted" in page
     assert journal.last_seq() == 0
 
 
@@ -70,7 +70,8 @@ def test_an_empty_desk_says_what_to_do(client: FlaskClient) -> None:
 
 def test_every_answer_carries_the_headers_of_a_strict_page(client: FlaskClient) -> None:
     for route in ("/", "/trades", "/nope", "/static/house.css"):
-        headers = client.get(route).headers
+        with client.get(route) as answer:
+            headers = answer.headers
         assert "script-src 'self'" in headers["Content-Security-Policy"]
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"

@@ -68,21 +68,79 @@ def test_ts_is_now_when_left_out_and_may_be_long_past(client: FlaskClient) -> No
 
 
 BAD_DECIMALS = [
-    None, "", " ", "abc", "0", "0.0", "-1", "+1", "NaN", "Infinity", "-Infinity", "1e400", "1e3", "1E3", "9" * 40,
-    "0." + "1" * 40, "1234567890123456789", "0.1234567890123", ".5", "5.", "1,5", "1_000", "0x10", "１", "1\n", "1\u0000",
-    True, False, [], {}, ["1"], {"a": 1},
-]  # fmt: skip
+    None,
+    "",
+    " ",
+    "abc",
+    "0",
+    "0.0",
+    "-1",
+    "+1",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "1e3",
+    "1E3",
+    "9" * 40,
+    "0." + "1" * 40,
+    "1234567890123456789",
+    "0.1234567890123",
+    ".5",
+    "5.",
+    "1,5",
+    "1_000",
+    "0x10",
+    "\uff11",
+    "1\n",
+    "1\u0000",
+    True,
+    False,
+    [],
+    {},
+    ["1"],
+    {"a": 1},
+]
 BAD_FIELDS: dict[str, list[object]] = {
-    "symbol": [None, "", " ", "A" * 33, "BTC USDT", "B\u0000C", "BTC😀", "ſ", "ı", "\ud800", 1, True, [], {}, "A\n", "<b>"],
-    "side": [None, "", "HOLD", "ſell", "B", 1, True, [], {}, "BUY\u0000", " BUY"],
+    "symbol": [
+        None,
+        "",
+        " ",
+        "A" * 33,
+        "BTC USDT",
+        "B\u0000C",
+        "BTC😀",
+        "\u017f",
+        "\u0131",
+        "\ud800",
+        1,
+        True,
+        [],
+        {},
+        "A\n",
+        "<b>",
+    ],
+    "side": [None, "", "HOLD", "\u017fell", "B", 1, True, [], {}, "BUY\u0000", " BUY"],
     "price": list(BAD_DECIMALS),
     "qty": list(BAD_DECIMALS),
     "ts": [
-        None, "", "now", "2026-01-31", "2026-01-31T09:30:00", "2026-13-31T09:30:00Z", 1700000000, True, [], {},
-        "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-31T09:30:00Z\u0000",
+        None,
+        "",
+        "now",
+        "2026-01-31",
+        "2026-01-31T09:30:00",
+        "2026-13-31T09:30:00Z",
+        1700000000,
+        True,
+        [],
+        {},
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "2026-01-31T09:30:00Z\u0000",
         (datetime.now(UTC) + timedelta(days=1)).isoformat(),
     ],
-}  # fmt: skip
+}
 CASES = [(field, value) for field, values in BAD_FIELDS.items() for value in values]
 
 
@@ -93,7 +151,7 @@ def test_a_bad_value_is_refused_naming_its_field(
     errors = problem(send(client, **{field: value}), 422)["errors"]
     assert list(errors) == [field]
     (message,) = errors[field]
-    shown = json.dumps(value)
+    shown = {dict: "an object", list: "an array"}.get(type(value)) or json.dumps(value)
     assert message.startswith(shown if len(shown) <= 64 else shown[:63])
     assert "expected" in message
     assert journal.last_seq() == 0
@@ -183,11 +241,20 @@ def test_the_tape_is_listed_and_paged_forward(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("limit=1_0", "limit"), ("limit=", "limit"),
-        ("limit=1&limit=2", "limit"), ("after=-1", "after"), ("after=9223372036854775808", "after"), ("after=1e3", "after"),
-        ("symbol=B%00", "symbol"), ("side=HOLD", "side"), ("page=2", "page"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1_0", "limit"),
+        ("limit=", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("after=-1", "after"),
+        ("after=9223372036854775808", "after"),
+        ("after=1e3", "after"),
+        ("symbol=B%00", "symbol"),
+        ("side=HOLD", "side"),
+        ("page=2", "page"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_query_is_refused_naming_its_parameter(client: FlaskClient, query: str, field: str) -> None:
     assert list(problem(client.get(f"/trades?{query}"), 422)["errors"]) == [field]
 

@@ -1,0 +1,160 @@
+"""The real stack: honcho runs the Procfile's processes on free ports, over a folder of its own."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from tape.journal import Journal
+from tests.conftest import ROOT
+from tests.waiting import wait_for
+
+BIN = Path(sys.executable).parent
+TRADE = {"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty": "0.25"}
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Stack:
+    """One stack; ``start`` and ``stop`` may be called for each process by its Procfile name, or for all."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        web, sidecar, hints = free_ports(3)
+        self.folder = folder
+        self.settings = {
+            "WEBAPP_HTTP_PORT": str(web),
+            "SIDECAR_HTTP_PORT": str(sidecar),
+            "WEBAPP_ZMQ_ADDR": f"tcp://127.0.0.1:{hints}",
+            "JOURNAL_PATH": str(folder / "journal.db"),
+            "SNAPSHOT_PATH": str(folder / "snapshot"),
+            "SECRET_KEY": "a secret for tests only",
+            "WEB_CONCURRENCY": "2",
+        } | settings
+        self.web_url = f"http://127.0.0.1:{self.settings['WEBAPP_HTTP_PORT']}"
+        self.sidecar_url = f"http://127.0.0.1:{self.settings['SIDECAR_HTTP_PORT']}"
+        self.log = folder / "stack.log"
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._session = requests.Session()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+        for name in list(self._running):
+            self.stop(name)
+
+    def launch(self, name: str = "") -> subprocess.Popen[bytes]:
+        """Start honcho without waiting for anything."""
+        env_file = self.folder / ".env"
+        env_file.write_text("".join(f'{key}="{value}"\n' for key, value in self.settings.items()))
+        command = [str(BIN / "honcho"), "-e", str(env_file), "-f", str(ROOT / "Procfile"), "start", *name.split()]
+        environ = {
+            key: value for key, value in os.environ.items() if key not in self.settings and key != "PYTEST_CURRENT_TEST"
+        }
+        environ["PATH"] = f"{BIN}:{environ['PATH']}"
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True)
+        self._running[name] = process
+        return process
+
+    def start(self, name: str = "") -> Self:
+        """Start what the Procfile names, or all of it, and wait until it is ready."""
+        process = self.launch(name)
+        for url in [url for part, url in (("web", self.web_url), ("sidecar", self.sidecar_url)) if name in ("", part)]:
+            wait_for(lambda url=url: self._ready(process, url), f"{url} is ready", 30)  # type: ignore[misc]
+        return self
+
+    def _ready(self, process: subprocess.Popen[bytes], url: str) -> bool:
+        assert process.poll() is None, self.log.read_text()
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        return False
+
+    def stop(self, name: str = "", seconds: float = 10) -> int:
+        """Stop as Ctrl+C would, and give honcho's exit code."""
+        process = self._running.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(seconds)
+
+    def pids(self, service: str) -> set[int]:
+        """Give the pids of the running processes of ``gunicorn`` (its master among them) or ``sidecar``."""
+        lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        table = [(int(pid), int(parent), args) for pid, parent, args in (x.split(None, 2) for x in lines.splitlines())]
+        ours = {process.pid for process in self._running.values()}
+        # A child's row may stand before its parent's.
+        while grown := {pid for pid, parent, _ in table if parent in ours} - ours:
+            ours |= grown
+        return {pid for pid, _, args in table if pid in ours and service in args and "honcho" not in args}
+
+    def post(self, trade: dict[str, Any] | None = None, **fields: str) -> requests.Response:
+        return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=10)
+
+    def accept(self, count: int) -> None:
+        for _ in range(count):
+            assert self.post().status_code == 201
+
+    def samples(self) -> Samples:
+        text = self._session.get(f"{self.sidecar_url}/metrics", timeout=10).text
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def total(self, name: str, **labels: str) -> float:
+        """Sum the samples of this name that carry these labels."""
+        wanted = set(labels.items())
+        return sum(value for (known, held), value in self.samples().items() if known == name and wanted <= held)
+
+    def wait_counted(self, trades: int, seconds: float = 15) -> None:
+        wait_for(lambda: self.total("trading_trades_total") >= trades, f"{trades} trades are counted", seconds)
+        assert self.total("trading_trades_total") == trades
+
+    def journalled(self) -> int:
+        with Journal(Path(self.settings["JOURNAL_PATH"])) as journal:
+            return journal.last_seq()
+
+    def run_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``flask --app webapp trades …`` against this stack."""
+        return subprocess.run(
+            [str(BIN / "flask"), "--app", "webapp", "trades", *arguments],
+            cwd=ROOT,
+            env=os.environ | self.settings,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+
+REAL_DATA = ROOT.parent / "shared" / "data"
+REAL_TOTALS = {
+    ("ETHUSDT", "BUY"): (527, Decimal("3479.549"), Decimal("5799911.48472")),
+    ("ETHUSDT", "SELL"): (473, Decimal("3088.419"), Decimal("5147895.15837")),
+    ("XBTUSDT", "BUY"): (578, Decimal("84.38067746"), Decimal("8946830.5308597040000")),
+    ("XBTUSDT", "SELL"): (422, Decimal("8.72113991"), Decimal("922857.2351919530000")),
+}
+"""From the README beside the data: trades, quantity, notional."""

@@ -1,0 +1,56 @@
+"""The commands against a running stack."""
+
+from pathlib import Path
+
+from tests.system.stack import Stack, free_ports
+
+
+def test_a_simulation_is_accepted_and_totalled(shared: Stack) -> None:
+    before = shared.journalled()
+    done = shared.run_cli("simulate", "--count", "30", "--rate", "1000", "--seed", "1", "--symbols", "AAA,BBB")
+    assert done.returncode == 0, done.stderr
+    assert "accepted 30, refused 0" in done.stdout
+    assert "AAA" in done.stdout
+    assert shared.journalled() == before + 30
+
+
+def test_refused_rows_are_listed_with_their_line_and_fail_the_command(shared: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "mixed.csv"
+    file.write_text(
+        "ts,symbol,side,price,qty\n"
+        "2026-01-31T09:30:00Z,GOOD,BUY,1.10,2\n"
+        "2026-01-31T09:30:00Z,BAD,BUY,-1,2\n"
+        "yesterday,BAD,BUY,1,2\n"
+    )
+    done = shared.run_cli("replay", str(file))
+    assert done.returncode == 1
+    assert "accepted 1, refused 2" in done.stdout
+    assert f"{file}:3: 422 price: " in done.stderr
+    assert f"{file}:4: 422 ts: " in done.stderr
+
+
+def test_a_stack_that_is_down_is_said_so(shared: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text("ts,symbol,side,price,qty\n2026-01-31T09:30:00Z,GOOD,BUY,1.10,2\n")
+    (port,) = free_ports(1)
+    done = shared.run_cli("replay", str(file), "--url", f"http://127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert "is the stack up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_options_are_refused_by_name(shared: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "empty.csv"
+    file.touch()
+    for arguments, says in (
+        (("replay", str(file)), "no column ts, symbol, side, price, qty"),
+        (("replay", "missing.csv"), "missing.csv"),
+        (("replay", str(file), "--speed", "fast"), "'fast'; expected a number above 0, or max"),
+        (("replay", str(file), "--speed", "nan"), "expected a number above 0, or max"),
+        (("simulate", "--symbols", " , "), "expected symbols"),
+        (("simulate", "--rate", "0"), "--rate"),
+    ):
+        done = shared.run_cli(*arguments)
+        assert done.returncode != 0
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr

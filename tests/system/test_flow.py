@@ -1,0 +1,164 @@
+"""A trade's whole way, through the processes of the real Procfile."""
+
+import os
+import random
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import requests
+import zmq
+
+from tests.system.stack import REAL_TOTALS, Stack
+from tests.waiting import wait_for
+
+
+def test_a_replay_of_real_trades_is_counted_to_the_last_digit(cold: Stack, real_data: list[Path]) -> None:
+    cold.start()
+    for file in real_data:
+        done = cold.run_cli("replay", str(file), "--speed", "max")
+        assert done.returncode == 0, done.stderr
+        assert "accepted 1000, refused 0" in done.stdout
+    cold.wait_counted(2000)
+    for (symbol, side), (trades, quantity, notional) in REAL_TOTALS.items():
+        labels = {"symbol": symbol, "side": side}
+        assert cold.total("trading_trades_total", **labels) == trades
+        assert cold.total("trading_quantity_total", **labels) == float(quantity)
+        assert cold.total("trading_notional_total", **labels) == pytest.approx(float(notional), rel=1e-9)
+
+
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_the_first_trade_of_a_cold_stack_is_counted_though_its_hint_may_be_lost(tmp_path: Path, workers: str) -> None:
+    with Stack(tmp_path, WEB_CONCURRENCY=workers) as stack:
+        stack.start().accept(1)
+        stack.wait_counted(1, seconds=5)
+
+
+def test_a_sidecar_that_starts_late_counts_what_it_missed(cold: Stack) -> None:
+    cold.start("web").accept(1000)
+    cold.start("sidecar")
+    assert cold.total("trading_trades_total") == 1000
+    assert cold.total("sidecar_lag_events") == 0
+    assert cold.total("sidecar_events_total", source="journal") == 1000
+
+
+def test_the_webapp_accepts_trades_while_the_sidecar_is_away(cold: Stack) -> None:
+    cold.start("web").accept(3)
+    assert requests.get(f"{cold.web_url}/readyz", timeout=5).status_code == 200
+    assert cold.journalled() == 3
+
+
+def has_new(stack: Stack, known: set[int]) -> bool:
+    return len(stack.pids("gunicorn") - known) == 2
+
+
+def test_a_trade_is_counted_though_its_worker_is_killed_at_once(cold: Stack) -> None:
+    cold.start("web")
+    cold.start("sidecar")
+    for killed in range(1, 4):
+        assert cold.post().status_code == 201
+        workers = cold.pids("gunicorn")
+        for worker in workers - {min(workers)}:
+            os.kill(worker, signal.SIGKILL)
+        cold.wait_counted(killed)
+        wait_for(partial(has_new, cold, workers), "new workers are up")
+
+
+def test_a_sidecar_killed_without_warning_counts_on_where_it_was(cold: Stack) -> None:
+    cold.start("web")
+    for round_ in range(1, 4):
+        cold.start("sidecar")
+        cold.accept(20)
+        cold.wait_counted(20 * round_)
+        for pid in cold.pids("sidecar"):
+            os.kill(pid, signal.SIGKILL)
+        cold.stop("sidecar")
+    cold.accept(5)
+    cold.start("sidecar")
+    assert cold.total("trading_trades_total") == 65
+
+
+def test_a_restart_starts_from_the_snapshot(cold: Stack) -> None:
+    cold.start().accept(10)
+    cold.wait_counted(10)
+    events = {source: cold.total("sidecar_events_total", source=source) for source in ("live", "journal")}
+    cold.stop()
+    assert (cold.folder / "snapshot").stat().st_size > 100
+    cold.start()
+    assert cold.total("trading_trades_total") == 10
+    assert {source: cold.total("sidecar_events_total", source=source) for source in events} == events
+
+
+def test_a_torn_snapshot_is_set_aside_and_the_journal_replayed(cold: Stack) -> None:
+    cold.start("web").accept(10)
+    (cold.folder / "snapshot").write_bytes(b"sidecar-snapshot/1 torn")
+    cold.start("sidecar")
+    assert cold.total("trading_trades_total") == 10
+    assert (cold.folder / "snapshot.torn").exists()
+    assert "snapshot set aside" in cold.log.read_text()
+
+
+def test_garbage_on_the_zeromq_port_is_counted_and_changes_nothing(cold: Stack) -> None:
+    cold.start().accept(5)
+    cold.wait_counted(5)
+    chance = random.Random(5)
+    context = zmq.Context()
+    socket = context.socket(zmq.PUB)
+    # Nothing may be dropped at the sender: the test counts them all.
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.connect(cold.settings["WEBAPP_ZMQ_ADDR"])
+
+    def rejected() -> float:
+        return cold.total("sidecar_rejected_total")
+
+    def knock() -> bool:
+        socket.send(b"knock")
+        return rejected() > 0
+
+    wait_for(knock, "the connection stands")
+    settled = [-1.0]
+
+    def quiet() -> bool:
+        settled.append(rejected())
+        return settled[-1] == settled[-2]
+
+    wait_for(quiet, "every knock is counted", every=0.3)
+    before = rejected()
+    kinds = [b"trades/1", b"trades/2", b"quotes"]
+    for _ in range(10_000):
+        frames = [chance.randbytes(chance.randrange(64)) for _ in range(chance.randrange(1, 4))]
+        if chance.random() < 0.6:
+            frames[0] = chance.choice(kinds)
+        socket.send_multipart(frames)
+    wait_for(lambda: rejected() == before + 10_000, "all garbage is counted", 30)
+    for reason in ("frames", "kind", "version", "body"):
+        assert cold.total("sidecar_rejected_total", reason=reason) > 0
+    socket.close()
+    context.term()
+    assert cold.total("trading_trades_total") == 5
+    cold.accept(5)
+    cold.wait_counted(10)
+
+
+def test_the_stack_stops_in_under_four_seconds_with_clients_connected(cold: Stack) -> None:
+    cold.start().accept(1)
+    with requests.Session() as idle:
+        idle.get(f"{cold.web_url}/healthz", timeout=5)
+        began = time.monotonic()
+        cold.stop(seconds=4)
+        assert not cold.pids("gunicorn")
+    assert time.monotonic() - began < 10
+
+
+def test_totals_are_right_with_many_workers_and_symbols(tmp_path: Path) -> None:
+    with Stack(tmp_path, WEB_CONCURRENCY="4", SYMBOL_LIMIT="3", TRADING_SYMBOLS="ADAUSDT") as stack:
+        stack.start()
+        assert ("trading_trades_total", frozenset({("symbol", "ADAUSDT"), ("side", "SELL")})) in stack.samples()
+        for number in range(60):
+            stack.post(symbol=f"S{number % 6}", side="SELL" if number % 2 else "BUY")
+        stack.wait_counted(60)
+        assert stack.total("trading_trades_total", symbol="other") == 40
+        assert stack.total("sidecar_symbols") == 3
+        assert stack.total("sidecar_symbols_folded_total") == 40

@@ -1,0 +1,85 @@
+"""What stops a start, and how it is said."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from tests.conftest import ROOT
+from tests.system.stack import BIN, Stack
+
+
+def run(stack: Stack, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"} | stack.settings | settings
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False)
+
+
+WEB = ("gunicorn", "webapp:create_app()")
+SIDECAR = (sys.executable, "-m", "sidecar")
+
+
+@pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
+def test_a_bad_setting_stops_the_start_in_one_line(cold: Stack, command: tuple[str, ...]) -> None:
+    done = run(cold, *command, SYMBOL_LIMIT="many")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "SYMBOL_LIMIT is 'many'; expected a number of symbols" in done.stderr
+
+
+def test_web_does_not_start_with_the_sample_secret(cold: Stack) -> None:
+    done = run(cold, *WEB, SECRET_KEY="replace-me")
+    assert done.returncode == 1
+    assert "SECRET_KEY" in done.stderr
+
+
+def test_a_port_in_use_is_said_in_one_line(shared: Stack) -> None:
+    web = run(shared, *WEB)
+    assert web.returncode == 1
+    (line,) = [json.loads(line) for line in web.stderr.splitlines() if "cannot bind" in line]
+    assert line["message"].startswith(f"cannot bind http://127.0.0.1:{shared.settings['WEBAPP_HTTP_PORT']}")
+    assert "Traceback" not in web.stderr
+
+    sidecar = run(shared, *SIDECAR)
+    assert sidecar.returncode == 1
+    (line,) = [json.loads(line) for line in sidecar.stderr.splitlines()]
+    assert line["detail"] == f"cannot bind {shared.settings['WEBAPP_ZMQ_ADDR']}: it is in use"
+
+    sidecar = run(shared, *SIDECAR, WEBAPP_ZMQ_ADDR=f"ipc://{shared.folder}/hints")
+    (line,) = [json.loads(line) for line in sidecar.stderr.splitlines()]
+    assert line["detail"] == f"cannot bind {shared.sidecar_url}: it is in use"
+
+
+def test_a_journal_that_is_none_stops_the_sidecar_in_one_line(cold: Stack) -> None:
+    (cold.folder / "journal.db").write_text("these are my notes")
+    done = run(cold, *SIDECAR)
+    assert done.returncode == 1
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert line["reason"] == "corrupt"
+
+
+def test_gunicorn_listens_where_the_settings_say_and_nowhere_else(shared: Stack) -> None:
+    # honcho sets PORT=5000 for the first process, which gunicorn would take for its own.
+    assert f"Listening at: {shared.web_url} " in shared.log.read_text()
+    assert requests.get(f"{shared.web_url}/healthz", timeout=5).json() == {"status": "alive"}
+
+
+def test_every_line_of_the_log_is_json_and_none_holds_the_secret(shared: Stack) -> None:
+    shared.post()
+    text = shared.log.read_text()
+    assert shared.settings["SECRET_KEY"] not in text
+    said = [line.partition(" | ")[2] for line in text.splitlines() if "system " not in line]
+    assert {json.loads(line)["service"] for line in said} == {"web", "sidecar"}
+
+
+def test_the_sidecar_tells_who_it_is(shared: Stack) -> None:
+    assert "/metrics" in requests.get(shared.sidecar_url, timeout=5).text
+    openmetrics = requests.get(
+        f"{shared.sidecar_url}/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=5
+    )
+    assert openmetrics.text.endswith("# EOF\n")
+    some = requests.get(f"{shared.sidecar_url}/metrics?name[]=sidecar_last_seq", timeout=5)
+    assert "sidecar_last_seq" in some.text
+    assert "trading_trades_total" not in some.text
