@@ -72,7 +72,7 @@ def up(settings: Settings, prometheus_port: int, grafana_port: int) -> None:
     host = settings.sidecar_http_host
     write_target("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port)
     url = f"http://127.0.0.1:{prometheus_port}"
-    _start("prometheus", prometheus_command(prometheus_port), {}, f"{url}/-/ready")
+    _start("prometheus", _prometheus_command(prometheus_port), {}, f"{url}/-/ready")
     if shutil.which("grafana-server") is None:
         _say("Grafana is not installed, so the dashboard is not shown: grafana.com/grafana/download has packages.")
         return
@@ -95,12 +95,11 @@ def up(settings: Settings, prometheus_port: int, grafana_port: int) -> None:
     _start("grafana", command, grafana, f"http://127.0.0.1:{grafana_port}/api/health")
 
 
-def prometheus_command(port: int, data: Path = VAR / "prometheus" / "data") -> list[str]:
-    """Give the command that runs the installed Prometheus on the checked-in configuration."""
+def _prometheus_command(port: int) -> list[str]:
     return [
         "prometheus",
         f"--config.file={INFRA / 'prometheus' / 'prometheus.yml'}",
-        f"--storage.tsdb.path={data}",
+        f"--storage.tsdb.path={VAR / 'prometheus' / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
 

@@ -151,7 +151,7 @@ def test_a_bad_value_is_refused_naming_its_field(
     errors = problem(send(client, **{field: value}), 422)["errors"]
     assert list(errors) == [field]
     (message,) = errors[field]
-    shown = {dict: "an object", list: "an array"}.get(type(value)) or json.dumps(value)
+    shown = {"{": "an object", "[": "an array"}.get(json.dumps(value)[0], json.dumps(value))
     assert message.startswith(shown if len(shown) <= 64 else shown[:63])
     assert "expected" in message
     assert journal.last_seq() == 0

@@ -1,0 +1,11 @@
+"""The floor for accepting: a Flask endpoint that does no work at all."""
+
+from flask import Flask, Response
+
+app = Flask(__name__)
+
+
+@app.post("/trade")
+def answer() -> Response:
+    """Answer 201 with a fixed body."""
+    return Response(b'{"seq":1}\n', 201, content_type="application/json")

@@ -1,0 +1,81 @@
+"""Posts the same trade over keep-alive connections as fast as it is answered: ``python -m bench.load PORT COUNT``."""
+
+import json
+import selectors
+import socket
+import sys
+import time
+
+CONNECTIONS = 16
+BODY = b'{"symbol":"BTCUSDT","side":"BUY","price":"27123.45","qty":"0.25"}'
+REQUEST = b"POST /trade HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(BODY),
+    BODY,
+)
+STALL_SECONDS = 30
+
+
+class Connection:
+    """One connection with one request under way."""
+
+    def __init__(self, port: int) -> None:
+        """Connect, and send nothing yet."""
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=STALL_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = b""
+        self._sent_at = 0.0
+
+    def send(self) -> None:
+        """Send the request."""
+        self._received = b""
+        self._sent_at = time.perf_counter()
+        self.socket.sendall(REQUEST)
+
+    def receive(self) -> tuple[int, float] | None:
+        """Take what has come; once the answer is whole give its status and its seconds."""
+        chunk = self.socket.recv(65536)
+        if not chunk:
+            message = "the server closed the connection"
+            raise ConnectionError(message)
+        self._received += chunk
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        if len(body) < length:
+            return None
+        return int(head[9:12]), time.perf_counter() - self._sent_at
+
+
+def run(port: int, count: int) -> dict[str, float]:
+    """Send ``count`` requests; gives requests a second, the 99th percentile in ms, and how many were answered 201."""
+    delays: list[float] = []
+    created = 0
+    left = count - CONNECTIONS
+    began = time.perf_counter()
+    with selectors.DefaultSelector() as selector:
+        for _ in range(CONNECTIONS):
+            connection = Connection(port)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.send()
+        while len(delays) < count:
+            ready = selector.select(STALL_SECONDS)
+            if not ready:
+                message = f"no answer within {STALL_SECONDS} s"
+                raise TimeoutError(message)
+            for key, _ in ready:
+                answer = key.data.receive()
+                if answer is None:
+                    continue
+                created += answer[0] == 201  # noqa: PLR2004 - Created
+                delays.append(answer[1])
+                if left > 0:
+                    left -= 1
+                    key.data.send()
+    seconds = time.perf_counter() - began
+    delays.sort()
+    return {"rate": count / seconds, "p99_ms": delays[int(count * 0.99)] * 1000, "created": created}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(run(int(sys.argv[1]), int(sys.argv[2]))))

@@ -1,0 +1,138 @@
+"""The page as a person uses it, in a real Chromium."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.conftest import ROOT, require_program
+from tests.system.stack import Stack
+
+ARTEFACTS = ROOT / "test-artefacts"
+VIEWS = {
+    "light": {"width": 1440, "height": 900},
+    "dark": {"width": 1440, "height": 900},
+    "phone": {"width": 390, "height": 844},
+}
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = require_program("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, shared: Stack) -> Iterator[Page]:
+    context = browser.new_context(base_url=shared.web_url, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    complaints: list[str] = []
+    elsewhere: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request", lambda request: None if request.url.startswith(shared.web_url) else elsewhere.append(request.url)
+    )
+    yield page
+    context.close()
+    # A refused form is answered with 422, which the console calls an error.
+    assert [text for text in complaints if "422" not in text] == []
+    assert elsewhere == []
+
+
+def fill(page: Page, **fields: str) -> None:
+    page.goto("/")
+    for name, text in fields.items():
+        page.locator(f"[name={name}]").fill(text)
+
+
+def test_a_trade_goes_in_by_the_form_and_stands_in_the_table(page: Page, shared: Stack) -> None:
+    before = shared.journalled()
+    fill(page, symbol="ethusdt", price="1666.80", qty="26.062")
+    page.get_by_text("Sell", exact=True).click()
+    page.get_by_role("button", name="Send trade").click()
+    expect(page.get_by_role("status")).to_contain_text(f"Accepted as #{before + 1}: SELL 26.062 ETHUSDT at 1666.80")
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("ETHUSDT")
+    expect(row).to_contain_text("1666.80")
+    page.reload()
+    assert shared.journalled() == before + 1
+
+
+def test_a_form_can_be_sent_by_keyboard_alone(page: Page, shared: Stack) -> None:
+    before = shared.journalled()
+    page.goto("/")
+    page.keyboard.type("keys")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    page.keyboard.type("10")
+    page.keyboard.press("Tab")
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("SELL 2 KEYS at 10")
+    assert shared.journalled() == before + 1
+
+
+def test_errors_stand_at_their_fields_and_what_was_typed_stays(page: Page, shared: Stack) -> None:
+    before = shared.journalled()
+    fill(page, symbol="BTC USDT", price="1e400", qty="0.5", ts="yesterday")
+    page.get_by_role("button", name="Send trade").click()
+    expect(page.get_by_role("alert")).to_contain_text("look at the marked fields")
+    for name, typed in {"symbol": "BTC USDT", "price": "1e400", "ts": "yesterday"}.items():
+        field = page.locator(f"[name={name}]")
+        expect(field).to_have_value(typed)
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(page.locator(f"#{name}-error")).to_contain_text(f'"{typed}" is not accepted; expected')
+    expect(page.locator("[name=qty]")).to_have_value("0.5")
+    expect(page.locator("#qty-error")).to_have_count(0)
+    assert shared.journalled() == before
+
+
+def test_the_curl_line_follows_the_form_and_can_be_copied(page: Page) -> None:
+    fill(page, symbol="btc", price="1.50", qty="it's")
+    line = page.locator("#curl")
+    expect(line).to_contain_text('"symbol":"btc","side":"BUY","price":"1.50","qty":"it')
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("#curl-copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == line.inner_text()
+
+
+def test_without_javascript_everything_still_works(browser: Browser, shared: Stack) -> None:
+    context = browser.new_context(base_url=shared.web_url, java_script_enabled=False)
+    page = context.new_page()
+    fill(page, symbol="NOJS", price="1", qty="1")
+    page.get_by_role("button", name="Send trade").click()
+    expect(page.get_by_role("status")).to_contain_text("BUY 1 NOJS at 1")
+    expect(page.locator("#curl-copy")).to_be_hidden()
+    context.close()
+
+
+def open_view(browser: Browser, shared: Stack, view: str) -> BrowserContext:
+    scheme = "dark" if view == "dark" else "light"
+    return browser.new_context(base_url=shared.web_url, viewport=VIEWS[view], color_scheme=scheme)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_page_fits_its_window(browser: Browser, shared: Stack, view: str) -> None:
+    shared.run_cli("simulate", "--count", "25", "--rate", "1000", "--seed", "3")
+    context = open_view(browser, shared, view)
+    page = context.new_page()
+    ARTEFACTS.mkdir(exist_ok=True)
+    fill(page, symbol="ETHUSDT", price="1666.80", qty="26.062")
+    page.get_by_role("button", name="Send trade").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    page.screenshot(path=ARTEFACTS / f"page-{view}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    fill(page, symbol="BTC USDT", price="abc", qty="-1")
+    page.get_by_role("button", name="Send trade").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.screenshot(path=ARTEFACTS / f"errors-{view}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.goto("/nowhere")
+    page.screenshot(path=ARTEFACTS / f"problem-{view}.png")
+    context.close()
