@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar.state import OTHER, Histogram, State
+from sidecar.state import OTHER, Histogram, State, read_seconds
 from tape import __version__
 from tape.errors import JournalError
 
@@ -77,7 +77,7 @@ class StateCollector(Collector):
             if symbol.last_price is not None and name != OTHER:
                 price.add_metric([name], float(symbol.last_price))
             if symbol.last_ts is not None:
-                moment.add_metric([name], symbol.last_ts)
+                moment.add_metric([name], read_seconds(symbol.last_ts))
         yield from (trades, quantity, notional, price, moment)
 
     def _histograms(self) -> Iterator[Metric]:
@@ -118,4 +118,4 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 def _add_histogram(family: Any, labels: list[str], histogram: Histogram) -> None:  # noqa: ANN401 - untyped there
     ends = [*(str(bound) for bound in histogram.bounds), "+Inf"]
     buckets = list(zip(ends, itertools.accumulate(histogram.counts), strict=True))
-    family.add_metric(labels, buckets, sum_value=float(histogram.total))
+    family.add_metric(labels, buckets, sum_value=histogram.total)

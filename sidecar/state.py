@@ -4,13 +4,12 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from tape.event import SIDES, Event, Side
-from tape.tally import EXACT, Tally
+from tape.event import SIDES, Event, Instant, Side
+from tape.tally import Tally
 from tape.wire import BAD_MESSAGE_REASONS
 
 OTHER: Final = "other"
@@ -28,24 +27,24 @@ class Histogram(Struct):
 
     bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)
-    total: Decimal = Decimal(0)
+    total: float = 0.0
 
     def __post_init__(self) -> None:
         """Start every bucket at zero."""
         self.counts = self.counts or [0] * (len(self.bounds) + 1)
 
-    def observe(self, value: Decimal) -> None:
+    def observe(self, value: float) -> None:
         """Count one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.total = EXACT.add(self.total, value)
+        self.total += value
 
 
 class Symbol(Struct):
-    """What has been counted of one symbol; times are seconds since 1970."""
+    """What has been counted of one symbol; ``last_price`` and ``last_ts`` as they stand in its newest event."""
 
     tallies: dict[Side, Tally] = field(default_factory=lambda: {side: Tally() for side in SIDES})
     last_price: str | None = None
-    last_ts: float | None = None
+    last_ts: Instant | None = None
 
 
 class State(Struct):
@@ -75,25 +74,23 @@ class State(Struct):
         ``counted_at``, in seconds since 1970, is when live events were received.
         """
         for event in events:
-            symbol = self._place(event.symbol, limit)
+            symbol = self.symbols.get(event.symbol) or self._place(event.symbol, limit)
             notional = symbol.tallies[event.side].add(event.price, event.qty)
             symbol.last_price = event.price
-            symbol.last_ts = _seconds(event.ts)
-            self.notional[event.side].observe(notional)
+            symbol.last_ts = event.ts
+            self.notional[event.side].observe(float(notional))
             self.last_seq = event.seq
             if source == "live":
-                self.delay.observe(Decimal(max(0.0, counted_at - _seconds(event.accepted_at))))
+                self.delay.observe(max(0.0, counted_at - read_seconds(event.accepted_at)))
         self.events[source] += len(events)
 
     def _place(self, name: str, limit: int) -> Symbol:
-        found = self.symbols.get(name)
-        if found is not None:
-            return found
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
             self.folded += 1
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
 
 
-def _seconds(instant: str) -> float:
+def read_seconds(instant: Instant) -> float:
+    """Read a canonical instant as seconds since 1970."""
     return datetime.fromisoformat(instant).timestamp()

@@ -34,10 +34,15 @@ class _Waiting:
         self.events = events
         self.settled = False
         self.error: JournalError | None = None
+        self.called = threading.Event()
 
 
 class Publisher:
-    """Accepts trades: those that wait together share one transaction and one sync."""
+    """Accepts trades: those that wait together share one transaction and one sync.
+
+    Whoever finds nobody at work leads: it commits all that wait, itself among them, and calls the first of those
+    that came meanwhile to lead the next group.
+    """
 
     def __init__(self, open_journal: Callable[[], Journal], open_sender: Callable[[], Sender]) -> None:
         """Keep how to open the journal and the sender; both open with the first trade."""
@@ -45,6 +50,8 @@ class Publisher:
         self._open_sender = open_sender
         self._sender: Sender | None = None
         self._queue: deque[_Waiting] = deque()
+        self._led = False
+        self._lock = threading.Lock()
         self._turn = threading.Lock()
 
     def accept(self, trades: Sequence[Trade]) -> list[Event]:
@@ -54,14 +61,29 @@ class Publisher:
         """
         moment = write_instant(now())
         waiting = _Waiting([Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty) for t in trades])
-        self._queue.append(waiting)
-        with self._turn:
-            # Whoever had the turn before may have taken these along; a full group may have left them behind.
-            while not waiting.settled:
-                self._settle([self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))])
+        with self._lock:
+            self._queue.append(waiting)
+            leads, self._led = not self._led, True
+        if not leads:
+            waiting.called.wait()
+        if not waiting.settled:
+            self._lead()
         if waiting.error is not None:
             raise JournalError(waiting.error.reason, waiting.error.detail) from waiting.error
         return waiting.events
+
+    def _lead(self) -> None:
+        with self._lock:
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
+        try:
+            with self._turn:
+                self._settle(group)
+        finally:
+            with self._lock:
+                following = self._queue[0] if self._queue else None
+                self._led = following is not None
+            if following is not None:
+                following.called.set()
 
     def _settle(self, group: list[_Waiting]) -> None:
         error = JournalError("failed", "the commit was broken off")
@@ -76,6 +98,7 @@ class Publisher:
                 waiting.error = None if accepted else error
                 waiting.events = [next(settled) for _ in waiting.events] if accepted else []
                 waiting.settled = True
+                waiting.called.set()
         self._send(accepted)
 
     def _append(self, events: list[Event]) -> list[Event]:

