@@ -1,30 +1,32 @@
-"""``python -m bench``: run every measurement and print medians, spread and ratios."""
+"""``python -m bench``: run every measurement and print one table of medians, spread and ratios to the peer."""
 
-import sys
 from statistics import median
 
 from bench import accept, fold
 
-RATIOS = (
-    ("accept/s", "floor/s"),
-    ("accept p99 ms", "floor p99 ms"),
-    ("decode and fold, 1 in a message", "decode and inc(), 1 in a message"),
-    ("decode and fold, 100 in a message", "decode and inc(), 1 in a message"),
-)
+PEERS = accept.PEERS | fold.PEERS
 
 
 def main() -> None:
-    """Print one table."""
+    """Measure and print."""
     found = fold.measure() | accept.measure()
-    rows: list[tuple[str, ...]] = [("measurement", "median", "min", "max")]
-    for name, values in found.items():
-        rows.append((name, *(f"{value:,.1f}" for value in (median(values), min(values), max(values)))))
-    for name, peer in RATIOS:
-        ratios = [mine / theirs for mine, theirs in zip(found[name], found[peer], strict=True)]
-        rows.append((f"{name} : {peer}", *(f"{value:.2f}" for value in (median(ratios), min(ratios), max(ratios)))))
-    width = max(len(row[0]) for row in rows)
-    for name, *figures in rows:
-        sys.stdout.write(name.ljust(width) + "".join(figure.rjust(13) for figure in figures) + "\n")
+    rows: list[tuple[str, ...]] = [("measurement", "median", "min", "max", "ratio", "(min to max)", "of")]
+    rows += [_write_row(name, found) for name in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for name, *figures, peer in rows:
+        cells = [figure.rjust(width) for figure, width in zip(figures, widths[1:-1], strict=True)]
+        print("  ".join([name.ljust(widths[0]), *cells, peer]).rstrip())
+
+
+def _write_row(name: str, found: dict[str, list[float]]) -> tuple[str, ...]:
+    values = found[name]
+    figures = [f"{value:,.0f}" for value in (median(values), min(values), max(values))]
+    peer = PEERS.get(name)
+    if peer is None:
+        return (name, *figures, "", "", "")
+    # Round by round: what disturbs the machine in a round disturbs both sides of its ratio.
+    ratios = [mine / theirs for mine, theirs in zip(values, found[peer], strict=True)]
+    return (name, *figures, f"{median(ratios):.2f}", f"({min(ratios):.2f} to {max(ratios):.2f})", peer)
 
 
 if __name__ == "__main__":

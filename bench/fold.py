@@ -4,97 +4,161 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sidecar.consumer import Consumer
-from sidecar.state import DELAY_BOUNDS, NOTIONAL_BOUNDS, State
+from sidecar.state import NOTIONAL_BOUNDS, State
 from tape import wire
-from tape.event import Event
+from tape.event import SIDES, Event
 from tape.journal import Journal
 
 EVENTS = 50_000
 REPLAYED = 200_000
-ROUNDS = 5
+ROUNDS = 7
+REPLAY_ROUNDS = 5
+SYMBOLS = 20
+SYMBOL_LIMIT = 200
 ORIGIN = "0" * 32
+
+PEERS = {
+    "decode and fold, 1 in a message": "decode and inc(), 1 in a message",
+    "decode and fold, 100 in a message": "decode and inc(), 100 in a message",
+    "consumer's step, 1 in a message": "decode and inc(), 1 in a message",
+    "consumer's step, 100 in a message": "decode and inc(), 100 in a message",
+    "replay the journal": "read the journal only",
+}
+
+Messages = Sequence[list[bytes]]
 
 
 def measure() -> dict[str, list[float]]:
     """Give events a second, round by round, of each way to count."""
-    events = [_make(seq) for seq in range(1, EVENTS + 1)]
-    alone = [wire.encode_message([event]) for event in events]
-    packed = [wire.encode_message(events[start : start + 100]) for start in range(0, EVENTS, 100)]
-    found: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
-        for name, count in (
-            ("decode and fold, 1 in a message", partial(_fold, alone)),
-            ("decode and fold, 100 in a message", partial(_fold, packed)),
-            ("decode and inc(), 1 in a message", partial(_increment, alone)),
-        ):
-            found.setdefault(name, []).append(_rate(count, EVENTS))
+    return _measure_messages() | _measure_replay()
+
+
+def _measure_messages() -> dict[str, list[float]]:
+    events = [_make_event(seq) for seq in range(1, EVENTS + 1)]
+    ways: dict[str, Callable[[], int]] = {}
+    for size in (1, 100):
+        messages = [wire.encode_message(events[start : start + size]) for start in range(0, EVENTS, size)]
+        ways[f"decode and fold, {size} in a message"] = partial(_fold, messages)
+        ways[f"consumer's step, {size} in a message"] = partial(_consume, messages)
+        ways[f"decode and inc(), {size} in a message"] = partial(_increment, messages)
+    return _alternate(ways, EVENTS, ROUNDS)
+
+
+def _measure_replay() -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
         with Journal(path, "normal") as journal:
             for start in range(1, REPLAYED + 1, 1000):
-                journal.append([_make(seq) for seq in range(start, start + 1000)])
+                journal.append([_make_event(seq) for seq in range(start, start + 1000)])
             origin = journal.origin
-        found["replay from the journal"] = [_rate(partial(_replay, path, origin), REPLAYED) for _ in range(3)]
+        ways = {"replay the journal": partial(_replay, path, origin), "read the journal only": partial(_read, path)}
+        return _alternate(ways, REPLAYED, REPLAY_ROUNDS)
+
+
+def _alternate(ways: Mapping[str, Callable[[], int]], events: int, rounds: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, count in ways.items():
+            began = time.perf_counter()
+            counted = count()
+            found[name].append(events / (time.perf_counter() - began))
+            if counted != events:
+                message = f"{name}: {events} events were given, but {counted} were counted"
+                raise AssertionError(message)
     return found
 
 
-def _make(seq: int) -> Event:
+def _make_event(seq: int) -> Event:
     chance = random.Random(seq)
-    price, qty = f"{chance.uniform(10, 40_000):.2f}", f"{chance.uniform(0.001, 9):.4f}"
     moment = f"2026-01-31T09:30:00.{seq % 1_000_000:06}Z"
-    symbol, side = f"SYMBOL{seq % 20}", chance.choice(("BUY", "SELL"))
-    return Event(seq, f"id-{seq}", ORIGIN, moment, moment, symbol, "BUY" if side == "BUY" else "SELL", price, qty)
+    price, qty = f"{chance.uniform(10, 40_000):.2f}", f"{chance.uniform(0.001, 9):.4f}"
+    # Ids as long as the real ones, since their length is part of what is decoded.
+    return Event(seq, f"{seq:036}", ORIGIN, moment, moment, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty)
 
 
-def _rate(count: Callable[[], None], events: int) -> float:
-    began = time.perf_counter()
-    count()
-    return events / (time.perf_counter() - began)
-
-
-def _fold(messages: list[list[bytes]]) -> None:
-    state, lock = State(ORIGIN), threading.Lock()
+def _fold(messages: Messages) -> int:
+    state = State(ORIGIN)
     for frames in messages:
-        events = wire.decode_message(frames, ORIGIN)
-        with lock:
-            state.apply(events, "live", 200, 2e9)
+        state.apply(wire.decode_message(frames, ORIGIN), "live", SYMBOL_LIMIT, time.time())
+    return sum(tally.trades for symbol in state.symbols.values() for tally in symbol.tallies.values())
 
 
-def _increment(messages: list[list[bytes]]) -> None:
-    registry = CollectorRegistry()
-    labels = ["symbol", "side"]
-    trades = Counter("trades", "Trades.", labels, registry=registry)
-    quantity = Counter("quantity", "Quantity.", labels, registry=registry)
-    notional = Counter("notional", "Notional.", labels, registry=registry)
-    price = Gauge("price", "Price.", ["symbol"], registry=registry)
-    sizes = Histogram("sizes", "Sizes.", ["side"], buckets=NOTIONAL_BOUNDS, registry=registry)
-    delay = Histogram("delay", "Delay.", buckets=DELAY_BOUNDS, registry=registry)
-    for frames in messages:
-        for event in wire.decode_message(frames, ORIGIN):
-            amount, size = float(event.qty), float(event.qty) * float(event.price)
-            trades.labels(event.symbol, event.side).inc()
-            quantity.labels(event.symbol, event.side).inc(amount)
-            notional.labels(event.symbol, event.side).inc(size)
-            price.labels(event.symbol).set(float(event.price))
-            sizes.labels(event.side).observe(size)
-            delay.observe(0.01)
+class _Recording:
+    """A line on which recorded messages come one after another, and then nothing."""
 
-
-class _Silence:
-    """A line on which nothing ever comes."""
+    def __init__(self, messages: Messages) -> None:
+        self._messages = iter(messages)
 
     def receive(self, timeout: float) -> list[bytes] | None:  # noqa: ARG002 - the protocol asks for it
-        """Give nothing."""
-        return None
+        """Give the next message."""
+        return next(self._messages, None)
 
 
-def _replay(path: Path, origin: str) -> None:
-    consumer = Consumer(State(origin), _Silence(), partial(Journal, path), symbol_limit=200)
+def _no_journal() -> Journal:
+    message = "the consumer asked the journal, though no message was missing"
+    raise AssertionError(message)
+
+
+def _consume(messages: Messages) -> int:
+    # A clock that stands still: a pause of this machine would send the consumer to the journal.
+    consumer = Consumer(State(ORIGIN), _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0)
+    while consumer.step():
+        pass
+    return consumer.state.observed.events["live"]
+
+
+class _Metrics:
+    """What a plain sidecar would keep: the product's trading metrics as prometheus_client's own, in floats."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        by_side = ["symbol", "side"]
+        self.trades = Counter("trading_trades", "Trades.", by_side, registry=self.registry)
+        self.quantity = Counter("trading_quantity", "Quantity.", by_side, registry=self.registry)
+        self.notional = Counter("trading_notional", "Notional.", by_side, registry=self.registry)
+        self.price = Gauge("trading_last_price", "Price.", ["symbol"], registry=self.registry)
+        self.moment = Gauge("trading_last_trade_timestamp_seconds", "Time.", ["symbol"], registry=self.registry)
+        self.sizes = Histogram(
+            "trading_trade_notional", "Sizes.", ["side"], buckets=NOTIONAL_BOUNDS, registry=self.registry
+        )
+
+    def increment(self, event: Event) -> None:
+        """Count one event."""
+        price, quantity = float(event.price), float(event.qty)
+        self.trades.labels(event.symbol, event.side).inc()
+        self.quantity.labels(event.symbol, event.side).inc(quantity)
+        self.notional.labels(event.symbol, event.side).inc(price * quantity)
+        self.price.labels(event.symbol).set(price)
+        self.moment.labels(event.symbol).set(datetime.fromisoformat(event.ts).timestamp())
+        self.sizes.labels(event.side).observe(price * quantity)
+
+
+def _increment(messages: Messages) -> int:
+    metrics = _Metrics()
+    for frames in messages:
+        for event in wire.decode_message(frames, ORIGIN):
+            metrics.increment(event)
+    samples = [sample for family in metrics.trades.collect() for sample in family.samples]
+    return int(sum(sample.value for sample in samples if sample.name == "trading_trades_total"))
+
+
+def _replay(path: Path, origin: str) -> int:
+    consumer = Consumer(State(origin), _Recording([]), partial(Journal, path), symbol_limit=SYMBOL_LIMIT)
     consumer.catch_up(threading.Event())
+    return consumer.state.observed.events["journal"]
+
+
+def _read(path: Path) -> int:
+    rows = seq = 0
+    with Journal(path) as journal:
+        while events := journal.read_after(seq):
+            rows, seq = rows + len(events), events[-1].seq
+    return rows
