@@ -3,34 +3,43 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar.state import OTHER, Histogram, State, read_seconds
+from sidecar.state import OTHER, Histogram, Observed, State, read_seconds
 from tape import __version__
 from tape.errors import JournalError
 
 
 @dataclass
 class SnapshotRecord:
-    """When the state was last saved, in seconds since 1970 (0: never), and how often saving failed."""
+    """What the last snapshot holds: when it was saved, in seconds since 1970 (0: never), and up to which seq.
+
+    ``observed`` is shown in place of the state's own: after a kill no counter may be less than was shown before it.
+    """
 
     saved_at: float = 0.0
     failures: int = 0
+    last_seq: int = 0
+    observed: Observed = field(default_factory=Observed)
 
 
 class StateCollector(Collector):
     """Exposes one state, consistent within each scrape."""
 
     def __init__(
-        self, state: State, lock: threading.Lock, snapshots: SnapshotRecord, read_last_seq: Callable[[], int]
+        self,
+        read_state: Callable[[], State],
+        lock: threading.Lock,
+        snapshots: SnapshotRecord,
+        read_last_seq: Callable[[], int],
     ) -> None:
-        """Keep what to read; ``read_last_seq`` asks the journal and may raise JournalError."""
-        self._state = state
+        """Keep what to read; ``read_state`` is called under ``lock``, ``read_last_seq`` may raise JournalError."""
+        self._read_state = read_state
         self._lock = lock
         self._snapshots = snapshots
         self._read_last_seq = read_last_seq
@@ -42,9 +51,11 @@ class StateCollector(Collector):
         except JournalError:
             journal_seq = None
         with self._lock:
-            families = [*self._trades(), *self._histograms(), *self._pipeline()]
-            last_seq = self._state.last_seq
+            state = self._read_state()
+            families = [*_expose_trades(state), *_expose_progress(state)]
+            last_seq = state.last_seq
         yield from families
+        yield from _expose_observed(self._snapshots.observed)
         # Without the journal its end is unknown, and a made-up lag would hide that.
         if journal_seq is not None:
             yield _gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
@@ -59,52 +70,52 @@ class StateCollector(Collector):
         build.add_metric([__version__], 1)
         yield build
 
-    def _trades(self) -> Iterator[Metric]:
-        by_side = ["symbol", "side"]
-        trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
-        quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
-        notional = CounterMetricFamily("trading_notional", "Price times quantity.", labels=by_side)
-        price = GaugeMetricFamily("trading_last_price", "Price of the newest trade.", labels=["symbol"])
-        moment = GaugeMetricFamily(
-            "trading_last_trade_timestamp_seconds", "When the newest trade happened.", labels=["symbol"]
-        )
-        for name, symbol in self._state.symbols.items():
-            for side, tally in symbol.tallies.items():
-                trades.add_metric([name, side], tally.trades)
-                quantity.add_metric([name, side], float(tally.quantity))
-                notional.add_metric([name, side], float(tally.notional))
-            # A price of many symbols together would mean nothing.
-            if symbol.last_price is not None and name != OTHER:
-                price.add_metric([name], float(symbol.last_price))
-            if symbol.last_ts is not None:
-                moment.add_metric([name], read_seconds(symbol.last_ts))
-        yield from (trades, quantity, notional, price, moment)
 
-    def _histograms(self) -> Iterator[Metric]:
-        sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
-        for side, histogram in self._state.notional.items():
-            _add_histogram(sizes, [side], histogram)
-        delay = HistogramMetricFamily(
-            "trading_event_delay_seconds", "From acceptance to counting, live events only.", labels=[]
-        )
-        _add_histogram(delay, [], self._state.delay)
-        yield from (sizes, delay)
+def _expose_trades(state: State) -> Iterator[Metric]:
+    by_side = ["symbol", "side"]
+    trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
+    quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
+    notional = CounterMetricFamily("trading_notional", "Price times quantity.", labels=by_side)
+    price = GaugeMetricFamily("trading_last_price", "Price of the newest trade.", labels=["symbol"])
+    moment = GaugeMetricFamily(
+        "trading_last_trade_timestamp_seconds", "When the newest trade happened.", labels=["symbol"]
+    )
+    for name, symbol in state.symbols.items():
+        for side, tally in symbol.tallies.items():
+            trades.add_metric([name, side], tally.trades)
+            quantity.add_metric([name, side], float(tally.quantity))
+            notional.add_metric([name, side], float(tally.notional))
+        # A price of many symbols together would mean nothing.
+        if symbol.last_price is not None and name != OTHER:
+            price.add_metric([name], float(symbol.last_price))
+        if symbol.last_ts is not None:
+            moment.add_metric([name], read_seconds(symbol.last_ts))
+    sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
+    for side, histogram in state.notional.items():
+        _add_histogram(sizes, [side], histogram)
+    yield from (trades, quantity, notional, price, moment, sizes)
 
-    def _pipeline(self) -> Iterator[Metric]:
-        state = self._state
-        events = CounterMetricFamily("sidecar_events", "Events counted, by where they came from.", labels=["source"])
-        for source, count in state.events.items():
-            events.add_metric([source], count)
-        yield events
-        yield _counter("sidecar_repeats", "Events received again and dropped.", state.repeats)
-        yield _counter("sidecar_gaps", "Gaps in the hints, filled from the journal.", state.gaps)
-        rejected = CounterMetricFamily("sidecar_rejected", "Messages that could not be used.", labels=["reason"])
-        for reason, count in state.rejected.items():
-            rejected.add_metric([reason], count)
-        yield rejected
-        yield _gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
-        yield _gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
-        yield _counter("sidecar_symbols_folded", "Trades counted under the symbol other.", state.folded)
+
+def _expose_progress(state: State) -> Iterator[Metric]:
+    yield _gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
+    yield _gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
+    yield _counter("sidecar_symbols_folded", "Trades counted under the symbol other.", state.folded)
+
+
+def _expose_observed(observed: Observed) -> Iterator[Metric]:
+    delay = HistogramMetricFamily(
+        "trading_event_delay_seconds", "From acceptance to counting, live events only.", labels=[]
+    )
+    _add_histogram(delay, [], observed.delay)
+    events = CounterMetricFamily("sidecar_events", "Events counted, by where they came from.", labels=["source"])
+    for source, count in observed.events.items():
+        events.add_metric([source], count)
+    rejected = CounterMetricFamily("sidecar_rejected", "Messages that could not be used.", labels=["reason"])
+    for reason, count in observed.rejected.items():
+        rejected.add_metric([reason], count)
+    yield from (delay, events, rejected)
+    yield _counter("sidecar_repeats", "Events received again and dropped.", observed.repeats)
+    yield _counter("sidecar_gaps", "Gaps in the hints, filled from the journal.", observed.gaps)
 
 
 def _counter(name: str, text: str, value: float) -> Metric:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from sidecar.retention import read_base
 from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import BadMessageError, JournalError
@@ -96,17 +97,24 @@ class Consumer:
         return count
 
     def _apply_chunk(self) -> int:
-        events = self._connection.ask(lambda journal: journal.read_after(self.state.last_seq, CHUNK))
+        state, events = self._connection.ask(self._read_on)
+        if state is not self.state:
+            _log.error("another journal stands in its place; counting begins anew", extra={"origin": state.origin})
         with self.lock:
-            self.state.apply(events, "journal", self._limit)
+            self.state = state
+            state.apply(events, "journal", self._limit)
         return len(events)
+
+    def _read_on(self, journal: Journal) -> tuple[State, list[Event]]:
+        state = self.state if journal.origin == self.state.origin else read_base(journal)
+        return state, journal.read_after(state.last_seq, CHUNK)
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:
             events = decode_message(frames, self.state.origin)
         except BadMessageError as error:
             with self.lock:
-                self.state.rejected[error.reason] += 1
+                self.state.observed.rejected[error.reason] += 1
             _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
             return
         counted_at = self._wall_clock()
@@ -116,12 +124,12 @@ class Consumer:
     def _count(self, event: Event, counted_at: float) -> None:
         if event.seq > self.state.last_seq + 1:
             with self.lock:
-                self.state.gaps += 1
+                self.state.observed.gaps += 1
             while self.state.last_seq < event.seq and self.recover():
                 pass
         elif event.seq <= self.state.last_seq:
             with self.lock:
-                self.state.repeats += 1
+                self.state.observed.repeats += 1
         else:
             with self.lock:
                 self.state.apply((event,), "live", self._limit, counted_at)

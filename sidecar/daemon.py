@@ -4,6 +4,7 @@ import logging
 import signal
 import threading
 import time
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -11,16 +12,18 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from sidecar.collector import SnapshotRecord, StateCollector
 from sidecar.consumer import Consumer
+from sidecar.retention import Pruner, read_base
 from sidecar.server import Server, make_app
-from sidecar.snapshot import encode_state, load_snapshot, set_aside, write_snapshot
+from sidecar.snapshot import decode_state, encode_state, load_snapshot, set_aside, write_snapshot
 from sidecar.state import State
 from tape.connection import Connection
-from tape.errors import SnapshotError
+from tape.errors import JournalError, SnapshotError
 from tape.journal import Journal
 from tape.settings import Settings
 from tape.transport import Receiver
 
-SNAPSHOT_SECONDS: Final = 5.0
+SNAPSHOT_SECONDS: Final = 1.0
+PRUNE_SECONDS: Final = 0.1
 WATCH_SECONDS: Final = 0.25
 JOIN_SECONDS: Final = 1.0
 
@@ -70,7 +73,7 @@ class Daemon:
                     "sidecar is counting",
                     extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": state.last_seq},
                 )
-                code = self._watch(consumer)
+                code = self._watch(consumer, self._make_pruner())
                 server.shutdown()
                 self._join()
                 self._save(consumer)
@@ -89,7 +92,7 @@ class Daemon:
                 extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
             )
             state = None
-        return state or State(journal.origin)
+        return state or read_base(journal)
 
     def _make_registry(self, consumer: Consumer, open_journal: partial[Journal]) -> CollectorRegistry:
         connection, turn = Connection(open_journal), threading.Lock()
@@ -99,11 +102,20 @@ class Daemon:
                 return connection.ask(Journal.last_seq)
 
         registry = CollectorRegistry(auto_describe=True)
-        registry.register(StateCollector(consumer.state, consumer.lock, self._snapshots, read_last_seq))
+        registry.register(StateCollector(lambda: consumer.state, consumer.lock, self._snapshots, read_last_seq))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         return registry
+
+    def _make_pruner(self) -> Pruner:
+        settings = self._settings
+        return Pruner(
+            partial(Journal, settings.journal_path, settings.journal_sync),
+            retention=timedelta(seconds=settings.journal_retention),
+            keys_kept=settings.tell_keys_kept(),
+            symbol_limit=settings.symbol_limit,
+        )
 
     def _start(self, name: str, work: partial[None]) -> None:
         def run() -> None:
@@ -116,7 +128,7 @@ class Daemon:
         thread.start()
         self._threads.append(thread)
 
-    def _watch(self, consumer: Consumer) -> int:
+    def _watch(self, consumer: Consumer, pruner: Pruner) -> int:
         """Save now and then; ends with 0 when asked to stop, and with 1 when a thread has died."""
         while not self._stopping.wait(WATCH_SECONDS):
             if self._check_alive() is not None:
@@ -124,7 +136,17 @@ class Daemon:
                 return 1
             if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
                 self._save(consumer)
+                self._prune(pruner)
         return 0
+
+    def _prune(self, pruner: Pruner) -> None:
+        try:
+            pruned = pruner.step(self._snapshots.last_seq, PRUNE_SECONDS)
+        except JournalError as error:
+            _log.error("journal was not pruned", extra={"reason": error.reason, "detail": error.detail})
+        else:
+            if pruned:
+                _log.info("journal pruned", extra={"trades": pruned})
 
     def _save(self, consumer: Consumer) -> None:
         with consumer.lock:
@@ -136,7 +158,10 @@ class Daemon:
             self._snapshots.failures += 1
             _log.error("snapshot failed", extra={"reason": error.reason, "detail": error.detail})
         else:
+            saved = decode_state(encoded)
             self._snapshots.saved_at = time.time()
+            self._snapshots.last_seq = saved.last_seq
+            self._snapshots.observed = saved.observed
 
     def _join(self) -> None:
         for thread in self._threads:

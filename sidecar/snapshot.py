@@ -40,6 +40,14 @@ def encode_state(state: State) -> bytes:
     return _encoder.encode(state)
 
 
+def decode_state(encoded: bytes) -> State:
+    """Read a state that ``encode_state`` wrote. Raises SnapshotError."""
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError("version", f"not a state of this version: {error}") from error
+
+
 def load_snapshot(path: Path, origin: str, last_seq: int) -> State | None:
     """Load the state of the journal named ``origin`` that ends at ``last_seq``; None when there is no snapshot yet.
 
@@ -56,10 +64,7 @@ def load_snapshot(path: Path, origin: str, last_seq: int) -> State | None:
         raise SnapshotError("version", f"snapshot {path} begins with {version[:32]!r}; expected {VERSION!r}")
     if digest != _digest(body):
         raise SnapshotError("torn", f"snapshot {path} does not match its checksum")
-    try:
-        state = _decoder.decode(body)
-    except msgspec.MsgspecError as error:
-        raise SnapshotError("version", f"snapshot {path}: {error}") from error
+    state = decode_state(body)
     if state.origin != origin:
         raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {origin}")
     if state.last_seq > last_seq:

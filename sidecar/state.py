@@ -47,6 +47,16 @@ class Symbol(Struct):
     last_ts: Instant | None = None
 
 
+class Observed(Struct):
+    """What only the sidecar itself can know, and no journal can tell again; lost with it but for the last snapshot."""
+
+    delay: Histogram = field(default_factory=lambda: Histogram(DELAY_BOUNDS))
+    events: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
+    repeats: int = 0
+    gaps: int = 0
+    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
+
+
 class State(Struct):
     """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``origin``."""
 
@@ -57,11 +67,7 @@ class State(Struct):
     notional: dict[Side, Histogram] = field(
         default_factory=lambda: {side: Histogram(NOTIONAL_BOUNDS) for side in SIDES}
     )
-    delay: Histogram = field(default_factory=lambda: Histogram(DELAY_BOUNDS))
-    events: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
-    repeats: int = 0
-    gaps: int = 0
-    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
+    observed: Observed = field(default_factory=Observed)
 
     def register(self, symbols: Iterable[str]) -> None:
         """Give symbols their own series before their first trade."""
@@ -81,8 +87,8 @@ class State(Struct):
             self.notional[event.side].observe(float(notional))
             self.last_seq = event.seq
             if source == "live":
-                self.delay.observe(max(0.0, counted_at - read_seconds(event.accepted_at)))
-        self.events[source] += len(events)
+                self.observed.delay.observe(max(0.0, counted_at - read_seconds(event.accepted_at)))
+        self.observed.events[source] += len(events)
 
     def _place(self, name: str, limit: int) -> Symbol:
         if len(self.symbols) - (OTHER in self.symbols) >= limit:

@@ -22,6 +22,14 @@ class JournalError(TapeError):
     """The journal cannot be read or written now; trying again later may help."""
 
 
+class KeyReusedError(TapeError):
+    """An idempotency key that was used before, for another payload."""
+
+
+class KeyInFlightError(TapeError):
+    """An idempotency key whose first request is not answered yet; trying again later gives its answer."""
+
+
 class BadMessageError(TapeError):
     """A message on the wire that no trade can be read from; the caller counts it and goes on."""
 

@@ -1,63 +1,31 @@
 """The journal: accepted trades in a SQLite file, in the order of their commits. The commit is the acceptance."""
 
-import os
-import sqlite3
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import NamedTuple, Self
 
 from tape.errors import JournalError
-from tape.event import Event
+from tape.event import Event, Instant
+from tape.journal_file import identify, open_file, translated
 
-SCHEMA_VERSION: Final = 1
-APPLICATION_ID: Final = 0x54415045
-"""Marks a SQLite file as a journal: "TAPE" in ASCII."""
-
-_SCHEMA = f"""
-PRAGMA journal_mode = WAL;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE journal (origin TEXT NOT NULL);
-CREATE TABLE trades (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    accepted_at TEXT NOT NULL,
-    ts TEXT NOT NULL,
-    symbol TEXT NOT NULL,
-    side TEXT NOT NULL,
-    price TEXT NOT NULL,
-    qty TEXT NOT NULL
-);
-CREATE INDEX trades_symbol ON trades (symbol);
-"""
+_INSERT = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT seq, id, ?, accepted_at, ts, symbol, side, price, qty FROM trades"
 
-_REASONS = {
-    sqlite3.SQLITE_BUSY: "locked",
-    sqlite3.SQLITE_LOCKED: "locked",
-    sqlite3.SQLITE_FULL: "full",
-    sqlite3.SQLITE_READONLY: "readonly",
-    sqlite3.SQLITE_IOERR: "io",
-    sqlite3.SQLITE_CANTOPEN: "unopenable",
-    sqlite3.SQLITE_CORRUPT: "corrupt",
-    sqlite3.SQLITE_NOTADB: "corrupt",
-}
-JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), "foreign", "version", "failed")
-"""Every ``reason`` of a JournalError."""
+
+class Key(NamedTuple):
+    """A client's name for one request: the same name with the same payload is the same trade, once."""
+
+    client: str
+    name: str
+    payload: str
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        reason = _REASONS.get(code, "failed")
-        raise JournalError(reason, f"journal {path}: {error}") from error
-    except OSError as error:
-        raise JournalError("unopenable", f"journal {path}: {error.strerror}") from error
+class Place(NamedTuple):
+    """Where an event stands: ``fresh`` if it was written now; ``seq`` 0 if its key was used for another payload."""
+
+    seq: int
+    fresh: bool
 
 
 class Journal:
@@ -70,63 +38,66 @@ class Journal:
         ``busy_seconds`` is how long a write waits for another writer. Raises JournalError.
         """
         self.path = path
-        with _translated(path):
-            if not path.exists():
-                _create(path)
-            self._db = sqlite3.connect(
-                f"file:{_quoted(path)}?mode=rw",
-                uri=True,
-                timeout=busy_seconds,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+        self._db = open_file(path, busy_seconds)
+        self._file = identify(path)
         try:
-            with _translated(path):
-                self._check()
+            with translated(path):
                 self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
                 self.origin: str = self._db.execute("SELECT origin FROM journal").fetchone()[0]
         except JournalError:
             self.close()
             raise
 
-    def _check(self) -> None:
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID:
-            raise JournalError("foreign", f"{self.path} is a SQLite file, but not a journal of trades")
-        if version != SCHEMA_VERSION:
-            raise JournalError("version", f"journal {self.path} has schema {version}; expected {SCHEMA_VERSION}")
-
     def append(self, events: Sequence[Event]) -> list[int]:
         """Write events, whose own ``seq`` is not looked at, in one synced transaction, and give their seqs.
 
         All are on the disk when this returns, or none is. Raises JournalError.
         """
-        rows = [(e.id, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty) for e in events]
-        with _translated(self.path), self._write():
-            self._db.executemany(
-                "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
-            # One transaction hands out AUTOINCREMENT numbers without a hole, so the last one tells them all.
-            (last,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
-        return list(range(last - len(rows) + 1, last + 1))
+        return [place.seq for place in self.append_keyed([(event, None) for event in events], "")]
+
+    def append_keyed(self, entries: Sequence[tuple[Event, Key | None]], keys_since: Instant) -> list[Place]:
+        """Write events as ``append`` does, except those whose key was used at or after ``keys_since``.
+
+        The place of such an event is that of its first use. Raises JournalError.
+        """
+        with self._write():
+            return [self._place(event, key, keys_since) for event, key in entries]
+
+    def _place(self, event: Event, key: Key | None, keys_since: Instant) -> Place:
+        if key is not None:
+            query = "SELECT payload, seq FROM keys WHERE client = ? AND name = ? AND used_at >= ?"
+            used = self._db.execute(query, (key.client, key.name, keys_since)).fetchone()
+            if used is not None:
+                return Place(used[1] if used[0] == key.payload else 0, fresh=False)
+        row = (event.id, event.accepted_at, event.ts, event.symbol, event.side, event.price, event.qty)
+        seq = self._db.execute(_INSERT, row).lastrowid or 0
+        if key is not None:
+            self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", (*key, seq, event.accepted_at))
+        return Place(seq, fresh=True)
 
     def check_writable(self) -> None:
         """Take the write lock and give it back; raises JournalError when a trade could not be written now."""
-        with _translated(self.path), self._write():
+        with self._write():
             self._db.execute("UPDATE journal SET origin = origin")
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # SQLite ends some failed transactions by itself.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        with translated(self.path):
+            self._check_place()
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # SQLite ends some failed transactions by itself.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _check_place(self) -> None:
+        # An open file outlives its name: trades written to it would be lost with this process.
+        if identify(self.path) != self._file:
+            raise JournalError("replaced", f"journal {self.path} was removed or replaced while it was open")
 
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
@@ -134,7 +105,8 @@ class Journal:
 
     def last_seq(self) -> int:
         """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
-        with _translated(self.path):
+        with translated(self.path):
+            self._check_place()
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'trades'").fetchone()
         return row[0] if row else 0
 
@@ -154,13 +126,39 @@ class Journal:
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if after is None else "ASC"
-        query = f"{_SELECT} {where} ORDER BY seq {order} LIMIT ?"
-        found = self._read(query, *given.values(), limit)
+        found = self._read(f"{_SELECT} {where} ORDER BY seq {order} LIMIT ?", *given.values(), limit)
         return found if order == "ASC" else found[::-1]
 
     def _read(self, query: str, *values: object) -> list[Event]:
-        with _translated(self.path):
+        with translated(self.path):
+            self._check_place()
             return [Event(*row) for row in self._db.execute(query, (self.origin, *values))]
+
+    def read_base(self) -> bytes | None:
+        """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
+        with translated(self.path):
+            base: bytes | None = self._db.execute("SELECT base FROM journal").fetchone()[0]
+        return base
+
+    def prune(self, seq: int, base: bytes) -> None:
+        """Delete the events up to ``seq``, keep ``base`` in their place, and give the space back.
+
+        Raises JournalError.
+        """
+        with self._write():
+            self._db.execute("DELETE FROM trades WHERE seq <= ?", (seq,))
+            self._db.execute("UPDATE journal SET base = ?", (base,))
+        with translated(self.path):
+            # A plain execute would take one step of it, and free one page.
+            self._db.executescript("PRAGMA incremental_vacuum")
+
+    def forget_keys(self, before: Instant, limit: int = 1000) -> int:
+        """Forget up to ``limit`` keys used before a moment, and give how many. Raises JournalError."""
+        query = "SELECT client, name FROM keys WHERE used_at < ? LIMIT ?"
+        with self._write():
+            old = self._db.execute(query, (before, limit)).fetchall()
+            self._db.executemany("DELETE FROM keys WHERE client = ? AND name = ?", old)
+        return len(old)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
@@ -173,31 +171,3 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         """Close at the end of the block."""
         self.close()
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
-    """Make the whole journal beside its place and link it there: two processes that start at once share one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
-    try:
-        db = sqlite3.connect(draft, isolation_level=None)
-        try:
-            db.executescript(_SCHEMA)
-            db.execute("INSERT INTO journal VALUES (?)", (new_origin().hex,))
-        finally:
-            db.close()
-        os.link(draft, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink(missing_ok=True)

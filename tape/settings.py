@@ -4,11 +4,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from tape.errors import BadSettingError
 from tape.event import SYMBOL_PATTERN
+
+KEYS_KEPT = timedelta(hours=24)
 
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
@@ -80,6 +83,16 @@ def write_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])|0", text)
+    if found is None:
+        raise ValueError
+    return int(found[1]) * _SECONDS[found[2]] if found[1] else 0
+
+
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "webapp_http_host": (_host, "a host name or an address, like 127.0.0.1"),
     "webapp_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
@@ -88,6 +101,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "journal_path": (_path, "the path of a file"),
     "journal_sync": (_one_of("full", "normal", fold=str.lower), "full or normal"),
+    "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
     "snapshot_path": (_path, "the path of a file"),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
     "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
@@ -109,6 +123,7 @@ class Settings:
     sidecar_http_port: int = 8001
     journal_path: Path = Path("var/journal.db")
     journal_sync: str = "full"
+    journal_retention: int = 0
     snapshot_path: Path = Path("var/sidecar.snapshot")
     secret_key: str = ""
     log_level: str = "INFO"
@@ -139,6 +154,11 @@ class Settings:
     def write_webapp_address(self) -> str:
         """Write where the web process listens, as ``host:port``."""
         return write_address(self.webapp_http_host, self.webapp_http_port)
+
+    def tell_keys_kept(self) -> timedelta:
+        """Tell how long an idempotency key is known: a day, or as long as the trades it leads to."""
+        kept = timedelta(seconds=self.journal_retention)
+        return min(kept, KEYS_KEPT) if kept else KEYS_KEPT
 
     def require_secret_key(self) -> str:
         """Give the secret that signs sessions and form tokens, which only the web process needs.

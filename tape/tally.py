@@ -3,7 +3,7 @@
 from decimal import Context, Decimal
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 EXACT: Final = Context(prec=100)
 """Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
@@ -24,3 +24,16 @@ class Tally(Struct):
         self.quantity = EXACT.add(self.quantity, amount)
         self.notional = EXACT.add(self.notional, notional)
         return notional
+
+
+class PrunedSymbol(Struct):
+    """What the pruned trades of one symbol add up to, by side."""
+
+    tallies: dict[str, Tally]
+
+
+class PrunedTotals(Struct):
+    """The part of the journal's base that others than the sidecar read; it has more fields, which are its own."""
+
+    last_seq: int = 0
+    symbols: dict[str, PrunedSymbol] = field(default_factory=dict)

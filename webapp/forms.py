@@ -5,10 +5,11 @@ from typing import Any
 
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from werkzeug.datastructures import MultiDict
-from wtforms import RadioField, StringField
+from wtforms import HiddenField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined] # newer than its stubs
 
 from tape.event import SIDES
+from webapp.idempotency import FORM_FIELD
 
 
 class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
@@ -21,6 +22,7 @@ class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
     price = StringField("Price", description="27123.45")
     qty = StringField("Quantity", description="0.25")
     ts = StringField("Time", description="now")
+    idempotency_key = HiddenField()
 
     def show_errors(self, errors: Mapping[str, list[str]]) -> list[str]:
         """Put each field's messages beside it, and give those that belong to no field."""
@@ -36,7 +38,8 @@ def read_values(posted: MultiDict[str, str]) -> dict[str, Any]:
     for name, given in posted.lists():
         texts = [text.strip() for text in given]
         values[name] = texts[0] if len(texts) == 1 else texts
-    values.pop("csrf_token", None)
+    for name in ("csrf_token", FORM_FIELD):
+        values.pop(name, None)
     if values.get("ts") == "":
         del values["ts"]
     return values

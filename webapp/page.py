@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from marshmallow import ValidationError
+from uuid6 import uuid7
 from werkzeug.wrappers import Response as BaseResponse
 
-from tape.errors import JournalError
+from tape.errors import JournalError, KeyReusedError
 from tape.event import Event
 from webapp.forms import TradeForm, read_values
+from webapp.idempotency import read_form
 from webapp.ledger import current_ledger
 from webapp.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, refuse
 from webapp.publisher import current_publisher
@@ -35,15 +37,23 @@ def accept_form() -> BaseResponse:
         refuse("csrf")
         problem = "This form had expired, so nothing was sent. It is fresh again now: please send it once more."
         return _render(form, http.HTTPStatus.BAD_REQUEST, [problem])
+    values = read_values(request.form)
     try:
-        trade = read_trade(read_values(request.form))
+        trade = read_trade(values)
     except ValidationError as error:
         refuse("invalid")
         unplaced = form.show_errors(read_messages(error))
         problems = ["Nothing was sent: please look at the marked fields.", *unplaced]
         return _render(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
     try:
-        (event,) = current_publisher().accept([trade])
+        key = read_form(form.idempotency_key.data, values)
+        # A second click waits for the answer to the first.
+        (event,) = current_publisher().accept([trade], key, patient=True).events
+    except KeyReusedError as error:
+        refuse(error.reason)
+        form.idempotency_key.data = None
+        problem = "This form was sent before, as another trade. If this one is meant as well, please send it now."
+        return _render(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, [problem])
     except JournalError as error:
         refuse(f"journal_{error.reason}")
         log_journal_failure(error)
@@ -55,6 +65,7 @@ def accept_form() -> BaseResponse:
 
 
 def _render(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str] = ()) -> Response:
+    form.idempotency_key.data = form.idempotency_key.data or str(uuid7())
     recent: list[Event] | None
     try:
         recent = current_ledger().select(limit=RECENT)[::-1]

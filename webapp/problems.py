@@ -9,7 +9,7 @@ from flask import Flask, Response, current_app, g, make_response, render_templat
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from tape.errors import JournalError
+from tape.errors import JournalError, KeyInFlightError, KeyReusedError
 from webapp.body import BadBodyError
 from webapp.schemas import read_messages
 
@@ -45,7 +45,7 @@ def answer_problem(status: int, reason: str, detail: str, errors: Errors | None 
     else:
         response = make_response(current_app.json.dumps(problem) + "\n", status)
         response.mimetype = "application/problem+json"
-    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.CONFLICT}:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
@@ -91,6 +91,14 @@ def _answer_journal(error: JournalError) -> Response:
     return answer_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, f"journal_{error.reason}", detail)
 
 
+def _answer_key_reused(error: KeyReusedError) -> Response:
+    return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail)
+
+
+def _answer_key_in_flight(error: KeyInFlightError) -> Response:
+    return answer_problem(http.HTTPStatus.CONFLICT, error.reason, error.detail)
+
+
 def log_journal_failure(error: JournalError) -> None:
     """Tell the operator which journal failed and how."""
     _log.error("journal failed", extra={"reason": error.reason, "detail": error.detail, "request_id": g.request_id})
@@ -108,4 +116,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(BadBodyError, _answer_body)
     app.register_error_handler(ValidationError, _answer_fields)
     app.register_error_handler(JournalError, _answer_journal)
+    app.register_error_handler(KeyReusedError, _answer_key_reused)
+    app.register_error_handler(KeyInFlightError, _answer_key_in_flight)
     app.register_error_handler(Exception, _answer_bug)

@@ -4,8 +4,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from flask import Flask, current_app
@@ -13,11 +14,11 @@ from uuid6 import uuid7
 
 from tape import wire
 from tape.connection import Connection
-from tape.errors import AddressError, JournalError
+from tape.errors import AddressError, JournalError, KeyInFlightError, KeyReusedError, TapeError
 from tape.event import Event, Trade, now, write_instant
-from tape.journal import Journal
+from tape.journal import Journal, Key, Place
 from tape.process import PerProcess
-from tape.settings import Settings
+from tape.settings import KEYS_KEPT, Settings
 from tape.transport import Sender
 from webapp.loop import leave_loop
 
@@ -27,14 +28,35 @@ GROUP_LIMIT: Final = 512
 """Requests that share one transaction at the most."""
 
 
-class _Waiting:
-    """One request's events while they wait for their commit, and what became of them."""
+class Acceptance(NamedTuple):
+    """What became of one request: its events, and whether they were accepted now or by an earlier use of its key."""
 
-    def __init__(self, events: list[Event]) -> None:
-        self.events = events
+    events: list[Event]
+    fresh: bool
+
+
+class _Waiting:
+    """One request's entries while they wait for their commit, and what became of them."""
+
+    def __init__(self, entries: list[tuple[Event, Key | None]]) -> None:
+        self.entries = entries
+        self.acceptance = Acceptance([], fresh=False)
+        self.error: TapeError | None = None
         self.settled = False
-        self.error: JournalError | None = None
         self.called = threading.Event()
+
+    def settle(self, outcomes: Sequence[tuple[Event | None, bool]]) -> None:
+        """Take what became of each entry; None where a key was used for another payload."""
+        events = [event for event, _ in outcomes if event is not None]
+        if len(events) < len(outcomes):
+            self.error = KeyReusedError("key_reused", "this Idempotency-Key was used before, for another trade")
+        self.acceptance = Acceptance(events, all(fresh for _, fresh in outcomes))
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the request go on."""
+        self.settled = True
+        self.called.set()
 
 
 class Publisher:
@@ -44,23 +66,46 @@ class Publisher:
     that came meanwhile to lead the next group.
     """
 
-    def __init__(self, open_journal: Callable[[], Journal], open_sender: Callable[[], Sender]) -> None:
+    def __init__(
+        self,
+        open_journal: Callable[[], Journal],
+        open_sender: Callable[[], Sender],
+        keys_kept: timedelta = KEYS_KEPT,
+    ) -> None:
         """Keep how to open the journal and the sender; both open with the first trade."""
         self._connection = Connection(open_journal)
         self._open_sender = open_sender
+        self._keys_kept = keys_kept
         self._sender: Sender | None = None
         self._queue: deque[_Waiting] = deque()
+        self._in_flight: set[tuple[str, str]] = set()
         self._led = False
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
-    def accept(self, trades: Sequence[Trade]) -> list[Event]:
-        """Write trades to the journal, all or none, then publish them; gives the accepted events.
+    def accept(self, trades: Sequence[Trade], key: Key | None = None, *, patient: bool = False) -> Acceptance:
+        """Write trades to the journal, all or none, then publish them.
 
-        When this returns they are on the disk. Raises JournalError when none of them is.
+        When this returns they are on the disk. With a key that was used before it gives what was accepted then.
+        Raises JournalError when none is on the disk, KeyReusedError, and, unless ``patient``, KeyInFlightError.
         """
         moment = write_instant(now())
-        waiting = _Waiting([Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty) for t in trades])
+        waiting = _Waiting(
+            [(Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty), key) for t in trades]
+        )
+        if key is None or patient:
+            return self._wait(waiting)
+        with self._lock:
+            if key[:2] in self._in_flight:
+                raise KeyInFlightError("key_in_flight", "the first request with this Idempotency-Key is under way")
+            self._in_flight.add(key[:2])
+        try:
+            return self._wait(waiting)
+        finally:
+            with self._lock:
+                self._in_flight.discard(key[:2])
+
+    def _wait(self, waiting: _Waiting) -> Acceptance:
         with self._lock:
             self._queue.append(waiting)
             leads, self._led = not self._led, True
@@ -69,8 +114,8 @@ class Publisher:
         if not waiting.settled:
             self._lead()
         if waiting.error is not None:
-            raise JournalError(waiting.error.reason, waiting.error.detail) from waiting.error
-        return waiting.events
+            raise type(waiting.error)(waiting.error.reason, waiting.error.detail) from waiting.error
+        return waiting.acceptance
 
     def _lead(self) -> None:
         with self._lock:
@@ -87,26 +132,27 @@ class Publisher:
 
     def _settle(self, group: list[_Waiting]) -> None:
         error = JournalError("failed", "the commit was broken off")
-        accepted: list[Event] = []
         try:
-            accepted = leave_loop(partial(self._append, [event for waiting in group for event in waiting.events]))
+            outcomes = leave_loop(partial(self._append, [entry for waiting in group for entry in waiting.entries]))
+            left = iter(outcomes)
+            for waiting in group:
+                waiting.settle([next(left) for _ in waiting.entries])
+            self._send([event for event, fresh in outcomes if fresh and event is not None])
         except JournalError as journal_error:
             error = journal_error
         finally:
-            settled = iter(accepted)
             for waiting in group:
-                waiting.error = None if accepted else error
-                waiting.events = [next(settled) for _ in waiting.events] if accepted else []
-                waiting.settled = True
-                waiting.called.set()
-        self._send(accepted)
+                if not waiting.settled:
+                    waiting.error = error
+                    waiting.wake()
 
-    def _append(self, events: list[Event]) -> list[Event]:
-        def append(journal: Journal) -> list[Event]:
-            seqs = journal.append(events)
+    def _append(self, entries: list[tuple[Event, Key | None]]) -> list[tuple[Event | None, bool]]:
+        keys_since = write_instant(now() - self._keys_kept)
+
+        def append(journal: Journal) -> list[tuple[Event | None, bool]]:
+            places = journal.append_keyed(entries, keys_since)
             return [
-                msgspec.structs.replace(event, seq=seq, origin=journal.origin)
-                for event, seq in zip(events, seqs, strict=True)
+                (_locate(journal, event, place), place.fresh) for (event, _), place in zip(entries, places, strict=True)
             ]
 
         return self._connection.ask(append)
@@ -137,6 +183,12 @@ class Publisher:
                 self._sender = None
 
 
+def _locate(journal: Journal, event: Event, place: Place) -> Event | None:
+    if place.fresh:
+        return msgspec.structs.replace(event, seq=place.seq, origin=journal.origin)
+    return next(iter(journal.read_after(place.seq - 1, 1)), None) if place.seq else None
+
+
 def init_app(app: Flask) -> None:
     """Give the application a publisher, opened in each process that accepts a trade."""
     settings: Settings = app.config["SETTINGS"]
@@ -144,6 +196,7 @@ def init_app(app: Flask) -> None:
         lambda: Publisher(
             open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
             open_sender=partial(Sender, settings.webapp_zmq_addr),
+            keys_kept=settings.tell_keys_kept(),
         )
     )
 

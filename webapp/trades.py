@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from tape import wire
 from webapp.body import read_object
+from webapp.idempotency import read_header
 from webapp.ledger import current_ledger
 from webapp.page import accept_form
 from webapp.publisher import current_publisher
@@ -31,9 +32,13 @@ def accept_trade() -> BaseResponse:
 
 
 def _accept_json() -> Response:
-    trade = read_trade(read_object(request.get_data()))
-    (event,) = current_publisher().accept([trade])
+    values = read_object(request.get_data())
+    trade = read_trade(values)
+    acceptance = current_publisher().accept([trade], read_header(values))
+    (event,) = acceptance.events
     response = _answer(wire.encode(event), http.HTTPStatus.CREATED)
+    if not acceptance.fresh:
+        response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
     return response
 

@@ -51,7 +51,7 @@ def test_arrows_point_to_the_tape_and_nowhere_else(room: str, closed: set[str]) 
 @pytest.mark.parametrize(
     ("package", "place"),
     [
-        ("sqlite3", "tape/journal.py"),
+        ("sqlite3", "tape/journal_file.py"),
         ("zmq", "tape/transport.py"),
         ("gevent", "webapp/loop.py"),
         ("marshmallow", "webapp/schemas.py"),

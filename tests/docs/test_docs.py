@@ -45,7 +45,7 @@ def exposed_names() -> set[str]:
     state = State(ORIGIN)
     state.apply([make_event(1)], "live", 200, 0.0)
     registry = CollectorRegistry()
-    registry.register(StateCollector(state, threading.Lock(), SnapshotRecord(), lambda: 1))
+    registry.register(StateCollector(lambda: state, threading.Lock(), SnapshotRecord(), lambda: 1))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {family.name + ("_total" if family.type == "counter" else "") for family in families}
 

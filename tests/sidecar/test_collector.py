@@ -17,7 +17,9 @@ def expose(state: State, journal_seq: int | None = 9) -> dict[str, float]:
         return journal_seq
 
     registry = CollectorRegistry()
-    registry.register(StateCollector(state, threading.Lock(), SnapshotRecord(5.0, 2), read_last_seq))
+    registry.register(
+        StateCollector(lambda: state, threading.Lock(), SnapshotRecord(5.0, 2, 0, state.observed), read_last_seq)
+    )
     text = generate_latest(registry).decode()
     return {
         sample.name + "".join(f",{name}={value}" for name, value in sorted(sample.labels.items())): sample.value

@@ -43,7 +43,10 @@ class Rig:
             clock=lambda: self.line.now,
             wall_clock=lambda: 0.0,
         )
-        self.state = self.consumer.state
+
+    @property
+    def state(self) -> State:
+        return self.consumer.state
 
     def accept(self, count: int) -> None:
         last = self.journal.last_seq()
@@ -73,8 +76,8 @@ def test_the_next_seq_is_applied_live(rig: Rig) -> None:
     rig.hint(2, 3)
     rig.drain()
     assert rig.counted == 3
-    assert rig.state.events == {"live": 3, "journal": 0}
-    assert (rig.state.gaps, rig.state.repeats) == (0, 0)
+    assert rig.state.observed.events == {"live": 3, "journal": 0}
+    assert (rig.state.observed.gaps, rig.state.observed.repeats) == (0, 0)
 
 
 def test_a_repeat_is_dropped_and_counted(rig: Rig) -> None:
@@ -85,7 +88,7 @@ def test_a_repeat_is_dropped_and_counted(rig: Rig) -> None:
     rig.hint(1, 2)
     rig.drain()
     assert rig.counted == 2
-    assert rig.state.repeats == 3
+    assert rig.state.observed.repeats == 3
 
 
 def test_a_gap_is_filled_from_the_journal_at_once(rig: Rig) -> None:
@@ -94,8 +97,8 @@ def test_a_gap_is_filled_from_the_journal_at_once(rig: Rig) -> None:
     rig.hint(7)
     rig.drain()
     assert rig.counted == 10
-    assert rig.state.gaps == 1
-    assert rig.state.events == {"live": 1, "journal": 9}
+    assert rig.state.observed.gaps == 1
+    assert rig.state.observed.events == {"live": 1, "journal": 9}
 
 
 def test_a_hole_in_the_journal_is_not_waited_for(rig: Rig) -> None:
@@ -126,7 +129,7 @@ def test_garbage_does_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
         rig.consumer.step()
     assert rig.counted == 5
     rig.drain()
-    assert rig.state.rejected["frames"] == 100
+    assert rig.state.observed.rejected["frames"] == 100
 
 
 def test_repeats_do_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
@@ -199,4 +202,4 @@ def test_any_history_of_hints_counts_every_trade_once(rig: Rig, seed: int) -> No
     rig.consumer.step()
     rig.consumer.step()
     assert rig.counted == rig.journal.last_seq()
-    assert sum(rig.state.events.values()) == rig.counted
+    assert sum(rig.state.observed.events.values()) == rig.counted

@@ -15,7 +15,7 @@ def state() -> State:
     state.register(["ETHUSDT"])
     widest = "999999999999999999.999999999999"
     state.apply([make_event(1, price=widest, qty=widest), make_event(2, side="SELL", symbol="X")], "live", 1, 1e10)
-    state.rejected["body"] = 3
+    state.observed.rejected["body"] = 3
     return state
 
 

@@ -19,8 +19,8 @@ def test_totals_are_exact_by_symbol_and_side() -> None:
     assert symbol.last_ts == "2026-01-31T10:00:00.500000Z"
     assert read_seconds(symbol.last_ts) == 1769853600.5
     assert state.last_seq == 5
-    assert state.events == {"live": 2, "journal": 1}
-    assert sum(state.delay.counts) == 2
+    assert state.observed.events == {"live": 2, "journal": 1}
+    assert sum(state.observed.delay.counts) == 2
 
 
 def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_last() -> None:
@@ -67,5 +67,5 @@ def test_registered_symbols_start_at_zero() -> None:
 def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
     state = State(ORIGIN)
     state.apply([make_event(1)], "live", 200, counted_at=0.0)
-    assert state.delay.total == 0
-    assert state.delay.counts[0] == 1
+    assert state.observed.delay.total == 0
+    assert state.observed.delay.counts[0] == 1

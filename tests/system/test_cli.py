@@ -54,3 +54,34 @@ def test_bad_options_are_refused_by_name(shared: Stack, tmp_path: Path) -> None:
         assert done.returncode != 0
         assert says in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_replay_that_broke_off_can_be_run_again(shared: Stack, tmp_path: Path) -> None:
+    before = shared.journalled()
+    head, row = "ts,symbol,side,price,qty\n", "2026-01-31T09:30:00Z,AGAIN,BUY,{},2\n"
+    file = tmp_path / "long.csv"
+    file.write_text(head + "".join(row.format(n + 1) for n in range(20)))
+    assert "accepted 20, refused 0" in shared.run_cli("replay", str(file)).stdout
+    assert "accepted 20 (20 of them by an earlier run), refused 0" in shared.run_cli("replay", str(file)).stdout
+    assert shared.journalled() == before + 20
+    assert "accepted 20, refused 0" in shared.run_cli("replay", str(file), "--run", "again").stdout
+    assert shared.journalled() == before + 40
+
+
+def test_an_audit_shows_that_the_balance_closes(shared: Stack) -> None:
+    shared.accept(5)
+    shared.wait_counted(shared.journalled())
+    done = shared.run_cli("audit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"accepted {shared.journalled()} = counted {shared.journalled()} + in flight 0" in done.stdout
+    assert "BTCUSDT" in done.stdout
+
+
+def test_an_audit_of_another_sidecar_fails(shared: Stack, tmp_path: Path) -> None:
+    with Stack(tmp_path) as other:
+        other.start("web").accept(2)
+        other.start("sidecar")
+        done = shared.run_cli("audit", "--sidecar", other.sidecar_url)
+    assert done.returncode == 1
+    assert "DIFFERS" in done.stdout
+    assert "THE BALANCE DOES NOT CLOSE" in done.stdout

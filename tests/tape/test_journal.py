@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tape.errors import JournalError
-from tape.journal import JOURNAL_REASONS, Journal
+from tape.journal import Journal
+from tape.journal_file import JOURNAL_REASONS
 from tests.conftest import make_event
 
 

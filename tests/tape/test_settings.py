@@ -17,6 +17,7 @@ def test_values_are_read_from_their_variables() -> None:
             "WEBAPP_HTTP_PORT": "0",
             "JOURNAL_PATH": "/tmp/j.db",
             "JOURNAL_SYNC": "NORMAL",
+            "JOURNAL_RETENTION": "15m",
             "WEBAPP_CORS_ORIGINS": "https://a.example, http://b.example:81",
             "TRADING_SYMBOLS": "btcusdt,ETH/USD",
             "WEBAPP_ZMQ_ADDR": "ipc:///run/trades.sock",
@@ -25,6 +26,7 @@ def test_values_are_read_from_their_variables() -> None:
     assert settings.webapp_http_port == 0
     assert settings.journal_path == Path("/tmp/j.db")
     assert settings.journal_sync == "normal"
+    assert settings.journal_retention == 900
     assert settings.webapp_cors_origins == ("https://a.example", "http://b.example:81")
     assert settings.trading_symbols == ("BTCUSDT", "ETH/USD")
     assert settings.webapp_zmq_addr == "ipc:///run/trades.sock"
@@ -38,6 +40,7 @@ BAD = {
     "SIDECAR_HTTP_PORT": "-1",
     "JOURNAL_PATH": "",
     "JOURNAL_SYNC": "off",
+    "JOURNAL_RETENTION": "30",
     "SNAPSHOT_PATH": "",
     "SECRET_KEY": "short",
     "LOG_LEVEL": "LOUD",

@@ -3,7 +3,8 @@ from pathlib import Path
 import click
 import pytest
 
-from webapp.cli.replay import Row, pace, read_rows
+from webapp.cli.client import Entry
+from webapp.cli.replay import pace, read_rows
 from webapp.cli.simulate import pace_evenly, walk
 
 HEAD = "ts,symbol,side,price,qty\n"
@@ -13,11 +14,12 @@ def test_rows_keep_their_text_and_their_line(tmp_path: Path) -> None:
     path = tmp_path / "trades.csv"
     path.write_text("\ufeff" + HEAD + "2026-01-31T09:30:00Z,BTC,BUY,1.10,2\n2026-01-31T09:30:01Z,BTC,SELL,1.20\n")
     first, second = read_rows(path)
-    assert first == (
-        f"{path}:2",
-        dict(zip(HEAD.strip().split(","), ["2026-01-31T09:30:00Z", "BTC", "BUY", "1.10", "2"], strict=True)),
-    )
-    assert second[1]["qty"] == ""
+    fields = {"ts": "2026-01-31T09:30:00Z", "symbol": "BTC", "side": "BUY", "price": "1.10", "qty": "2"}
+    assert (first.label, first.trade) == (f"{path}:2", fields)
+    again, _ = read_rows(path)
+    assert again.key == first.key != second.key
+    assert read_rows(path, "another run")[0].key != first.key
+    assert second.trade["qty"] == ""
 
 
 @pytest.mark.parametrize(("text", "says"), [("", "no column ts"), ("ts,symbol,side\n", "no column price, qty")])
@@ -45,15 +47,17 @@ class Clock:
         self.now += seconds
 
 
-def row(second: int | str) -> Row:
+def row(second: int | str) -> Entry:
     ts = f"2026-01-31T09:30:{second:02}Z" if isinstance(second, int) else second
-    return "label", {"ts": ts}
+    return Entry("label", {"ts": ts})
 
 
 def test_a_replay_keeps_the_pace_of_the_history() -> None:
     clock = Clock()
     rows = [row(0), row(4), row("not a time"), row(2), row(10)]
-    assert [pair[1]["ts"] for pair in pace(rows, 2, lambda: clock.now, clock.pause)] == [r[1]["ts"] for r in rows]
+    assert [entry.trade["ts"] for entry in pace(rows, 2, lambda: clock.now, clock.pause)] == [
+        r.trade["ts"] for r in rows
+    ]
     assert sum(clock.pauses) == 5
 
 

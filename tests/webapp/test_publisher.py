@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 
 from tape.errors import JournalError
 from tape.event import Event
-from tape.journal import Journal
+from tape.journal import Journal, Key, Place
 from tape.transport import Sender
 from tests.conftest import BUY, SELL
 from webapp import publisher as publisher_module
@@ -19,11 +20,11 @@ class GatedJournal(Journal):
     gate = threading.Event()
     groups: list[int]
 
-    def append(self, events: list[Event]) -> list[int]:  # type: ignore[override]
+    def append_keyed(self, entries: Sequence[tuple[Event, Key | None]], keys_since: str) -> list[Place]:
         if not self.groups:
             self.gate.wait(10)
-        self.groups.append(len(events))
-        return super().append(events)
+        self.groups.append(len(entries))
+        return super().append_keyed(entries, keys_since)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_trades_that_wait_together_share_one_commit(
     monkeypatch.setattr(GatedJournal, "groups", groups, raising=False)
     publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), sender)
     answers: list[Event] = []
-    threads = [threading.Thread(target=lambda: answers.extend(publisher.accept([BUY]))) for _ in range(21)]
+    threads = [threading.Thread(target=lambda: answers.extend(publisher.accept([BUY]).events)) for _ in range(21)]
     for thread in threads:
         thread.start()
     while len(publisher._queue) < 20:  # noqa: SLF001 - the only sign that they wait
@@ -59,7 +60,7 @@ def test_trades_that_wait_together_share_one_commit(
 
 def test_several_trades_are_accepted_in_their_order(tmp_path: Path, sender: partial[Sender]) -> None:
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), sender)
-    first, second = publisher.accept([BUY, SELL])
+    first, second = publisher.accept([BUY, SELL]).events
     assert (first.seq, first.symbol, second.seq, second.symbol) == (1, "BTCUSDT", 2, "ETHUSDT")
     publisher.close()
 
@@ -85,11 +86,11 @@ def test_a_failed_commit_fails_every_trade_of_its_group_and_the_next_one_succeed
         thread.join(10)
     assert len(failed) == 5
     path.rmdir()
-    assert publisher.accept([BUY])[0].seq == 1
+    assert publisher.accept([BUY]).events[0].seq == 1
     publisher.close()
 
 
 def test_a_hint_that_cannot_be_sent_costs_nothing(tmp_path: Path) -> None:
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), partial(Sender, "tcp://"))
-    assert publisher.accept([BUY])[0].seq == 1
+    assert publisher.accept([BUY]).events[0].seq == 1
     publisher.close()

@@ -5,7 +5,7 @@ from typing import cast
 
 import click
 
-_NAMES = ("replay", "simulate")
+_NAMES = ("replay", "simulate", "audit")
 
 
 class _Trades(click.Group):
@@ -18,4 +18,4 @@ class _Trades(click.Group):
         return cast("click.Command", getattr(import_module(f"webapp.cli.{name}"), name)) if name in _NAMES else None
 
 
-trades_cli = _Trades("trades", help="Send trades to a running stack, over HTTP.")
+trades_cli = _Trades("trades", help="Send trades to a running stack, and audit it.")

@@ -1,8 +1,9 @@
 """Replays a CSV of trades against a running stack."""
 
 import csv
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -11,11 +12,9 @@ import click
 from flask.cli import with_appcontext
 
 from tape.event import read_instant
-from webapp.cli.client import choose_url, send_all, url_option
+from webapp.cli.client import Entry, choose_url, send_all, url_option
 
 COLUMNS: Final = ("ts", "symbol", "side", "price", "qty")
-
-Row = tuple[str, Mapping[str, str]]
 
 
 class Speed(click.ParamType[float | None]):
@@ -38,8 +37,12 @@ class Speed(click.ParamType[float | None]):
         return speed
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read a CSV's trades, each with its line for messages. Raises ClickException when a column is missing."""
+def read_rows(path: Path, run: str = "") -> list[Entry]:
+    """Read a CSV's trades, each with its line for messages, and a key made of file, line and ``run``.
+
+    Raises ClickException when a column is missing.
+    """
+    digest = hashlib.sha256(path.read_bytes() + run.encode()).hexdigest()[:32]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
@@ -47,28 +50,31 @@ def read_rows(path: Path) -> list[Row]:
             if missing:
                 message = f"{path}: no column {', '.join(missing)} in the first line; expected {','.join(COLUMNS)}"
                 raise click.ClickException(message)
-            return [(f"{path}:{reader.line_num}", {name: row[name] for name in COLUMNS}) for row in reader]
+            return [
+                Entry(f"{path}:{reader.line_num}", {name: row[name] for name in COLUMNS}, f"{digest}-{reader.line_num}")
+                for row in reader
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path} is not a CSV in UTF-8: {error}"
         raise click.ClickException(message) from error
 
 
 def pace(
-    rows: list[Row],
+    rows: list[Entry],
     speed: float | None,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[Row]:
+) -> Iterator[Entry]:
     """Give each row at its moment since the first, ``speed`` times as fast; at once when its time cannot be read."""
     began = clock()
     first: datetime | None = None
-    for label, row in rows:
+    for entry in rows:
         if speed is not None:
-            happened = _read_ts(row["ts"]) or first
+            happened = _read_ts(entry.trade["ts"]) or first
             first = first or happened
             if first and happened:
                 pause(max(0.0, began + (happened - first).total_seconds() / speed - clock()))
-        yield label, row
+        yield entry
 
 
 def _read_ts(text: str) -> datetime | None:
@@ -81,9 +87,13 @@ def _read_ts(text: str) -> datetime | None:
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="Times as fast as it happened.")
+@click.option("--run", default="", help="A name for this replay; another name counts the same file again.")
 @url_option
 @with_appcontext
-def replay(file: Path, speed: float | None, url: str | None) -> None:
-    """Post the trades of a CSV FILE (ts,symbol,side,price,qty), in its order."""
-    rows = read_rows(file)
+def replay(file: Path, speed: float | None, run: str, url: str | None) -> None:
+    """Post the trades of a CSV FILE (ts,symbol,side,price,qty), in its order.
+
+    A replay that broke off can be run again within a day: what was accepted before is not counted twice.
+    """
+    rows = read_rows(file, run)
     send_all(choose_url(url), pace(rows, speed), len(rows), file.name)

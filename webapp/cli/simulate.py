@@ -8,7 +8,7 @@ from decimal import Decimal
 import click
 from flask.cli import with_appcontext
 
-from webapp.cli.client import choose_url, send_all, url_option
+from webapp.cli.client import Entry, choose_url, send_all, url_option
 
 _STEP = 0.0008
 _CENT = Decimal("0.01")
@@ -34,12 +34,12 @@ def pace_evenly(
     rate: float,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[tuple[str, Mapping[str, str]]]:
+) -> Iterator[Entry]:
     """Give ``rate`` trades a second, each labelled with its number."""
     began = clock()
     for number, trade in enumerate(trades):
         pause(max(0.0, began + number / rate - clock()))
-        yield f"trade {number + 1}", trade
+        yield Entry(f"trade {number + 1}", trade)
 
 
 @click.command()

@@ -1,0 +1,154 @@
+"""Audits a running stack: what the journal holds against what the sidecar, and Prometheus, have counted."""
+
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from urllib.parse import urljoin
+
+import click
+import msgspec
+from flask import current_app
+from flask.cli import with_appcontext
+from prometheus_client.parser import text_string_to_metric_families
+
+from tape.errors import JournalError
+from tape.journal import Journal
+from tape.settings import Settings, write_address
+from tape.tally import PrunedTotals, Tally
+from webapp.cli.client import get
+
+WATCH_SECONDS = 2.0
+_CHUNK = 10_000
+_OTHER = "other"
+
+Totals = dict[tuple[str, str], Tally]
+
+
+def total_journal(journal: Journal, last_seq: int) -> Totals:
+    """Total the journal up to ``last_seq``, with what was pruned from it. Raises JournalError."""
+    totals: Totals = {}
+    base = journal.read_base()
+    pruned = PrunedTotals() if base is None else msgspec.json.decode(base, type=PrunedTotals)
+    for symbol, held in pruned.symbols.items():
+        for side, tally in held.tallies.items():
+            totals[symbol, side] = tally
+    after = pruned.last_seq
+    while events := journal.read_after(after, _CHUNK):
+        for event in events:
+            if event.seq > last_seq:
+                return totals
+            totals.setdefault((event.symbol, event.side), Tally()).add(event.price, event.qty)
+        after = events[-1].seq
+    return totals
+
+
+def fold(totals: Totals, known: set[str]) -> Totals:
+    """Put symbols that the sidecar has folded under its own name for them."""
+    folded: Totals = {}
+    for (symbol, side), tally in totals.items():
+        name = symbol if symbol in known else _OTHER
+        into = folded.setdefault((name, side), Tally())
+        into.trades += tally.trades
+        into.quantity += tally.quantity
+        into.notional += tally.notional
+    return folded
+
+
+def read_sidecar(url: str) -> tuple[int, Totals]:
+    """Read the sidecar's seq and totals from one scrape, in which they belong together. Raises ClickException."""
+    totals: Totals = {}
+    seq = 0
+    for family in text_string_to_metric_families(get(urljoin(url, "/metrics")).text):
+        if family.name == "sidecar_last_seq":
+            seq = int(family.samples[0].value)
+        if family.name in _PARTS:
+            for sample in family.samples:
+                _put(totals, family.name, sample.labels, sample.value)
+    return seq, totals
+
+
+def read_prometheus(url: str) -> Totals:
+    """Read Prometheus's newest totals. Raises ClickException."""
+    totals: Totals = {}
+    for name in _PARTS:
+        query = f"sum by (symbol, side) ({name}_total)"
+        answer = get(urljoin(url, "/api/v1/query"), query=query).json()
+        for sample in answer["data"]["result"]:
+            _put(totals, name, sample["metric"], float(sample["value"][1]))
+    return totals
+
+
+_PARTS = {"trading_trades": "trades", "trading_quantity": "quantity", "trading_notional": "notional"}
+
+
+def _put(totals: Totals, name: str, labels: Mapping[str, str], value: float) -> None:
+    tally = totals.setdefault((labels["symbol"], labels["side"]), Tally())
+    if name == "trading_trades":
+        tally.trades = int(value)
+    else:
+        setattr(tally, _PARTS[name], Decimal(repr(value)))
+
+
+def differs(mine: Tally, theirs: Tally) -> bool:
+    """Tell whether two tallies differ by more than a metric's float can hold."""
+    return (
+        mine.trades != theirs.trades
+        or float(mine.quantity) != float(theirs.quantity)
+        or float(mine.notional) != float(theirs.notional)
+    )
+
+
+def print_balance(columns: Mapping[str, Totals]) -> bool:
+    """Print the totals side by side and tell whether all agree."""
+    keys = sorted({key for totals in columns.values() for key, tally in totals.items() if tally.trades})
+    rows = [("symbol", "side", *(f"{name} {part}" for name in columns for part in ("trades", "notional")), "")]
+    agree = True
+    for key in keys:
+        tallies = [totals.get(key, Tally()) for totals in columns.values()]
+        wrong = any(differs(tallies[0], other) for other in tallies[1:])
+        agree = agree and not wrong
+        figures = [text for tally in tallies for text in (str(tally.trades), f"{float(tally.notional):.6f}")]
+        rows.append((*key, *figures, "DIFFERS" if wrong else "ok"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return agree
+
+
+def audit_once(settings: Settings, sidecar_url: str, prometheus_url: str | None) -> bool:
+    """Print one balance and tell whether it closes. Raises ClickException when a part does not answer."""
+    try:
+        with Journal(settings.journal_path) as journal:
+            seq, counted = read_sidecar(sidecar_url)
+            known = {symbol for symbol, _ in counted}
+            journalled = fold(total_journal(journal, seq), known)
+            in_flight = sum(1 for _ in journal.read_after(seq, _CHUNK))
+    except JournalError as error:
+        raise click.ClickException(error.detail) from error
+    columns = {"journal": journalled, "sidecar": counted}
+    if prometheus_url:
+        columns["prometheus"] = read_prometheus(prometheus_url)
+    agree = print_balance(columns)
+    total, done = (sum(tally.trades for tally in totals.values()) for totals in (journalled, counted))
+    verdict = "the balance closes" if agree else "THE BALANCE DOES NOT CLOSE"
+    click.echo(f"accepted {total + in_flight} = counted {done} + in flight {in_flight}: {verdict}")
+    return agree
+
+
+@click.command()
+@click.option("--sidecar", help="The sidecar's address; by default the one in the settings.")
+@click.option("--prometheus", help="Prometheus's address, to compare its newest sample too; it may be a scrape behind.")
+@click.option("--watch", is_flag=True, help="Audit again and again, until Ctrl+C.")
+@with_appcontext
+def audit(
+    *, sidecar: str | None, prometheus: str | None, watch: bool, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Compare accepted with counted, by symbol and side; exits with 1 when they differ."""
+    settings: Settings = current_app.config["SETTINGS"]
+    url = sidecar or f"http://{write_address(settings.sidecar_http_host, settings.sidecar_http_port)}"
+    agree = audit_once(settings, url, prometheus)
+    while watch:
+        pause(WATCH_SECONDS)
+        agree = audit_once(settings, url, prometheus) and agree
+    if not agree:
+        raise SystemExit(1)
