@@ -33,7 +33,7 @@ apps-up: env-setup ## Set up whatever is missing, then run web and sidecar; Ctrl
 
 apps-down: ## Stop a stack that runs in the background
 	@pid=$$(cat var/honcho.pid 2>/dev/null || true); \
-	if [ -n "$$pid" ] && ps -o args= -p "$$pid" 2>/dev/null | grep -q 'honcho start'; then \
+	if [ -n "$$pid" ] && ps -ww -o args= -p "$$pid" 2>/dev/null | grep -q 'honcho start'; then \
 		kill -TERM "$$pid"; while kill -0 "$$pid" 2>/dev/null; do sleep 0.1; done; echo "The stack is stopped."; \
 	else echo "No stack runs in the background here; Ctrl+C stops one in a terminal."; fi; rm -f var/honcho.pid
 

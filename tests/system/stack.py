@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -101,15 +102,17 @@ class Stack:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(seconds)
 
-    def pids(self, service: str) -> set[int]:
-        """Give the pids of the running processes of ``gunicorn`` (its master among them) or ``sidecar``."""
-        lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-        table = [(int(pid), int(parent), args) for pid, parent, args in (x.split(None, 2) for x in lines.splitlines())]
-        ours = {process.pid for process in self._running.values()}
-        # A child's row may stand before its parent's.
-        while grown := {pid for pid, parent, _ in table if parent in ours} - ours:
-            ours |= grown
-        return {pid for pid, _, args in table if pid in ours and service in args and "honcho" not in args}
+    def find(self, service: str) -> psutil.Process:
+        """Give the process that honcho runs: gunicorn's master for ``web``, or ``sidecar``."""
+        word = {"web": "gunicorn", "sidecar": "sidecar"}[service]
+        for honcho in self._running.values():
+            for each in psutil.Process(honcho.pid).children(recursive=True):
+                if word in [Path(argument).name for argument in each.cmdline()[:3]]:
+                    return each
+        raise AssertionError(f"{service} does not run\n{self.log.read_text()}")
+
+    def workers(self) -> set[psutil.Process]:
+        return set(self.find("web").children())
 
     def post(self, trade: dict[str, Any] | None = None, **fields: str) -> requests.Response:
         return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=10)
