@@ -17,14 +17,15 @@ from tape.errors import JournalError
 
 @dataclass
 class SnapshotRecord:
-    """What the last snapshot holds: when it was saved, in seconds since 1970 (0: never), and up to which seq.
+    """When the last snapshot was saved, in seconds since 1970 (0: never), and what it and the one before both hold.
 
-    ``observed`` is shown in place of the state's own: after a kill no counter may be less than was shown before it.
+    ``observed`` is shown in place of the state's own: whatever is killed and whichever of the two is damaged, no
+    counter may be less than was shown before it. Up to ``safe_seq`` the journal is not needed to count again.
     """
 
     saved_at: float = 0.0
     failures: int = 0
-    last_seq: int = 0
+    safe_seq: int = 0
     observed: Observed = field(default_factory=Observed)
 
 

@@ -14,7 +14,7 @@ from sidecar.collector import SnapshotRecord, StateCollector
 from sidecar.consumer import Consumer
 from sidecar.retention import Pruner, read_base
 from sidecar.server import Server, make_app
-from sidecar.snapshot import decode_state, encode_state, load_snapshot, set_aside, write_snapshot
+from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import JournalError, SnapshotError
@@ -22,9 +22,9 @@ from tape.journal import Journal
 from tape.settings import Settings
 from tape.transport import Receiver
 
-SNAPSHOT_SECONDS: Final = 1.0
+SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
-WATCH_SECONDS: Final = 0.25
+WATCH_SECONDS: Final = 0.1
 JOIN_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Daemon:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._snapshots = SnapshotRecord()
+        self._saved = State(origin="")
         self._saved_at = time.monotonic()
 
     def stop(self, *_: object) -> None:
@@ -57,6 +58,7 @@ class Daemon:
             try:
                 with open_journal() as journal:
                     state = self._load(journal)
+                self._saved = decode_state(encode_state(state))
                 state.register(settings.trading_symbols)
                 consumer = Consumer(state, receiver, open_journal, symbol_limit=settings.symbol_limit)
                 consumer.catch_up(self._stopping)
@@ -82,17 +84,21 @@ class Daemon:
         return code
 
     def _load(self, journal: Journal) -> State:
+        base, last_seq = read_base(journal), journal.last_seq()
         path = self._settings.snapshot_path
-        try:
-            state = load_snapshot(path, journal.origin, journal.last_seq())
-        except SnapshotError as error:
-            aside = set_aside(path, error.reason)
-            _log.error(
-                "snapshot set aside; the journal is replayed instead",
-                extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
-            )
-            state = None
-        return state or read_base(journal)
+        for each in (path, name_previous(path)):
+            try:
+                state = load_snapshot(each, base, last_seq)
+            except SnapshotError as error:
+                aside = set_aside(each, error.reason)
+                _log.error(
+                    "snapshot set aside; the one before it and the journal stand in",
+                    extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
+                )
+            else:
+                if state is not None:
+                    return state
+        return base
 
     def _make_registry(self, consumer: Consumer, open_journal: partial[Journal]) -> CollectorRegistry:
         connection, turn = Connection(open_journal), threading.Lock()
@@ -141,7 +147,7 @@ class Daemon:
 
     def _prune(self, pruner: Pruner) -> None:
         try:
-            pruned = pruner.step(self._snapshots.last_seq, PRUNE_SECONDS)
+            pruned = pruner.step(self._snapshots.safe_seq, PRUNE_SECONDS)
         except JournalError as error:
             _log.error("journal was not pruned", extra={"reason": error.reason, "detail": error.detail})
         else:
@@ -158,10 +164,11 @@ class Daemon:
             self._snapshots.failures += 1
             _log.error("snapshot failed", extra={"reason": error.reason, "detail": error.detail})
         else:
-            saved = decode_state(encoded)
+            # Both snapshots hold what the one before this one held, so either may be lost.
             self._snapshots.saved_at = time.time()
-            self._snapshots.last_seq = saved.last_seq
-            self._snapshots.observed = saved.observed
+            self._snapshots.safe_seq = self._saved.last_seq
+            self._snapshots.observed = self._saved.observed
+            self._saved = decode_state(encoded)
 
     def _join(self) -> None:
         for thread in self._threads:

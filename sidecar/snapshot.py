@@ -1,5 +1,9 @@
-"""The snapshot: the state in one file, atomic and checksummed, so that counters survive restarts."""
+"""The snapshot: the state in one file, atomic and checksummed, so that counters survive restarts.
 
+The one before it is kept too: what a single damaged file held stands in the other, but for its last moments.
+"""
+
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -17,7 +21,7 @@ _decoder = msgspec.json.Decoder(State)
 
 
 def write_snapshot(path: Path, state: bytes) -> None:
-    """Put an encoded state in the place of the last snapshot, all or nothing. Raises SnapshotError."""
+    """Put an encoded state in the place of the last snapshot, which becomes the previous one. Raises SnapshotError."""
     draft = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,6 +29,8 @@ def write_snapshot(path: Path, state: bytes) -> None:
             file.write(b"%b %b\n%b" % (VERSION, _digest(state), state))
             file.flush()
             os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(name_previous(path))
         draft.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -33,6 +39,11 @@ def write_snapshot(path: Path, state: bytes) -> None:
             os.close(folder)
     except OSError as error:
         raise SnapshotError("write", f"snapshot {path}: {error.strerror}") from error
+
+
+def name_previous(path: Path) -> Path:
+    """Tell where the snapshot before this one is kept."""
+    return path.with_name(f"{path.name}.previous")
 
 
 def encode_state(state: State) -> bytes:
@@ -48,10 +59,10 @@ def decode_state(encoded: bytes) -> State:
         raise SnapshotError("version", f"not a state of this version: {error}") from error
 
 
-def load_snapshot(path: Path, origin: str, last_seq: int) -> State | None:
-    """Load the state of the journal named ``origin`` that ends at ``last_seq``; None when there is no snapshot yet.
+def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
+    """Load the state of a journal that begins after ``base`` and ends at ``last_seq``; None when there is no file.
 
-    Raises SnapshotError with the reason ``torn``, ``version``, ``foreign``, ``ahead`` or ``read``.
+    Raises SnapshotError with the reason ``torn``, ``version``, ``foreign``, ``ahead``, ``behind`` or ``read``.
     """
     try:
         head, _, body = path.read_bytes().partition(b"\n")
@@ -65,10 +76,12 @@ def load_snapshot(path: Path, origin: str, last_seq: int) -> State | None:
     if digest != _digest(body):
         raise SnapshotError("torn", f"snapshot {path} does not match its checksum")
     state = decode_state(body)
-    if state.origin != origin:
-        raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {origin}")
+    if state.origin != base.origin:
+        raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {base.origin}")
     if state.last_seq > last_seq:
         raise SnapshotError("ahead", f"snapshot {path} is at seq {state.last_seq}, but the journal ends at {last_seq}")
+    if state.last_seq < base.last_seq:
+        raise SnapshotError("behind", f"snapshot {path} is at seq {state.last_seq}, but seq {base.last_seq} is pruned")
     return state
 
 

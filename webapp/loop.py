@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -17,4 +17,9 @@ def leave_loop(call: Callable[[], T]) -> T:
         return call()
     import gevent  # noqa: PLC0415 - where no worker has loaded gevent, it is not wanted
 
-    return gevent.get_hub().threadpool.apply(call)
+    result = gevent.get_hub().threadpool.spawn(call)
+    try:
+        return cast("T", result.get())
+    except gevent.GreenletExit:
+        # The worker stops, but the call cannot: what it did must still be known, or a kept trade would look refused.
+        return cast("T", result.get())

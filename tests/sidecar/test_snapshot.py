@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.snapshot import encode_state, load_snapshot, set_aside, write_snapshot
+from sidecar.snapshot import encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
 from tape.errors import SnapshotError
 from tests.conftest import ORIGIN, make_event
@@ -27,7 +27,7 @@ def path(tmp_path: Path, state: State) -> Path:
 
 
 def test_a_state_comes_back_as_it_was_with_every_digit(path: Path, state: State) -> None:
-    loaded = load_snapshot(path, ORIGIN, 2)
+    loaded = load_snapshot(path, State(ORIGIN), 2)
     assert loaded == state
     assert loaded is not None
     assert isinstance(loaded.symbols["ETHUSDT"].tallies["BUY"].quantity, Decimal)
@@ -35,7 +35,7 @@ def test_a_state_comes_back_as_it_was_with_every_digit(path: Path, state: State)
 
 
 def test_no_snapshot_is_no_error(tmp_path: Path) -> None:
-    assert load_snapshot(tmp_path / "none", ORIGIN, 0) is None
+    assert load_snapshot(tmp_path / "none", State(ORIGIN), 0) is None
 
 
 def test_a_snapshot_torn_at_any_byte_is_refused(path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_snapshot_torn_at_any_byte_is_refused(path: Path) -> None:
     for cut in range(0, len(whole), 7):
         path.write_bytes(whole[:cut])
         with pytest.raises(SnapshotError) as caught:
-            load_snapshot(path, ORIGIN, 2)
+            load_snapshot(path, State(ORIGIN), 2)
         assert caught.value.reason in {"torn", "version"}
 
 
@@ -52,24 +52,39 @@ def test_a_flipped_bit_is_noticed(path: Path) -> None:
     whole[-10] ^= 1
     path.write_bytes(whole)
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, ORIGIN, 2)
+        load_snapshot(path, State(ORIGIN), 2)
     assert caught.value.reason == "torn"
 
 
 def test_a_snapshot_of_another_journal_or_version_is_refused(path: Path) -> None:
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, "b" * 32, 2)
+        load_snapshot(path, State("b" * 32), 2)
     assert caught.value.reason == "foreign"
     path.write_bytes(path.read_bytes().replace(b"snapshot/1", b"snapshot/9"))
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, ORIGIN, 2)
+        load_snapshot(path, State(ORIGIN), 2)
     assert caught.value.reason == "version"
 
 
 def test_a_snapshot_ahead_of_its_journal_is_refused(path: Path) -> None:
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, ORIGIN, 1)
+        load_snapshot(path, State(ORIGIN), 1)
     assert caught.value.reason == "ahead"
+
+
+def test_a_snapshot_that_ends_before_what_was_pruned_is_refused(path: Path) -> None:
+    with pytest.raises(SnapshotError) as caught:
+        load_snapshot(path, State(ORIGIN, last_seq=3), 5)
+    assert caught.value.reason == "behind"
+
+
+def test_the_snapshot_before_the_last_one_is_kept(path: Path, state: State) -> None:
+    state.apply([make_event(3)], "live", 1, 1e10)
+    write_snapshot(path, encode_state(state))
+    assert load_snapshot(path, State(ORIGIN), 3) == state
+    before = load_snapshot(name_previous(path), State(ORIGIN), 3)
+    assert before is not None
+    assert before.last_seq == 2
 
 
 def test_what_is_set_aside_has_a_name_that_says_why(path: Path) -> None:
