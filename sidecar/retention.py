@@ -22,9 +22,12 @@ def read_base(journal: Journal) -> State:
     if base is None:
         return State(journal.origin)
     try:
-        return decode_state(base)
+        state = decode_state(base)
     except SnapshotError as error:
         raise JournalError("version", f"journal {journal.path}: its base is {error}") from error
+    # A journal that was restored from a copy has its model's base, and an origin of its own.
+    state.origin = journal.origin
+    return state
 
 
 class Pruner:

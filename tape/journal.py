@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from tape.errors import JournalError
 from tape.event import Event, Instant
-from tape.journal_file import identify, open_file, translated
+from tape.journal_file import back_up, identify, open_file, translated
 
 _INSERT = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT seq, id, ?, accepted_at, ts, symbol, side, price, qty FROM trades"
+
+PROBE_BYTES: Final = 32 * 1024
+"""More pages than a trade touches, in its table and its indexes."""
 
 
 class Key(NamedTuple):
@@ -76,9 +79,10 @@ class Journal:
         return Place(seq, fresh=True)
 
     def check_writable(self) -> None:
-        """Take the write lock and give it back; raises JournalError when a trade could not be written now."""
+        """Write what takes the room of a trade; raises JournalError when a trade could not be written now."""
         with self._write():
-            self._db.execute("UPDATE journal SET origin = origin")
+            # SQLite does not write again what has not changed.
+            self._db.execute("UPDATE journal SET room = randomblob(?)", (PROBE_BYTES,))
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -159,6 +163,20 @@ class Journal:
             old = self._db.execute(query, (before, limit)).fetchall()
             self._db.executemany("DELETE FROM keys WHERE client = ? AND name = ?", old)
         return len(old)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let every read in the block see the journal as it is at the first one. Raises JournalError."""
+        with translated(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def back_up(self, path: Path) -> None:
+        """Copy the journal to a path where no file is, while others go on writing. Raises JournalError."""
+        back_up(self._db, path)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

@@ -1,10 +1,10 @@
 """The journal's file: its schema, how it is made, and how it is told from any other file."""
 
+import contextlib
 import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE journal (origin TEXT NOT NULL, base BLOB);
+CREATE TABLE journal (origin TEXT NOT NULL, base BLOB, room BLOB);
 CREATE TABLE trades (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -59,17 +59,21 @@ JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), "foreign", "version
 """Every ``reason`` of a JournalError."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system raise into JournalError, with its reason."""
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        reason = _REASONS.get(code, "failed")
+        reason = _blame_folder(path) if code == sqlite3.SQLITE_CANTOPEN else _REASONS.get(code, "failed")
         raise JournalError(reason, f"journal {path}: {error}") from error
     except OSError as error:
-        raise JournalError("unopenable", f"journal {path}: {error.strerror}") from error
+        raise JournalError(_blame_folder(path), f"journal {path}: {error.strerror}") from error
+
+
+def _blame_folder(path: Path) -> str:
+    return "readonly" if path.parent.exists() and not os.access(path.parent, os.W_OK) else "unopenable"
 
 
 def open_file(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -110,25 +114,56 @@ def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
+def back_up(db: sqlite3.Connection, path: Path) -> None:
+    """Copy an open journal, as it stands at one moment, to a path where no file is. Raises JournalError."""
+    with translated(path):
+        _place(path, db.backup)
+
+
+def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
+    """Make a copy the journal at a path where no file is. Raises JournalError.
+
+    It gets an origin of its own: it may give numbers anew that its model gave to later trades.
+    """
+    with translated(copy):
+        if not copy.exists():
+            raise JournalError("unopenable", f"there is no copy {copy}")
+    db = open_file(copy, 0)
+
+    def fill(draft: sqlite3.Connection) -> None:
+        db.backup(draft)
+        draft.execute("UPDATE journal SET origin = ?", (new_origin().hex,))
+
+    try:
+        with translated(path):
+            _place(path, fill)
+    finally:
+        db.close()
+
+
 def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
-    """Make the whole journal beside its place and link it there: two processes that start at once share one."""
+    def fill(draft: sqlite3.Connection) -> None:
+        draft.executescript(_SCHEMA)
+        draft.execute("INSERT INTO journal (origin) VALUES (?)", (new_origin().hex,))
+
+    # Of two processes that start at once, one makes the journal of both.
+    with contextlib.suppress(FileExistsError):
+        _place(path, fill)
+
+
+def _place(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """Make the whole file beside its place, and link it there. Raises FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:
-        db = sqlite3.connect(draft, isolation_level=None)
-        try:
-            db.executescript(_SCHEMA)
-            db.execute("INSERT INTO journal (origin) VALUES (?)", (new_origin().hex,))
-        finally:
-            db.close()
+        with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            fill(db)
         os.link(draft, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except FileExistsError:
-        pass
     finally:
         draft.unlink(missing_ok=True)

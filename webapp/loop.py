@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 T = TypeVar("T")
+_Outcome = tuple[T | None, BaseException | None]
 
 
 def leave_loop(call: Callable[[], T]) -> T:
@@ -17,9 +18,20 @@ def leave_loop(call: Callable[[], T]) -> T:
         return call()
     import gevent  # noqa: PLC0415 - where no worker has loaded gevent, it is not wanted
 
-    result = gevent.get_hub().threadpool.spawn(call)
+    task = gevent.get_hub().threadpool.spawn(_try, call)
     try:
-        return cast("T", result.get())
+        value, error = cast("_Outcome[T]", task.get())
     except gevent.GreenletExit:
         # The worker stops, but the call cannot: what it did must still be known, or a kept trade would look refused.
-        return cast("T", result.get())
+        value, error = cast("_Outcome[T]", task.get())
+    if error is not None:
+        raise error
+    return cast("T", value)
+
+
+def _try(call: Callable[[], T]) -> "_Outcome[T]":
+    # gevent prints what a call raises, besides raising it again.
+    try:
+        return call(), None
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        return None, error

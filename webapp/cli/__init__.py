@@ -1,11 +1,11 @@
-"""Commands that send trades to a running stack: ``flask --app webapp trades …``."""
+"""Commands for a running stack and its journal: ``flask --app webapp trades …``."""
 
 from importlib import import_module
 from typing import cast
 
 import click
 
-_NAMES = ("replay", "simulate", "audit")
+_NAMES = ("replay", "simulate", "audit", "backup", "restore")
 
 
 class _Trades(click.Group):
@@ -18,4 +18,4 @@ class _Trades(click.Group):
         return cast("click.Command", getattr(import_module(f"webapp.cli.{name}"), name)) if name in _NAMES else None
 
 
-trades_cli = _Trades("trades", help="Send trades to a running stack, and audit it.")
+trades_cli = _Trades("trades", help="Send trades to a running stack, audit it, and keep its journal.")

@@ -1,0 +1,19 @@
+"""A long storm: ``python -m tests.system.faults --faults 110 --rate 400 --seed 1``."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.system.faults.storm import run_storm
+
+parser = argparse.ArgumentParser(prog="make faults")
+parser.add_argument("--faults", type=int, default=114)
+parser.add_argument("--rate", type=float, default=450, help="trades a second")
+parser.add_argument("--seed", type=int, default=1)
+asked = parser.parse_args()
+with tempfile.TemporaryDirectory() as folder:
+    report = run_storm(Path(folder), faults=asked.faults, rate=asked.rate, seed=asked.seed)
+sys.stdout.write(report.write() + "\n")
+broken = report.differences or report.fell or report.vanished or report.resets
+sys.exit(1 if broken or report.accepted != report.counted else 0)

@@ -1,0 +1,162 @@
+"""The storm: faults without a pause on a stack under load, and the balance after it."""
+
+import contextlib
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+
+from tape.event import Event
+from tape.journal import Journal
+from tests.system.faults.client import Accepted, Client, Watcher
+from tests.system.faults.faults import FAULTS
+from tests.system.prometheus import Prometheus
+from tests.system.stack import Stack
+from tests.waiting import wait_for
+
+DISK_MB = 256
+
+SETTINGS = {
+    "JOURNAL_SYNC": "full",
+    # The workers are recycled all the time, and one that hangs is killed after three seconds.
+    "GUNICORN_CMD_ARGS": "--max-requests 1500 --max-requests-jitter 500 --timeout 3",
+}
+
+
+@dataclass
+class Report:
+    """What a storm showed."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    accepted: int = 0
+    journalled: int = 0
+    counted: int = 0
+    differences: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0
+    replayed: int = 0
+    samples: int = 0
+    fell: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    series: int = 0
+    resets: float = 0.0
+    audit: str = ""
+
+    def write(self) -> str:
+        """Write it for a person."""
+        lines = [
+            *(f"{count:5}  {name}" for name, count in sorted(self.faults.items())),
+            f"{self.faults.total():5}  faults in {self.seconds:.0f} s",
+            f"accepted trades/s {self.accepted / max(self.seconds, 0.001):.0f}",
+            "",
+            f"accepted    {self.accepted}",
+            f"journalled  {self.journalled}",
+            f"counted     {self.counted}",
+            f"differences {len(self.differences)}: {self.differences[:5]}",
+            f"refused, then sent again: {dict(self.refused)}",
+            f"unanswered, then sent again: {self.unanswered}, of which accepted before: {self.replayed}",
+            f"samples of /metrics {self.samples}",
+            f"counters that fell {len(self.fell)}: {self.fell[:5]}",
+            f"counters that vanished {len(self.vanished)}: {self.vanished[:5]}",
+            f"Prometheus: most resets(trading_trades_total[1h]) of {self.series} series: {self.resets:.0f}",
+            self.audit,
+        ]
+        return "\n".join(lines)
+
+
+def list_faults(count: int, dice: random.Random) -> Iterator[str]:
+    """Give fault after fault, each once before any comes again."""
+    names: list[str] = []
+    for _ in range(count):
+        if not names:
+            names = dice.sample(sorted(FAULTS), len(FAULTS))
+        yield names.pop()
+
+
+@contextlib.contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """Mount a small disk that can be filled. Raises CalledProcessError without the right to."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
+    """Run a storm of ``faults`` faults under ``rate`` trades a second, and close the balance."""
+    dice = random.Random(seed)
+    report = Report()
+    paths = {"JOURNAL_PATH": str(folder / "disk" / "journal.db"), "SNAPSHOT_PATH": str(folder / "disk" / "snapshot")}
+    with (
+        mounted(folder / "disk"),
+        Stack(folder, **SETTINGS, **paths) as stack,
+        Prometheus(folder, stack.settings["SIDECAR_HTTP_PORT"]) as prometheus,
+    ):
+        stack.start("web")
+        stack.start("sidecar")
+        began = time.monotonic()
+        with (
+            Client(int(stack.settings["WEBAPP_HTTP_PORT"]), rate, seed) as client,
+            Watcher(int(stack.settings["SIDECAR_HTTP_PORT"])) as watcher,
+        ):
+            for name in list_faults(faults, dice):
+                inflict(name, stack, dice, client)
+                report.faults[name] += 1
+            report.seconds = time.monotonic() - began
+            client.finish()
+            stack.wait_counted(len(client.accepted), 30)
+        report.refused, report.unanswered, report.replayed = client.refused, client.unanswered, client.replayed
+        report.samples, report.fell, report.vanished = watcher.samples, watcher.fell, watcher.vanished
+        balance(stack, client.accepted, report)
+        wait_for(
+            lambda: prometheus.ask("sum(trading_trades_total)") == [len(client.accepted)], "Prometheus has every trade"
+        )
+        resets = prometheus.ask("resets(trading_trades_total[1h])")
+        report.series, report.resets = len(resets), max(resets)
+        report.audit = stack.run_cli("audit", "--prometheus", prometheus.url).stdout
+    return report
+
+
+def inflict(name: str, stack: Stack, dice: random.Random, client: Client) -> None:
+    """Do one fault, and see that trades are accepted after it."""
+    try:
+        FAULTS[name](stack, dice)
+    except psutil.NoSuchProcess:
+        # It was recycled in this very moment: the fault found nobody.
+        FAULTS[name](stack, dice)
+    accepted = len(client.accepted)
+    wait_for(lambda: len(client.accepted) > accepted + 20, f"trades are accepted after {name}", 30)
+
+
+def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
+    """Compare, trade by trade and total by total, what was accepted, written and counted."""
+    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
+        written = {event.id: Accepted(event.symbol, event.side, Decimal(event.qty)) for event in read_all(journal)}
+    report.accepted, report.journalled = len(accepted), len(written)
+    report.counted = int(stack.total("trading_trades_total"))
+    report.differences += [f"trade {each}" for each in accepted.keys() ^ written.keys()]
+    report.differences += [
+        f"content of {each}" for each in accepted.keys() & written if accepted[each] != written[each]
+    ]
+    for symbol, side in {(each.symbol, each.side) for each in accepted.values()}:
+        quantities = [each.quantity for each in accepted.values() if (each.symbol, each.side) == (symbol, side)]
+        if stack.total("trading_trades_total", symbol=symbol, side=side) != len(quantities):
+            report.differences.append(f"trades of {symbol} {side}")
+        if stack.total("trading_quantity_total", symbol=symbol, side=side) != float(sum(quantities)):
+            report.differences.append(f"quantity of {symbol} {side}")
+
+
+def read_all(journal: Journal) -> Iterator[Event]:
+    after = 0
+    while events := journal.read_after(after):
+        yield from events
+        after = events[-1].seq

@@ -1,0 +1,54 @@
+"""A real Prometheus of a test's own, which scrapes one sidecar each second."""
+
+import contextlib
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import requests
+
+from tests.conftest import require_program
+from tests.system.stack import free_ports
+from tests.waiting import wait_for
+
+_CONFIG = """
+global: {{scrape_interval: 1s}}
+scrape_configs: [{{job_name: sidecar, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
+"""
+
+
+class Prometheus:
+    def __init__(self, folder: Path, sidecar_port: str) -> None:
+        self._folder = folder
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        config = folder / "prometheus.yml"
+        config.write_text(_CONFIG.format(port=sidecar_port))
+        self._command = [
+            require_program("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+
+    def __enter__(self) -> Self:
+        with (self._folder / "prometheus.log").open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        wait_for(self._ready, "Prometheus is ready", 30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    def _ready(self) -> bool:
+        assert self._process.poll() is None, (self._folder / "prometheus.log").read_text()
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"{self.url}/-/ready", timeout=5).status_code == 200
+        return False
+
+    def ask(self, query: str) -> list[float]:
+        """Give the values of an instant query."""
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=10).json()
+        assert answer["status"] == "success", answer
+        return [float(sample["value"][1]) for sample in answer["data"]["result"]]

@@ -1,0 +1,53 @@
+"""The journal's backup and restore, with the commands of docs/operations.md."""
+
+from pathlib import Path
+
+from tape.journal import Journal
+from tests.system.stack import Stack
+
+
+def read_verdict(stack: Stack) -> str:
+    done = stack.run_cli("audit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_a_backup_made_under_load_is_restored_and_counted_anew(cold: Stack, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    cold.start().accept(50)
+    with cold.under_trades(rate=200):
+        done = cold.run_cli("backup", str(copy))
+    assert done.returncode == 0, done.stderr
+    with Journal(copy) as saved:
+        kept = saved.last_seq()
+    assert f"up to seq {kept}" in done.stdout
+    assert kept >= 50
+    cold.accept(10)
+    cold.stop()
+
+    refused = cold.run_cli("restore", str(copy))
+    assert refused.returncode == 1
+    assert "would be overwritten" in refused.stderr
+    path = Path(cold.settings["JOURNAL_PATH"])
+    for each in path.parent.glob(f"{path.name}*"):
+        each.rename(tmp_path / f"old-{each.name}")
+    assert cold.run_cli("restore", str(copy)).returncode == 0
+
+    cold.start("web").accept(3)
+    cold.start("sidecar")
+    cold.wait_counted(kept + 3)
+    assert f"accepted {kept + 3} = counted {kept + 3} + in flight 0: the balance closes" in read_verdict(cold)
+
+
+def test_a_backup_does_not_overwrite_and_a_restore_takes_no_other_file(cold: Stack, tmp_path: Path) -> None:
+    none = cold.run_cli("backup", str(tmp_path / "copy.db"))
+    assert none.returncode == 1
+    assert "there is no journal" in none.stderr
+    Journal(Path(cold.settings["JOURNAL_PATH"])).close()
+    (tmp_path / "taken").write_text("mine")
+    assert "File exists" in cold.run_cli("backup", str(tmp_path / "taken")).stderr
+    assert (tmp_path / "taken").read_text() == "mine"
+    Path(cold.settings["JOURNAL_PATH"]).unlink()
+    assert "not a database" in cold.run_cli("restore", str(tmp_path / "taken")).stderr
+    assert "there is no copy" in cold.run_cli("restore", str(tmp_path / "nothing")).stderr
+    assert not Path(cold.settings["JOURNAL_PATH"]).exists()
