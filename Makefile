@@ -9,7 +9,7 @@ GRAFANA_PORT ?= 3000
 export PROMETHEUS_PORT GRAFANA_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-down infra-up infra-down open demo lint test check lock bench
+.PHONY: help env-setup apps-up apps-down infra-up infra-down open demo lint test faults check lock bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ lint: env-setup ## Check style, format and types
 
 test: env-setup ## Set up whatever is missing, then run every test
 	@pytest
+
+faults: env-setup ## Put the stack through a storm of 114 faults under load; takes some minutes, and root for a small disk
+	@python -m tests.system.faults
 
 check: lint test ## Everything that must pass before a commit
 

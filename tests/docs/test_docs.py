@@ -16,6 +16,7 @@ from sidecar.state import State
 from tape.settings import Settings
 from tape.wire import BAD_MESSAGE_REASONS, TRADES
 from tests.conftest import ORIGIN, ROOT, make_event
+from tests.system.faults.faults import FAULTS
 from webapp import create_app
 
 DOCS = ROOT / "docs"
@@ -86,6 +87,16 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'src(?:set)?="([^"]+)"', text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_proof_of_the_loss_contract_exists() -> None:
+    page = (DOCS / "operations.md").read_text()
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_[a-z_]+)`", page))
+    assert {name for name in named if f"def {name}(" not in tests} == set()
+    rows = page[page.index("| fault |") : page.index("The storm is")]
+    stormy = {name for line in re.findall(r"storm: (.*?) \|", rows) for name in re.findall(r"`([a-z_]+)`", line)}
+    assert stormy == set(FAULTS)
 
 
 def test_the_readme_is_short_and_names_the_two_commands() -> None:

@@ -203,3 +203,18 @@ def test_any_history_of_hints_counts_every_trade_once(rig: Rig, seed: int) -> No
     rig.consumer.step()
     assert rig.counted == rig.journal.last_seq()
     assert sum(rig.state.observed.events.values()) == rig.counted
+
+
+def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.accept(5)
+    rig.consumer.recover()
+    rig.journal.close()
+    for file in rig.path.parent.glob(f"{rig.path.name}*"):
+        file.unlink()
+    rig.journal = Journal(rig.path)
+    rig.accept(2)
+    while rig.counted != 2:
+        rig.consumer.step()
+    assert rig.state.origin == rig.journal.origin
+    assert [record.message for record in caplog.records if "another journal" in record.message]
+    assert rig.consumer.journal_error is None

@@ -107,8 +107,9 @@ class Stack:
         word = {"web": "gunicorn", "sidecar": "sidecar"}[service]
         for honcho in self._running.values():
             for each in psutil.Process(honcho.pid).children(recursive=True):
-                if word in [Path(argument).name for argument in each.cmdline()[:3]]:
-                    return each
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if word in [Path(argument).name for argument in each.cmdline()[:3]]:
+                        return each
         raise AssertionError(f"{service} does not run\n{self.log.read_text()}")
 
     def workers(self) -> set[psutil.Process]:

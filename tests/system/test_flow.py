@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import requests
 import zmq
 
-from tests.system.stack import REAL_TOTALS, Stack
+from tests.system.stack import REAL_TOTALS, TRADE, Stack
 from tests.waiting import wait_for
 
 
@@ -76,6 +77,42 @@ def test_a_sidecar_killed_without_warning_counts_on_where_it_was(cold: Stack) ->
     cold.accept(5)
     cold.start("sidecar")
     assert cold.total("trading_trades_total") == 65
+
+
+def test_a_sidecar_without_any_snapshot_counts_the_journal_again(cold: Stack) -> None:
+    cold.start("web").accept(30)
+    cold.start("sidecar")
+    wait_for((cold.folder / "snapshot.previous").exists, "there are two snapshots")
+    cold.find("sidecar").kill()
+    cold.stop("sidecar")
+    for snapshot in cold.folder.glob("snapshot*"):
+        snapshot.write_text("torn")
+    cold.start("sidecar")
+    cold.wait_counted(30)
+    assert len(list(cold.folder.glob("snapshot*.version"))) == 2
+
+
+def test_a_thousand_trades_sent_three_times_by_eight_clients_are_a_thousand(cold: Stack) -> None:
+    cold.start()
+    requests_of_all = [number for number in range(1000) for _ in range(3)]
+    random.Random(7).shuffle(requests_of_all)
+
+    def send(session: requests.Session, number: int) -> str:
+        trade = TRADE | {"price": str(number + 1)}
+        url, headers = f"{cold.web_url}/trade", {"Idempotency-Key": f"order-{number}"}
+        while (answer := session.post(url, json=trade, headers=headers, timeout=10)).status_code == 409:
+            assert answer.json()["reason"] == "key_in_flight"
+        assert answer.status_code == 201
+        return str(answer.json()["id"])
+
+    def send_part(part: int) -> list[str]:
+        with requests.Session() as session:
+            return [send(session, number) for number in requests_of_all[part::8]]
+
+    with ThreadPoolExecutor(8) as clients:
+        ids = {each for part in clients.map(send_part, range(8)) for each in part}
+    assert len(ids) == cold.journalled() == 1000
+    cold.wait_counted(1000)
 
 
 def test_a_restart_starts_from_the_snapshot(cold: Stack) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tape.errors import JournalError
-from tape.journal import Journal
+from tape.journal import Journal, Key, Place
 from tape.journal_file import JOURNAL_REASONS
 from tests.conftest import make_event
 
@@ -163,3 +163,48 @@ def test_processes_that_start_at_once_share_one_journal_and_one_order(path: Path
     assert [event.seq for event in events] == list(range(1, 151))
     assert len({event.id for event in events}) == 150
     assert list(path.parent.glob("*.new")) == []
+
+
+def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journal: Journal, path: Path) -> None:
+    journal.append([make_event(0, id="a")])
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).rename(path.with_name(f"old {name}"))
+    for ask in (journal.last_seq, journal.check_writable, lambda: journal.append([make_event(0, id="b")])):
+        with pytest.raises(JournalError) as caught:
+            ask()
+        assert reason_of(caught) == "replaced"
+    with Journal(path) as new:
+        assert new.last_seq() == 0
+
+
+KEY = Key("127.0.0.1", "order-1", "digest")
+
+
+def test_a_key_used_again_leads_to_its_first_trade(journal: Journal) -> None:
+    long_ago = "2026-01-01T00:00:00.000000Z"
+    entry = (make_event(0, id="a"), KEY)
+    assert journal.append_keyed([entry], long_ago) == [Place(1, fresh=True)]
+    again = [(make_event(0, id="b"), KEY), (make_event(0, id="c"), None), (make_event(0, id="d"), KEY)]
+    assert journal.append_keyed(again, long_ago) == [Place(1, fresh=False), Place(2, fresh=True), Place(1, fresh=False)]
+    other_payload = KEY._replace(payload="another")
+    assert journal.append_keyed([(make_event(0, id="e"), other_payload)], long_ago) == [Place(0, fresh=False)]
+    other_client = KEY._replace(client="127.0.0.2")
+    assert journal.append_keyed([(make_event(0, id="f"), other_client)], long_ago) == [Place(3, fresh=True)]
+    assert [event.id for event in journal.read_after(0)] == ["a", "c", "f"]
+
+
+def test_a_key_is_free_again_past_its_time(journal: Journal) -> None:
+    journal.append_keyed([(make_event(0, id="a"), KEY)], "2026-01-01T00:00:00.000000Z")
+    after = "2026-02-01T00:00:00.000000Z"
+    assert journal.append_keyed([(make_event(0, id="b"), KEY)], after) == [Place(2, fresh=True)]
+    assert journal.forget_keys(after) == 1
+    assert journal.forget_keys(after) == 0
+
+
+def test_what_is_read_in_one_hold_is_of_one_moment(journal: Journal, path: Path) -> None:
+    journal.append([make_event(0, id="a")])
+    with Journal(path) as other, journal.hold():
+        assert len(journal.read_after(0)) == 1
+        other.append([make_event(0, id="b")])
+        assert len(journal.read_after(0)) == 1
+    assert len(journal.read_after(0)) == 2
