@@ -1,4 +1,4 @@
-"""A long storm: ``python -m tests.system.faults --faults 114 --rate 480 --seed 1``."""
+"""A long storm: ``python -m tests.system.faults --faults 114 --rate 330 --seed 1``."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from tests.system.faults.storm import run_storm
 
 parser = argparse.ArgumentParser(prog="make faults")
 parser.add_argument("--faults", type=int, default=114)
-parser.add_argument("--rate", type=float, default=480, help="trades a second")
+parser.add_argument("--rate", type=float, default=330, help="trades a second")
 parser.add_argument("--seed", type=int, default=1)
 asked = parser.parse_args()
 with tempfile.TemporaryDirectory() as folder:

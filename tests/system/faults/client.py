@@ -31,6 +31,8 @@ class Client:
         self.unanswered = 0
         self.replayed = 0
         self._port = port
+        self._rate = rate
+        self._began = time.monotonic()
         self._pause = threads / rate
         self._ending = threading.Event()
         self._lock = threading.Lock()
@@ -43,6 +45,10 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.finish()
+
+    def has_caught_up(self) -> bool:
+        """Tell whether as many trades are accepted as the rate asks for by now, but for the last second's."""
+        return len(self.accepted) >= self._rate * (time.monotonic() - self._began - 1)
 
     def finish(self) -> None:
         """Make no new trades, and wait until those that were begun are accepted."""

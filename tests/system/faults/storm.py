@@ -127,14 +127,13 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
 
 
 def inflict(name: str, stack: Stack, dice: random.Random, client: Client) -> None:
-    """Do one fault, and see that trades are accepted after it."""
+    """Do one fault, and let the clients send what they could not send meanwhile."""
     try:
         FAULTS[name](stack, dice)
     except psutil.NoSuchProcess:
         # It was recycled in this very moment: the fault found nobody.
         FAULTS[name](stack, dice)
-    accepted = len(client.accepted)
-    wait_for(lambda: len(client.accepted) > accepted + 20, f"trades are accepted after {name}", 30)
+    wait_for(client.has_caught_up, f"the clients catch up after {name}", 60)
 
 
 def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:

@@ -1,0 +1,130 @@
+"""Pruning a million trades to a tenth while trades come in: ``python -m bench.retention``."""
+
+import http.client
+import json
+import tempfile
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from statistics import quantiles
+from typing import Self
+
+from tape.event import Event, now, write_instant
+from tape.journal import Journal
+from tests.system.stack import Stack
+
+TRADES = 1_000_000
+KEPT = 100_000
+RATE = 100
+WARM_SECONDS = 20
+LIMIT_SECONDS = 900
+GROUP = 10_000
+
+BODY = json.dumps({"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty": "0.25"})
+
+
+def fill(path: Path) -> None:
+    """Append trades, all but the last of them two hours old."""
+    old, new = write_instant(now() - timedelta(hours=2)), write_instant(now())
+    with Journal(path, "normal") as journal:
+        for start in range(0, TRADES, GROUP):
+            moment = old if start < TRADES - KEPT else new
+            journal.append(
+                [
+                    Event(0, f"{n:036}", "", moment, moment, f"SYMBOL{n % 20}", "BUY", f"{1 + n % 7919}.5", "0.125")
+                    for n in range(start, start + GROUP)
+                ]
+            )
+
+
+class Load:
+    """Posts trades at a steady rate and keeps each one's delay."""
+
+    def __init__(self, port: int) -> None:
+        """Keep the port of the web process."""
+        self.delays: list[float] = []
+        self._port = port
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        due = time.perf_counter()
+        while not self._ending.wait(max(0.0, due - time.perf_counter())):
+            due += 1 / RATE
+            began = time.perf_counter()
+            connection.request("POST", "/trade", BODY, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            if response.status != http.client.CREATED:
+                message = f"a trade was answered {response.status}"
+                raise AssertionError(message)
+            self.delays.append(time.perf_counter() - began)
+
+    def __enter__(self) -> Self:
+        """Begin to post."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Post no more."""
+        self._ending.set()
+        self._thread.join(60)
+
+
+def p99_ms(delays: list[float]) -> float:
+    """Give the 99th percentile in ms."""
+    return quantiles(delays, n=100)[98] * 1000
+
+
+def count_rows(path: Path) -> int:
+    """Count the trades that are still in the journal."""
+    rows = seq = 0
+    with Journal(path) as journal:
+        while events := journal.read_after(seq):
+            rows, seq = rows + len(events), events[-1].seq
+    return rows
+
+
+def run(folder: Path, retention: str) -> None:
+    """Start the stack over the journal in ``folder``, load it, and print what is seen."""
+    path = folder / "journal.db"
+    with Stack(folder, JOURNAL_RETENTION=retention) as stack:
+        stack.start()
+        with Load(int(stack.settings["WEBAPP_HTTP_PORT"])) as load:
+            began = time.monotonic()
+            until = WARM_SECONDS if retention == "0" else LIMIT_SECONDS
+            while time.monotonic() - began < until:
+                time.sleep(1)
+                if retention != "0" and first_seq(path) > TRADES - KEPT:
+                    break
+            seconds = time.monotonic() - began
+        stack.wait_counted(int(stack.total("sidecar_journal_last_seq")), 30)
+        size = sum(each.stat().st_size for each in folder.glob("journal.db*")) / 1e6
+        print(
+            f"retention {retention}: {seconds:.0f} s under {len(load.delays) / seconds:.0f} trades/s, "
+            f"p99 of POST /trade {p99_ms(load.delays):.1f} ms; "
+            f"{count_rows(path):,} trades and {size:.0f} MB in the journal; "
+            f"counted {stack.total('trading_trades_total'):,.0f} of {stack.total('sidecar_journal_last_seq'):,.0f}"
+        )
+        print(stack.run_cli("audit").stdout.splitlines()[-1])
+
+
+def first_seq(path: Path) -> int:
+    """Tell the oldest trade that is still there."""
+    with Journal(path) as journal:
+        return journal.read_after(0, 1)[0].seq
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fill(folder / "journal.db")
+        run(folder, "0")
+        run(folder, "1h")
+
+
+if __name__ == "__main__":
+    main()
