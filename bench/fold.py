@@ -130,7 +130,11 @@ class _Metrics:
         self.price = Gauge("trading_last_price", "Price.", ["symbol"], registry=self.registry)
         self.moment = Gauge("trading_last_trade_timestamp_seconds", "Time.", ["symbol"], registry=self.registry)
         self.sizes = Histogram(
-            "trading_trade_notional", "Sizes.", ["side"], buckets=NOTIONAL_BOUNDS, registry=self.registry
+            "trading_trade_notional",
+            "Sizes.",
+            ["side"],
+            buckets=[float(bound) for bound in NOTIONAL_BOUNDS],
+            registry=self.registry,
         )
 
     def increment(self, event: Event) -> None:

@@ -2,15 +2,16 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar.state import OTHER, Histogram, Observed, State, read_seconds
+from sidecar.state import DELAY_BOUNDS, NOTIONAL_BOUNDS, OTHER, Observed, State, read_seconds
 from tape import __version__
 from tape.errors import JournalError
 
@@ -92,8 +93,9 @@ def _expose_trades(state: State) -> Iterator[Metric]:
         if symbol.last_ts is not None:
             moment.add_metric([name], read_seconds(symbol.last_ts))
     sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
-    for side, histogram in state.notional.items():
-        _add_histogram(sizes, [side], histogram)
+    for side, counts in state.notional.items():
+        total = sum(symbol.tallies[side].notional for symbol in state.symbols.values())
+        _add_histogram(sizes, [side], NOTIONAL_BOUNDS, counts, float(total))
     yield from (trades, quantity, notional, price, moment, sizes)
 
 
@@ -107,7 +109,7 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
     delay = HistogramMetricFamily(
         "trading_event_delay_seconds", "From acceptance to counting, live events only.", labels=[]
     )
-    _add_histogram(delay, [], observed.delay)
+    _add_histogram(delay, [], DELAY_BOUNDS, observed.delay, observed.delay_seconds)
     events = CounterMetricFamily("sidecar_events", "Events counted, by where they came from.", labels=["source"])
     for source, count in observed.events.items():
         events.add_metric([source], count)
@@ -127,7 +129,13 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
 
 
-def _add_histogram(family: Any, labels: list[str], histogram: Histogram) -> None:  # noqa: ANN401 - untyped there
-    ends = [*(str(bound) for bound in histogram.bounds), "+Inf"]
-    buckets = list(zip(ends, itertools.accumulate(histogram.counts), strict=True))
-    family.add_metric(labels, buckets, sum_value=histogram.total)
+def _add_histogram(
+    family: Any,  # noqa: ANN401 - untyped there
+    labels: list[str],
+    bounds: Iterable[float | Decimal],
+    counts: list[int],
+    total: float,
+) -> None:
+    ends = [*(str(float(bound)) for bound in bounds), "+Inf"]
+    buckets = list(zip(ends, itertools.accumulate(counts), strict=True))
+    family.add_metric(labels, buckets, sum_value=total)

@@ -10,7 +10,7 @@ from sidecar.retention import read_base
 from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import BadMessageError, JournalError
-from tape.event import Event
+from tape.event import Event, Figures
 from tape.journal import Journal
 from tape.wire import decode_message
 
@@ -97,17 +97,17 @@ class Consumer:
         return count
 
     def _apply_chunk(self) -> int:
-        state, events = self._connection.ask(self._read_on)
+        state, figures = self._connection.ask(self._read_on)
         if state is not self.state:
             _log.error("another journal stands in its place; counting begins anew", extra={"origin": state.origin})
         with self.lock:
             self.state = state
-            state.apply(events, "journal", self._limit)
-        return len(events)
+            state.count(figures, "journal", self._limit)
+        return len(figures)
 
-    def _read_on(self, journal: Journal) -> tuple[State, list[Event]]:
+    def _read_on(self, journal: Journal) -> tuple[State, list[Figures]]:
         state = self.state if journal.origin == self.state.origin else read_base(journal)
-        return state, journal.read_after(state.last_seq, CHUNK)
+        return state, journal.read_figures_after(state.last_seq, CHUNK)
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:

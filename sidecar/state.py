@@ -4,39 +4,23 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from tape.event import SIDES, Event, Instant, Side
+from tape.event import SIDES, Event, Figures, Instant, Side
 from tape.tally import Tally
 from tape.wire import BAD_MESSAGE_REASONS
 
 OTHER: Final = "other"
 """The symbol of the trades past the limit; in lower case, so no trade can bear it itself."""
 
-NOTIONAL_BOUNDS: Final = (*(factor * 10.0**power for power in range(7) for factor in (1, 3)), 1e7)
+NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 Source = Literal["live", "journal"]
 SOURCES: Final[tuple[Source, ...]] = ("live", "journal")
-
-
-class Histogram(Struct):
-    """Observations by bucket; ``counts`` has one place more than ``bounds``, for what is above them all."""
-
-    bounds: tuple[float, ...]
-    counts: list[int] = field(default_factory=list)
-    total: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Start every bucket at zero."""
-        self.counts = self.counts or [0] * (len(self.bounds) + 1)
-
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
 
 
 class Symbol(Struct):
@@ -48,9 +32,13 @@ class Symbol(Struct):
 
 
 class Observed(Struct):
-    """What only the sidecar itself can know, and no journal can tell again; lost with it but for the last snapshot."""
+    """What only the sidecar itself can know, and no journal can tell again; lost with it but for the last snapshot.
 
-    delay: Histogram = field(default_factory=lambda: Histogram(DELAY_BOUNDS))
+    ``delay`` counts events by bucket of DELAY_BOUNDS, with one place more for what is above them all.
+    """
+
+    delay: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BOUNDS) + 1))
+    delay_seconds: float = 0.0
     events: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
     repeats: int = 0
     gaps: int = 0
@@ -58,14 +46,17 @@ class Observed(Struct):
 
 
 class State(Struct):
-    """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``origin``."""
+    """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``origin``.
+
+    ``notional`` counts trades by bucket of NOTIONAL_BOUNDS, with one place more for what is above them all.
+    """
 
     origin: str
     last_seq: int = 0
     symbols: dict[str, Symbol] = field(default_factory=dict)
     folded: int = 0
-    notional: dict[Side, Histogram] = field(
-        default_factory=lambda: {side: Histogram(NOTIONAL_BOUNDS) for side in SIDES}
+    notional: dict[Side, list[int]] = field(
+        default_factory=lambda: {side: [0] * (len(NOTIONAL_BOUNDS) + 1) for side in SIDES}
     )
     observed: Observed = field(default_factory=Observed)
 
@@ -79,20 +70,39 @@ class State(Struct):
 
         ``counted_at``, in seconds since 1970, is when live events were received.
         """
-        for event in events:
-            symbol = self.symbols.get(event.symbol) or self._place(event.symbol, limit)
-            notional = symbol.tallies[event.side].add(event.price, event.qty)
-            symbol.last_price = event.price
-            symbol.last_ts = event.ts
-            self.notional[event.side].observe(float(notional))
-            self.last_seq = event.seq
-            if source == "live":
-                self.observed.delay.observe(max(0.0, counted_at - read_seconds(event.accepted_at)))
-        self.observed.events[source] += len(events)
+        self.count([event.figures() for event in events], source, limit)
+        if source == "live":
+            for event in events:
+                delay = max(0.0, counted_at - read_seconds(event.accepted_at))
+                self.observed.delay[bisect_left(DELAY_BOUNDS, delay)] += 1
+                self.observed.delay_seconds += delay
 
-    def _place(self, name: str, limit: int) -> Symbol:
+    def count(self, figures: Sequence[Figures], source: Source, limit: int) -> None:
+        """Count what stands in events past ``last_seq``, in ``seq`` order; symbols past ``limit`` fold into OTHER."""
+        groups: dict[tuple[str, Side], tuple[list[str], list[str]]] = {}
+        latest: dict[str, Figures] = {}
+        for row in figures:
+            _, _, name, side, price, qty = row
+            group = groups.get((name, side))
+            if group is None:
+                groups[name, side] = group = ([], [])
+            group[0].append(price)
+            group[1].append(qty)
+            latest[name] = row
+        # Groups stand in the order of their first trades, which decides who still has a series of its own.
+        for (name, side), (prices, quantities) in groups.items():
+            symbol = self.symbols.get(name) or self._place(name, len(prices), limit)
+            buckets = self.notional[side]
+            for notional in symbol.tallies[side].add(prices, quantities):
+                buckets[bisect_left(NOTIONAL_BOUNDS, notional)] += 1
+        for seq, ts, name, _, price, _ in sorted(latest.values()):
+            symbol = self.symbols.get(name) or self.symbols[OTHER]
+            symbol.last_price, symbol.last_ts, self.last_seq = price, ts, seq
+        self.observed.events[source] += len(figures)
+
+    def _place(self, name: str, trades: int, limit: int) -> Symbol:
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
-            self.folded += 1
+            self.folded += trades
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
 

@@ -1,6 +1,7 @@
 """The tally: how many trades there were, and their exact quantity and notional."""
 
-from decimal import Context, Decimal
+import operator
+from decimal import Context, Decimal, localcontext
 from typing import Final
 
 from msgspec import Struct, field
@@ -16,14 +17,15 @@ class Tally(Struct):
     quantity: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
 
-    def add(self, price: str, qty: str) -> Decimal:
-        """Count one trade, and give its notional."""
-        amount = Decimal(qty)
-        notional = EXACT.multiply(Decimal(price), amount)
-        self.trades += 1
-        self.quantity = EXACT.add(self.quantity, amount)
-        self.notional = EXACT.add(self.notional, notional)
-        return notional
+    def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
+        """Count trades, and give the notional of each."""
+        with localcontext(EXACT):
+            amounts = list(map(Decimal, quantities))
+            notionals = list(map(operator.mul, map(Decimal, prices), amounts))
+            self.quantity = sum(amounts, self.quantity)
+            self.notional = sum(notionals, self.notional)
+        self.trades += len(amounts)
+        return notionals
 
 
 class PrunedSymbol(Struct):

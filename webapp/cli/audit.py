@@ -37,7 +37,7 @@ def total_journal(journal: Journal, last_seq: int) -> Totals:
         for event in events:
             if event.seq > last_seq:
                 return totals
-            totals.setdefault((event.symbol, event.side), Tally()).add(event.price, event.qty)
+            totals.setdefault((event.symbol, event.side), Tally()).add([event.price], [event.qty])
         after = events[-1].seq
     return totals
 

@@ -41,7 +41,7 @@ class Outcome:
     def count(self, event: Mapping[str, Any], *, repeated: bool) -> None:
         """Count one accepted event; ``repeated`` if an earlier run had sent it."""
         self.repeated += repeated
-        self.accepted.setdefault((event["symbol"], event["side"]), Tally()).add(event["price"], event["qty"])
+        self.accepted.setdefault((event["symbol"], event["side"]), Tally()).add([event["price"]], [event["qty"]])
 
     def report(self) -> None:
         """Print the totals. Raises SystemExit with 1 when a trade was refused."""
