@@ -118,8 +118,18 @@ class Consumer:
             _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
             return
         counted_at = self._wall_clock()
-        for event in events:
-            self._count(event, counted_at)
+        last = self.state.last_seq
+        if events and [event.seq for event in events] == list(range(last + 1, last + 1 + len(events))):
+            self._apply_live(events, counted_at)
+        else:
+            for event in events:
+                self._count(event, counted_at)
+
+    def _apply_live(self, events: Sequence[Event], counted_at: float) -> None:
+        with self.lock:
+            self.state.apply(events, "live", self._limit, counted_at)
+        self._last_news = self._clock()
+        self.journal_error = None
 
     def _count(self, event: Event, counted_at: float) -> None:
         if event.seq > self.state.last_seq + 1:
@@ -131,7 +141,4 @@ class Consumer:
             with self.lock:
                 self.state.observed.repeats += 1
         else:
-            with self.lock:
-                self.state.apply((event,), "live", self._limit, counted_at)
-            self._last_news = self._clock()
-            self.journal_error = None
+            self._apply_live((event,), counted_at)
