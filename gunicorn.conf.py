@@ -9,6 +9,7 @@ from tape.errors import BadSettingError
 from tape.logs import describe_logging
 from tape.settings import Settings
 from webapp.publisher import close_publisher
+from webapp.reporting import end_reporting, start_reporting
 
 try:
     _settings = Settings.from_env()
@@ -48,8 +49,14 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
             raise SystemExit(1) from None
 
 
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
+    """Let each worker tell what it does from its first moment."""
+    start_reporting(worker.app.callable)
+
+
 def worker_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
-    """Let the hints in the queue go out when a worker ends."""
+    """Let a worker that ends say its last words, and the hints in its queue go out."""
     app = worker.app.callable
     if app is not None:
+        end_reporting(app)
         close_publisher(app)

@@ -90,8 +90,16 @@ def _make_event(seq: int) -> Event:
 def _fold(messages: Messages) -> int:
     state = State(ORIGIN)
     for frames in messages:
-        state.apply(wire.decode_message(frames, ORIGIN), "live", SYMBOL_LIMIT, time.time())
+        state.apply(_decode(frames), "live", SYMBOL_LIMIT, time.time())
     return sum(tally.trades for symbol in state.symbols.values() for tally in symbol.tallies.values())
+
+
+def _decode(frames: list[bytes]) -> Sequence[Event]:
+    events = wire.decode_message(frames, ORIGIN)
+    if not isinstance(events, list):
+        message = "the message holds facts, not events"
+        raise TypeError(message)
+    return events
 
 
 class _Recording:
@@ -151,7 +159,7 @@ class _Metrics:
 def _increment(messages: Messages) -> int:
     metrics = _Metrics()
     for frames in messages:
-        for event in wire.decode_message(frames, ORIGIN):
+        for event in _decode(frames):
             metrics.increment(event)
     samples = [sample for family in metrics.trades.collect() for sample in family.samples]
     return int(sum(sample.value for sample in samples if sample.name == "trading_trades_total"))

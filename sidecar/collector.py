@@ -1,19 +1,20 @@
 """The collector: reads the state once at each scrape and writes it as metrics (docs/metrics.md)."""
 
-import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from sidecar.births import Births
+from sidecar.families import add_histogram, add_spread, count, count_by, gauge
 from sidecar.state import DELAY_BOUNDS, NOTIONAL_BOUNDS, OTHER, Observed, State, read_seconds
+from sidecar.worker_families import expose_workers
 from tape import __version__
 from tape.errors import JournalError
+from tape.journal import Room
 
 
 @dataclass
@@ -30,50 +31,52 @@ class SnapshotRecord:
     observed: Observed = field(default_factory=Observed)
 
 
-class StateCollector(Collector):
-    """Exposes one state, consistent within each scrape."""
+@dataclass(frozen=True)
+class Sight:
+    """What a collector looks at; ``read_state`` is called under ``lock``, ``read_journal`` may raise JournalError."""
 
-    def __init__(
-        self,
-        read_state: Callable[[], State],
-        lock: threading.Lock,
-        snapshots: SnapshotRecord,
-        read_last_seq: Callable[[], int],
-    ) -> None:
-        """Keep what to read; ``read_state`` is called under ``lock``, ``read_last_seq`` may raise JournalError."""
-        self._read_state = read_state
-        self._lock = lock
-        self._snapshots = snapshots
-        self._read_last_seq = read_last_seq
+    read_state: Callable[[], State]
+    lock: threading.Lock
+    snapshots: SnapshotRecord
+    read_journal: Callable[[], tuple[int, Room]]
+    list_live: Callable[[], Sequence[str]]
+
+
+class StateCollector(Collector):
+    """Exposes one state, consistent within each scrape, to one scraper."""
+
+    def __init__(self, sight: Sight, births: Births) -> None:
+        """Keep what to look at, and what the scraper was told."""
+        self._sight = sight
+        self._births = births
 
     def collect(self) -> Iterator[Metric]:
-        """Give every metric of the sidecar."""
+        """Give every metric of the sidecar and of the web process."""
+        sight = self._sight
         try:
-            journal_seq = self._read_last_seq()
+            journal = sight.read_journal()
         except JournalError:
-            journal_seq = None
-        with self._lock:
-            state = self._read_state()
-            families = [*_expose_trades(state), *_expose_progress(state)]
+            journal = None
+        with sight.lock:
+            state = sight.read_state()
+            families = [*_expose_trades(state, self._births), *_expose_progress(state)]
             last_seq = state.last_seq
         yield from families
-        yield from _expose_observed(self._snapshots.observed)
+        yield from _expose_observed(sight.snapshots.observed)
+        yield from expose_workers(sight.snapshots.observed.workers, sight.list_live())
         # Without the journal its end is unknown, and a made-up lag would hide that.
-        if journal_seq is not None:
-            yield _gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
-            yield _gauge(
-                "sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq)
-            )
-        yield _gauge(
-            "sidecar_snapshot_timestamp_seconds", "When the state was last saved; 0: never.", self._snapshots.saved_at
+        if journal is not None:
+            yield from _expose_journal(*journal, last_seq)
+        yield gauge(
+            "sidecar_snapshot_timestamp_seconds", "When the state was last saved; 0: never.", sight.snapshots.saved_at
         )
-        yield _counter("sidecar_snapshot_failures", "Snapshots that could not be saved.", self._snapshots.failures)
+        yield count("sidecar_snapshot_failures", "Snapshots that could not be saved.", sight.snapshots.failures)
         build = GaugeMetricFamily("sidecar_build_info", "Which version runs; always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
 
 
-def _expose_trades(state: State) -> Iterator[Metric]:
+def _expose_trades(state: State, births: Births) -> Iterator[Metric]:
     by_side = ["symbol", "side"]
     trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
     quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
@@ -84,9 +87,12 @@ def _expose_trades(state: State) -> Iterator[Metric]:
     )
     for name, symbol in state.symbols.items():
         for side, tally in symbol.tallies.items():
-            trades.add_metric([name, side], tally.trades)
-            quantity.add_metric([name, side], float(tally.quantity))
-            notional.add_metric([name, side], float(tally.notional))
+            born = births.tell(name, side, tally.born)
+            values = (tally.trades, float(tally.quantity), float(tally.notional))
+            for family, value in zip((trades, quantity, notional), values, strict=True):
+                if born is not None:
+                    family.add_metric([name, side], 0, timestamp=born[0])
+                family.add_metric([name, side], value, timestamp=None if born is None else born[1])
         # A price of many symbols together would mean nothing.
         if symbol.last_price is not None and name != OTHER:
             price.add_metric([name], float(symbol.last_price))
@@ -95,47 +101,31 @@ def _expose_trades(state: State) -> Iterator[Metric]:
     sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
     for side, counts in state.notional.items():
         total = sum(symbol.tallies[side].notional for symbol in state.symbols.values())
-        _add_histogram(sizes, [side], NOTIONAL_BOUNDS, counts, float(total))
+        add_histogram(sizes, [side], NOTIONAL_BOUNDS, counts, float(total))
     yield from (trades, quantity, notional, price, moment, sizes)
 
 
 def _expose_progress(state: State) -> Iterator[Metric]:
-    yield _gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
-    yield _gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
-    yield _counter("sidecar_symbols_folded", "Trades counted under the symbol other.", state.folded)
+    yield gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
+    yield gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
+    yield count("sidecar_symbols_folded", "Trades counted under the symbol other.", state.folded)
 
 
 def _expose_observed(observed: Observed) -> Iterator[Metric]:
     delay = HistogramMetricFamily(
         "trading_event_delay_seconds", "From acceptance to counting, live events only.", labels=[]
     )
-    _add_histogram(delay, [], DELAY_BOUNDS, observed.delay, observed.delay_seconds)
-    events = CounterMetricFamily("sidecar_events", "Events counted, by where they came from.", labels=["source"])
-    for source, count in observed.events.items():
-        events.add_metric([source], count)
-    rejected = CounterMetricFamily("sidecar_rejected", "Messages that could not be used.", labels=["reason"])
-    for reason, count in observed.rejected.items():
-        rejected.add_metric([reason], count)
-    yield from (delay, events, rejected)
-    yield _counter("sidecar_repeats", "Events received again and dropped.", observed.repeats)
-    yield _counter("sidecar_gaps", "Gaps in the hints, filled from the journal.", observed.gaps)
+    add_spread(delay, [], DELAY_BOUNDS, observed.delay)
+    yield delay
+    yield count_by("sidecar_events", "Events counted, by where they came from.", ["source"], observed.events)
+    yield count_by("sidecar_rejected", "Messages that could not be used.", ["reason"], observed.rejected)
+    yield count("sidecar_repeats", "Events received again and dropped.", observed.repeats)
+    yield count("sidecar_gaps", "Gaps in the hints, filled from the journal.", observed.gaps)
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value=value)
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _add_histogram(
-    family: Any,  # noqa: ANN401 - untyped there
-    labels: list[str],
-    bounds: Iterable[float | Decimal],
-    counts: list[int],
-    total: float,
-) -> None:
-    ends = [*(str(float(bound)) for bound in bounds), "+Inf"]
-    buckets = list(zip(ends, itertools.accumulate(counts), strict=True))
-    family.add_metric(labels, buckets, sum_value=total)
+def _expose_journal(journal_seq: int, room: Room, last_seq: int) -> Iterator[Metric]:
+    yield gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
+    yield gauge("sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq))
+    yield gauge("sidecar_journal_size_bytes", "Size of the journal's files.", room.taken)
+    yield gauge("sidecar_journal_free_bytes", "Bytes left on the journal's disk.", room.free)
+    yield gauge("sidecar_journal_disk_bytes", "Size of the journal's disk.", room.whole)

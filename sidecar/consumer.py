@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from sidecar.retention import read_base
@@ -11,11 +11,15 @@ from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import BadMessageError, JournalError
 from tape.event import Event, Figures
+from tape.facts import Facts
 from tape.journal import Journal
 from tape.wire import decode_message
 
 QUIET_SECONDS: Final = 0.25
 """Without news for this long the journal is asked, whatever else arrives."""
+
+SILENT_SECONDS: Final = 3.5
+"""A web worker that tells nothing for this long does not count as one that serves."""
 
 CHUNK: Final = 10_000
 """Events read from the journal at once."""
@@ -53,6 +57,7 @@ class Consumer:
         self._clock = clock
         self._wall_clock = wall_clock
         self._last_news = clock()
+        self._heard: dict[str, float] = {}
 
     def run(self, stopping: threading.Event) -> None:
         """Step until ``stopping`` is set; the last step ends within QUIET_SECONDS of it."""
@@ -111,12 +116,32 @@ class Consumer:
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:
-            events = decode_message(frames, self.state.origin)
+            message = decode_message(frames, self.state.origin)
         except BadMessageError as error:
             with self.lock:
                 self.state.observed.rejected[error.reason] += 1
             _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
             return
+        if isinstance(message, Facts):
+            self.hear([message])
+        else:
+            self._count_all(message)
+
+    def hear(self, told: Iterable[Facts]) -> None:
+        """Take what workers tell of themselves, in whatever order and however often."""
+        with self.lock:
+            for facts in told:
+                if self.state.observed.workers.hear(facts):
+                    self._heard[facts.worker] = self._clock()
+            for worker in self._heard.keys() - self.state.observed.workers.live.keys():
+                del self._heard[worker]
+
+    def list_live(self) -> list[str]:
+        """List the workers that were heard a moment ago."""
+        since = self._clock() - SILENT_SECONDS
+        return [worker for worker, heard in self._heard.copy().items() if heard > since]
+
+    def _count_all(self, events: Sequence[Event]) -> None:
         counted_at = self._wall_clock()
         last = self.state.last_seq
         if events and [event.seq for event in events] == list(range(last + 1, last + 1 + len(events))):

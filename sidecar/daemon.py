@@ -8,24 +8,26 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-
-from sidecar.collector import SnapshotRecord, StateCollector
+from sidecar.collector import Sight, SnapshotRecord
 from sidecar.consumer import Consumer
+from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_base
 from sidecar.server import Server, make_app
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
 from tape.connection import Connection
-from tape.errors import JournalError, SnapshotError
-from tape.journal import Journal
+from tape.errors import JournalError, SnapshotError, TapeError
+from tape.journal import Journal, Room
 from tape.settings import Settings
 from tape.transport import Receiver
+from tape.wire import decode_facts
 
 SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
 WATCH_SECONDS: Final = 0.1
 JOIN_SECONDS: Final = 1.0
+FOLDED_SECONDS: Final = 60.0
+FOLDED_WORST: Final = 5
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,11 @@ class Daemon:
         self._threads: list[threading.Thread] = []
         self._snapshots = SnapshotRecord()
         self._saved = State(origin="")
+        self._open_journal = partial(Journal, settings.journal_path)
+        self._last_words = Connection(self._open_journal)
         self._saved_at = time.monotonic()
+        self._told_folded = 0
+        self._told_folded_at = float("-inf")
 
     def stop(self, *_: object) -> None:
         """Ask the daemon to stop; fit to be a signal handler."""
@@ -52,23 +58,22 @@ class Daemon:
         Raises JournalError or AddressError when it cannot start.
         """
         settings = self._settings
-        open_journal = partial(Journal, settings.journal_path)
         with Receiver(settings.webapp_zmq_addr) as receiver:
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
-                with open_journal() as journal:
+                with self._open_journal() as journal:
                     state = self._load(journal)
                 self._saved = decode_state(encode_state(state))
                 state.register(settings.trading_symbols)
-                consumer = Consumer(state, receiver, open_journal, symbol_limit=settings.symbol_limit)
+                consumer = Consumer(state, receiver, self._open_journal, symbol_limit=settings.symbol_limit)
                 consumer.catch_up(self._stopping)
+                self._hear_last_words(consumer)
                 self._save(consumer)
                 if self._stopping.is_set():
                     # A half-replayed exposition would look like a counter reset.
                     return 0
-                server.open(
-                    make_app(self._make_registry(consumer, open_journal), self._check_alive, partial(_ready, consumer))
-                )
+                registries = Registries(self._make_sight(consumer))
+                server.open(make_app(registries.choose, self._check_alive, partial(_ready, consumer)))
                 self._start("consumer", partial(consumer.run, self._stopping))
                 self._start("http", partial(server.serve_forever, poll_interval=0.1))
                 _log.info(
@@ -100,19 +105,14 @@ class Daemon:
                     return state
         return base
 
-    def _make_registry(self, consumer: Consumer, open_journal: partial[Journal]) -> CollectorRegistry:
-        connection, turn = Connection(open_journal), threading.Lock()
+    def _make_sight(self, consumer: Consumer) -> Sight:
+        connection, turn = Connection(self._open_journal), threading.Lock()
 
-        def read_last_seq() -> int:
+        def read_journal() -> tuple[int, Room]:
             with turn:
-                return connection.ask(Journal.last_seq)
+                return connection.ask(lambda journal: (journal.last_seq(), journal.measure()))
 
-        registry = CollectorRegistry(auto_describe=True)
-        registry.register(StateCollector(lambda: consumer.state, consumer.lock, self._snapshots, read_last_seq))
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
-        return registry
+        return Sight(lambda: consumer.state, consumer.lock, self._snapshots, read_journal, consumer.list_live)
 
     def _make_pruner(self) -> Pruner:
         settings = self._settings
@@ -141,9 +141,32 @@ class Daemon:
                 self._stopping.set()
                 return 1
             if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
+                self._hear_last_words(consumer)
                 self._save(consumer)
                 self._prune(pruner)
+                self._name_folded(consumer)
         return 0
+
+    def _hear_last_words(self, consumer: Consumer) -> None:
+        """Take what workers wrote when they ended, and forget what both snapshots have of it."""
+        try:
+            told = [decode_facts(body) for body in self._last_words.ask(Journal.read_facts)]
+            consumer.hear(told)
+            kept = {facts.worker for facts in told} & set(self._saved.observed.workers.gone)
+            if kept:
+                self._last_words.ask(lambda journal: journal.forget_facts(kept))
+        except TapeError as error:
+            _log.error("last words not heard", extra={"reason": error.reason, "detail": error.detail})
+
+    def _name_folded(self, consumer: Consumer) -> None:
+        """Say now and then which symbols are past the limit, the worst first."""
+        with consumer.lock:
+            folded, names = consumer.state.folded, dict(consumer.state.folded_names)
+        if folded == self._told_folded or time.monotonic() - self._told_folded_at < FOLDED_SECONDS:
+            return
+        worst = sorted(names, key=names.__getitem__, reverse=True)[:FOLDED_WORST]
+        _log.warning("symbols folded", extra={"trades": folded, "limit": self._settings.symbol_limit, "worst": worst})
+        self._told_folded, self._told_folded_at = folded, time.monotonic()
 
     def _prune(self, pruner: Pruner) -> None:
         try:

@@ -36,10 +36,12 @@ _LANDING = """<!doctype html>
 Check = Callable[[], str | None]
 """Gives what is wrong, or None when all is well."""
 
+ChooseRegistry = Callable[[str | None], CollectorRegistry]
+"""Gives the registry for a scraper by its name; None is anybody else."""
 
-def make_app(registry: CollectorRegistry, check_alive: Check, check_ready: Check) -> WSGIApplication:
-    """Make the WSGI application over a registry and two checks."""
-    metrics: WSGIApplication = make_wsgi_app(registry)
+
+def make_app(choose_registry: ChooseRegistry, check_alive: Check, check_ready: Check) -> WSGIApplication:
+    """Make the WSGI application over a registry for each scraper and two checks."""
     landing = _LANDING.format(version=escape(__version__)).encode()
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -48,6 +50,7 @@ def make_app(registry: CollectorRegistry, check_alive: Check, check_ready: Check
             return _answer(start_response, "405 Method Not Allowed", "text/plain", b"expected GET\n")
         match route:
             case "/metrics":
+                metrics: WSGIApplication = make_wsgi_app(choose_registry(_name_scraper(environ)))
                 return metrics(environ, start_response)
             case "/":
                 return _answer(start_response, "200 OK", "text/html; charset=utf-8", landing)
@@ -58,6 +61,13 @@ def make_app(registry: CollectorRegistry, check_alive: Check, check_ready: Check
         return _answer(start_response, "404 Not Found", "text/plain", b"expected /, /metrics, /healthz or /readyz\n")
 
     return answer
+
+
+def _name_scraper(environ: WSGIEnvironment) -> str | None:
+    # Only Prometheus sends this header, and only Prometheus must be told how a series began.
+    if "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS" not in environ:
+        return None
+    return f"{environ.get('REMOTE_ADDR', '')} {environ.get('HTTP_USER_AGENT', '')}"
 
 
 def _answer_check(start_response: StartResponse, word: str, wrong: str | None) -> Iterable[bytes]:

@@ -9,15 +9,20 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from sidecar.workers import Workers
 from tape.event import SIDES, Event, Figures, Instant, Side
+from tape.facts import Spread
 from tape.tally import Tally
-from tape.wire import BAD_MESSAGE_REASONS
+from tape.wire import BAD_MESSAGE_REASONS, Hint
 
 OTHER: Final = "other"
 """The symbol of the trades past the limit; in lower case, so no trade can bear it itself."""
 
 NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+FOLDED_NAMES: Final = 100
+"""Folded symbols whose trades are counted by name, for the log."""
 
 Source = Literal["live", "journal"]
 SOURCES: Final[tuple[Source, ...]] = ("live", "journal")
@@ -32,29 +37,28 @@ class Symbol(Struct):
 
 
 class Observed(Struct):
-    """What only the sidecar itself can know, and no journal can tell again; lost with it but for the last snapshot.
+    """What no journal can tell again: what the sidecar has seen itself, and what the workers have told it."""
 
-    ``delay`` counts events by bucket of DELAY_BOUNDS, with one place more for what is above them all.
-    """
-
-    delay: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BOUNDS) + 1))
-    delay_seconds: float = 0.0
+    delay: Spread = field(default_factory=lambda: Spread.over(DELAY_BOUNDS))
     events: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
     repeats: int = 0
     gaps: int = 0
     rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
+    workers: Workers = field(default_factory=Workers)
 
 
 class State(Struct):
     """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``origin``.
 
     ``notional`` counts trades by bucket of NOTIONAL_BOUNDS, with one place more for what is above them all.
+    ``folded_names`` counts the trades of some folded symbols, the frequent ones surely among them.
     """
 
     origin: str
     last_seq: int = 0
     symbols: dict[str, Symbol] = field(default_factory=dict)
     folded: int = 0
+    folded_names: dict[str, int] = field(default_factory=dict)
     notional: dict[Side, list[int]] = field(
         default_factory=lambda: {side: [0] * (len(NOTIONAL_BOUNDS) + 1) for side in SIDES}
     )
@@ -74,28 +78,30 @@ class State(Struct):
         if source == "live":
             for event in events:
                 delay = max(0.0, counted_at - read_seconds(event.accepted_at))
-                self.observed.delay[bisect_left(DELAY_BOUNDS, delay)] += 1
-                self.observed.delay_seconds += delay
+                request_id = event.request_id if isinstance(event, Hint) else ""
+                self.observed.delay.observe(DELAY_BOUNDS, delay, request_id, counted_at)
 
     def count(self, figures: Sequence[Figures], source: Source, limit: int) -> None:
         """Count what stands in events past ``last_seq``, in ``seq`` order; symbols past ``limit`` fold into OTHER."""
-        groups: dict[tuple[str, Side], tuple[list[str], list[str]]] = {}
+        groups: dict[tuple[str, Side], tuple[list[str], list[str], Instant]] = {}
         latest: dict[str, Figures] = {}
         for row in figures:
-            _, _, name, side, price, qty = row
+            _, accepted_at, _, name, side, price, qty = row
             group = groups.get((name, side))
             if group is None:
-                groups[name, side] = group = ([], [])
+                groups[name, side] = group = ([], [], accepted_at)
             group[0].append(price)
             group[1].append(qty)
             latest[name] = row
         # Groups stand in the order of their first trades, which decides who still has a series of its own.
-        for (name, side), (prices, quantities) in groups.items():
+        for (name, side), (prices, quantities, accepted_at) in groups.items():
             symbol = self.symbols.get(name) or self._place(name, len(prices), limit)
+            tally = symbol.tallies[side]
+            tally.born = tally.born or accepted_at
             buckets = self.notional[side]
-            for notional in symbol.tallies[side].add(prices, quantities):
+            for notional in tally.add(prices, quantities):
                 buckets[bisect_left(NOTIONAL_BOUNDS, notional)] += 1
-        for seq, ts, name, _, price, _ in sorted(latest.values()):
+        for seq, _, ts, name, _, price, _ in sorted(latest.values()):
             symbol = self.symbols.get(name) or self.symbols[OTHER]
             symbol.last_price, symbol.last_ts, self.last_seq = price, ts, seq
         self.observed.events[source] += len(figures)
@@ -103,8 +109,17 @@ class State(Struct):
     def _place(self, name: str, trades: int, limit: int) -> Symbol:
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
             self.folded += trades
+            self._name_folded(name, trades)
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
+
+    def _name_folded(self, name: str, trades: int) -> None:
+        # The space-saving sketch (Metwally, Agrawal, El Abbadi 2005): names are users' input, and memory is bounded.
+        names = self.folded_names
+        if name not in names and len(names) >= FOLDED_NAMES:
+            rarest = min(names, key=names.__getitem__)
+            trades += names.pop(rarest)
+        names[name] = names.get(name, 0) + trades
 
 
 def read_seconds(instant: Instant) -> float:

@@ -21,8 +21,8 @@ Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN)]
 DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
 Instant = Annotated[str, Meta(pattern=INSTANT_PATTERN)]
 
-Figures = tuple[int, Instant, Symbol, Side, DecimalText, DecimalText]
-"""What is counted of an event: its seq, ts, symbol, side, price and qty. A plain tuple, since millions are replayed."""
+Figures = tuple[int, Instant, Instant, Symbol, Side, DecimalText, DecimalText]
+"""What is counted of an event: seq, accepted_at, ts, symbol, side, price, qty. Plain, since millions are replayed."""
 
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -54,7 +54,7 @@ class Event(Struct, frozen=True):
 
     def figures(self) -> Figures:
         """Give what is counted of it."""
-        return self.seq, self.ts, self.symbol, self.side, self.price, self.qty
+        return self.seq, self.accepted_at, self.ts, self.symbol, self.side, self.price, self.qty
 
 
 def write_instant(moment: datetime) -> Instant:

@@ -1,6 +1,7 @@
 """The journal: accepted trades in a SQLite file, in the order of their commits. The commit is the acceptance."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -29,6 +30,14 @@ class Place(NamedTuple):
 
     seq: int
     fresh: bool
+
+
+class Room(NamedTuple):
+    """Bytes: of the journal, free on its disk, and of the whole disk."""
+
+    taken: int
+    free: int
+    whole: int
 
 
 class Journal:
@@ -109,7 +118,7 @@ class Journal:
 
     def read_figures_after(self, seq: int, limit: int) -> list[Figures]:
         """Read what is counted of up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
-        query = "SELECT seq, ts, symbol, side, price, qty FROM trades WHERE seq > ? ORDER BY seq LIMIT ?"
+        query = "SELECT seq, accepted_at, ts, symbol, side, price, qty FROM trades WHERE seq > ? ORDER BY seq LIMIT ?"
         with translated(self.path):
             self._check_place()
             return self._db.execute(query, (seq, limit)).fetchall()
@@ -120,6 +129,14 @@ class Journal:
             self._check_place()
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'trades'").fetchone()
         return row[0] if row else 0
+
+    def measure(self) -> Room:
+        """Tell how much of its disk the journal takes, with its write-ahead log, and how much is free."""
+        with translated(self.path):
+            names = (self.path.name, f"{self.path.name}-wal")
+            taken = sum(each.stat().st_size for name in names if (each := self.path.with_name(name)).exists())
+            disk = os.statvfs(self.path.parent)
+        return Room(taken, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
 
     def find(self, event_id: str) -> Event | None:
         """Find the event with this id. Raises JournalError."""
@@ -170,6 +187,21 @@ class Journal:
             old = self._db.execute(query, (before, limit)).fetchall()
             self._db.executemany("DELETE FROM keys WHERE client = ? AND name = ?", old)
         return len(old)
+
+    def keep_facts(self, worker: str, body: bytes) -> None:
+        """Keep the last facts of a worker that ends. Raises JournalError."""
+        with self._write():
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (worker, body))
+
+    def read_facts(self) -> list[bytes]:
+        """Read the last facts of the workers that have ended. Raises JournalError."""
+        with translated(self.path):
+            return [body for (body,) in self._db.execute("SELECT body FROM facts")]
+
+    def forget_facts(self, workers: Iterable[str]) -> None:
+        """Forget the last facts of workers. Raises JournalError."""
+        with self._write():
+            self._db.executemany("DELETE FROM facts WHERE worker = ?", [(worker,) for worker in workers])
 
     @contextmanager
     def hold(self) -> Iterator[None]:

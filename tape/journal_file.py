@@ -43,6 +43,7 @@ CREATE TABLE keys (
     PRIMARY KEY (client, name)
 ) WITHOUT ROWID;
 CREATE INDEX keys_used_at ON keys (used_at);
+CREATE TABLE facts (worker TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 
 _REASONS = {

@@ -6,16 +6,22 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from tape.event import Instant
+
 EXACT: Final = Context(prec=100)
 """Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
 
 
 class Tally(Struct):
-    """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity."""
+    """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity.
+
+    ``born`` is when its first trade was accepted.
+    """
 
     trades: int = 0
     quantity: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
+    born: Instant | None = None
 
     def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
         """Count trades, and give the notional of each."""

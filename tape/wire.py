@@ -1,24 +1,35 @@
 """The wire: how accepted events are written as ZeroMQ frames and read back (docs/wire.md).
 
-A message has two frames: the kind with its version, and a JSON array of events.
+A message has two frames: the kind with its version, and JSON: an array of events, or the facts of one worker.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from tape.errors import BadMessageError
 from tape.event import Event
+from tape.facts import Facts
 
 TRADES: Final = b"trades/1"
+FACTS: Final = b"facts/1"
 
 BAD_MESSAGE_REASONS: Final = ("frames", "kind", "version", "body", "origin")
 """Why a message may be unusable, in the order it is checked; ``origin``: it comes from another journal."""
 
-_decoder = msgspec.json.Decoder(list[Event])
 _FRAMES = 2
+
+
+class Hint(Event, frozen=True):
+    """An event on its way to the sidecar, with the id of the request that brought it."""
+
+    request_id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+_hints = msgspec.json.Decoder(list[Hint])
+_facts = msgspec.json.Decoder(Facts)
 
 
 def encode(event: Event) -> bytes:
@@ -31,24 +42,48 @@ def encode_page(events: Sequence[Event], following: int | None) -> bytes:
     return msgspec.json.encode({"trades": events, "next": following})
 
 
+def hint(event: Event, request_id: str) -> Hint:
+    """Give an event the id of its request for the way."""
+    e = event
+    return Hint(e.seq, e.id, e.origin, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty, request_id)
+
+
 def encode_message(events: Sequence[Event]) -> list[bytes]:
     """Write events, in ``seq`` order, as the frames of one message."""
     return [TRADES, msgspec.json.encode(events)]
 
 
-def decode_message(frames: Sequence[bytes], origin: str) -> list[Event]:
-    """Read the events of one message from the journal named ``origin``.
+def encode_facts(facts: Facts) -> bytes:
+    """Write the facts of one worker as JSON text, the form they have on the wire and in the journal."""
+    return msgspec.json.encode(facts)
+
+
+def decode_facts(body: bytes) -> Facts:
+    """Read the facts of one worker. Raises BadMessageError."""
+    try:
+        facts = _facts.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessageError("body", str(error)) from error
+    if not facts.has_shape():
+        raise BadMessageError("body", "a spread has more or fewer places than its bounds")
+    return facts
+
+
+def decode_message(frames: Sequence[bytes], origin: str) -> list[Hint] | Facts:
+    """Read one message: the events of the journal named ``origin``, or the facts of one worker.
 
     Raises BadMessageError with one of BAD_MESSAGE_REASONS.
     """
     if len(frames) != _FRAMES:
         raise BadMessageError("frames", f"{len(frames)} frames; expected {_FRAMES}")
     kind, body = frames
+    if kind == FACTS:
+        return decode_facts(body)
     if kind != TRADES:
-        reason = "version" if kind.startswith(b"trades/") else "kind"
-        raise BadMessageError(reason, f"first frame {kind[:32]!r}; expected {TRADES!r}")
+        reason = "version" if kind.startswith((b"trades/", b"facts/")) else "kind"
+        raise BadMessageError(reason, f"first frame {kind[:32]!r}; expected {TRADES!r} or {FACTS!r}")
     try:
-        events = _decoder.decode(body)
+        events = _hints.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
     for event in events:

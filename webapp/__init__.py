@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 from tape.settings import Settings
-from webapp import access, cors, headers, health, ledger, page, problems, publisher, trades
+from webapp import access, cors, headers, health, ledger, measures, page, problems, publisher, trades
 from webapp.cli import trades_cli
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
+    measures.init_app(app)
     access.init_app(app)
     headers.init_app(app)
     cors.init_app(app)

@@ -1,4 +1,4 @@
-"""Request ids and the access log: one line for each request, with its refusal's reason if it was refused."""
+"""Request ids, the access log and the request counts: one line a request, with the reason if it was refused."""
 
 import logging
 import re
@@ -8,8 +8,13 @@ from typing import Final
 from flask import Flask, Response, g, request
 from uuid6 import uuid7
 
+from webapp.measures import current_measures
+
 UNMATCHED: Final = "(unmatched)"
 """The route of every path that no rule matches: paths are users' input."""
+
+TRADE_ENDPOINT: Final = "trades.accept_trade"
+"""Where trades are accepted, and their refusals counted."""
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -25,15 +30,22 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
+    method = request.method if request.method in _METHODS else "(other)"
+    route = request.url_rule.rule if request.url_rule else UNMATCHED
+    seconds = time.perf_counter() - g.began
     line = {
         "request_id": g.request_id,
-        "method": request.method if request.method in _METHODS else "(other)",
-        "route": request.url_rule.rule if request.url_rule else UNMATCHED,
+        "method": method,
+        "route": route,
         "status": response.status_code,
-        "duration_ms": round((time.perf_counter() - g.began) * 1000, 3),
+        "duration_ms": round(seconds * 1000, 3),
     }
+    measures = current_measures()
+    measures.count_request(method, route, response.status_code, seconds, g.request_id)
     if "reason" in g:
         line["reason"] = g.reason
+        if request.endpoint == TRADE_ENDPOINT:
+            measures.count_rejection(g.reason)
     _log.info("request", extra=line)
     return response
 

@@ -1,6 +1,8 @@
 """The one place that knows of gevent: blocking calls leave the event loop for a thread of its pool."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -27,6 +29,18 @@ def leave_loop(call: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return cast("T", value)
+
+
+def repeat(seconds: float, call: Callable[[], None]) -> None:
+    """Make a call again and again, as long as this worker lives; it must not fail."""
+
+    def run() -> None:
+        while True:
+            time.sleep(seconds)
+            call()
+
+    # Under gevent this is a greenlet.
+    threading.Thread(target=run, name="repeat", daemon=True).start()
 
 
 def _try(call: Callable[[], T]) -> "_Outcome[T]":

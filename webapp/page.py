@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, request, url_for
 from marshmallow import ValidationError
 from uuid6 import uuid7
 from werkzeug.wrappers import Response as BaseResponse
@@ -48,7 +48,7 @@ def accept_form() -> BaseResponse:
     try:
         key = read_form(form.idempotency_key.data, values)
         # A second click waits for the answer to the first.
-        (event,) = current_publisher().accept([trade], key, patient=True).events
+        (event,) = current_publisher().accept([trade], key, patient=True, request_id=g.request_id).events
     except KeyReusedError as error:
         refuse(error.reason)
         form.idempotency_key.data = None

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -16,11 +17,13 @@ from tape import wire
 from tape.connection import Connection
 from tape.errors import AddressError, JournalError, KeyInFlightError, KeyReusedError, TapeError
 from tape.event import Event, Trade, now, write_instant
+from tape.facts import Facts
 from tape.journal import Journal, Key, Place
 from tape.process import PerProcess
 from tape.settings import KEYS_KEPT, Settings
 from tape.transport import Sender
 from webapp.loop import leave_loop
+from webapp.measures import Measures
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +41,9 @@ class Acceptance(NamedTuple):
 class _Waiting:
     """One request's entries while they wait for their commit, and what became of them."""
 
-    def __init__(self, entries: list[tuple[Event, Key | None]]) -> None:
+    def __init__(self, entries: list[tuple[Event, Key | None]], request_id: str) -> None:
         self.entries = entries
+        self.request_id = request_id
         self.acceptance = Acceptance([], fresh=False)
         self.error: TapeError | None = None
         self.settled = False
@@ -71,11 +75,16 @@ class Publisher:
         open_journal: Callable[[], Journal],
         open_sender: Callable[[], Sender],
         keys_kept: timedelta = KEYS_KEPT,
+        observe_commit: Callable[[float, int], None] = lambda _seconds, _trades: None,
     ) -> None:
-        """Keep how to open the journal and the sender; both open with the first trade."""
+        """Keep how to open the journal and the sender, which open when they are first needed.
+
+        ``observe_commit`` is told the seconds and the trades of each commit.
+        """
         self._connection = Connection(open_journal)
         self._open_sender = open_sender
         self._keys_kept = keys_kept
+        self._observe_commit = observe_commit
         self._sender: Sender | None = None
         self._queue: deque[_Waiting] = deque()
         self._in_flight: set[tuple[str, str]] = set()
@@ -83,15 +92,19 @@ class Publisher:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
-    def accept(self, trades: Sequence[Trade], key: Key | None = None, *, patient: bool = False) -> Acceptance:
+    def accept(
+        self, trades: Sequence[Trade], key: Key | None = None, *, patient: bool = False, request_id: str = ""
+    ) -> Acceptance:
         """Write trades to the journal, all or none, then publish them.
 
         When this returns they are on the disk. With a key that was used before it gives what was accepted then.
+        ``request_id`` goes with their hints.
         Raises JournalError when none is on the disk, KeyReusedError, and, unless ``patient``, KeyInFlightError.
         """
         moment = write_instant(now())
         waiting = _Waiting(
-            [(Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty), key) for t in trades]
+            [(Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty), key) for t in trades],
+            request_id,
         )
         if key is None or patient:
             return self._wait(waiting)
@@ -133,11 +146,17 @@ class Publisher:
     def _settle(self, group: list[_Waiting]) -> None:
         error = JournalError("failed", "the commit was broken off")
         try:
-            outcomes = leave_loop(partial(self._append, [entry for waiting in group for entry in waiting.entries]))
+            entries = [entry for waiting in group for entry in waiting.entries]
+            outcomes, seconds = leave_loop(partial(self._append, entries))
             left = iter(outcomes)
+            hints: list[Event] = []
             for waiting in group:
-                waiting.settle([next(left) for _ in waiting.entries])
-            self._send([event for event, fresh in outcomes if fresh and event is not None])
+                settled = [next(left) for _ in waiting.entries]
+                waiting.settle(settled)
+                hints += [wire.hint(event, waiting.request_id) for event, fresh in settled if fresh and event]
+            if hints:
+                self._observe_commit(seconds, len(hints))
+                self._send(wire.encode_message(hints))
         except JournalError as journal_error:
             error = journal_error
         finally:
@@ -146,28 +165,38 @@ class Publisher:
                     waiting.error = error
                     waiting.wake()
 
-    def _append(self, entries: list[tuple[Event, Key | None]]) -> list[tuple[Event | None, bool]]:
+    def _append(self, entries: list[tuple[Event, Key | None]]) -> tuple[list[tuple[Event | None, bool]], float]:
         keys_since = write_instant(now() - self._keys_kept)
 
-        def append(journal: Journal) -> list[tuple[Event | None, bool]]:
+        def append(journal: Journal) -> tuple[list[tuple[Event | None, bool]], float]:
+            began = time.perf_counter()
             places = journal.append_keyed(entries, keys_since)
+            seconds = time.perf_counter() - began
             return [
                 (_locate(journal, event, place), place.fresh) for (event, _), place in zip(entries, places, strict=True)
-            ]
+            ], seconds
 
         return self._connection.ask(append)
 
-    def _send(self, events: list[Event]) -> None:
-        if not events:
-            return
+    def _send(self, frames: list[bytes]) -> None:
         try:
             if self._sender is None:
                 self._sender = self._open_sender()
         except AddressError as error:
             # A lost hint costs nothing but time: the sidecar reads the journal.
-            _log.warning("hint lost", extra={"reason": error.reason, "detail": error.detail, "seq": events[-1].seq})
+            _log.warning("hint lost", extra={"reason": error.reason, "detail": error.detail})
         else:
-            self._sender.send(wire.encode_message(events))
+            self._sender.send(frames)
+
+    def report(self, facts: Facts) -> None:
+        """Tell the sidecar what this worker has done so far; may be lost."""
+        with self._turn:
+            self._send([wire.FACTS, wire.encode_facts(facts)])
+
+    def keep(self, facts: Facts) -> None:
+        """Write the last facts of this worker to the journal. Raises JournalError."""
+        with self._turn:
+            self._connection.ask(lambda journal: journal.keep_facts(facts.worker, wire.encode_facts(facts)))
 
     def check(self) -> None:
         """Prove that a trade could be accepted now. Raises JournalError."""
@@ -192,11 +221,13 @@ def _locate(journal: Journal, event: Event, place: Place) -> Event | None:
 def init_app(app: Flask) -> None:
     """Give the application a publisher, opened in each process that accepts a trade."""
     settings: Settings = app.config["SETTINGS"]
+    measures = cast("PerProcess[Measures]", app.extensions["measures"])
     app.extensions["publisher"] = PerProcess(
         lambda: Publisher(
             open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
             open_sender=partial(Sender, settings.webapp_zmq_addr),
             keys_kept=settings.tell_keys_kept(),
+            observe_commit=lambda seconds, trades: measures.get().observe_commit(seconds, trades),
         )
     )
 

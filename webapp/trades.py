@@ -2,7 +2,7 @@
 
 import http
 
-from flask import Blueprint, Response, abort, request, url_for
+from flask import Blueprint, Response, abort, g, request, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -34,7 +34,7 @@ def accept_trade() -> BaseResponse:
 def _accept_json() -> Response:
     values = read_object(request.get_data())
     trade = read_trade(values)
-    acceptance = current_publisher().accept([trade], read_header(values))
+    acceptance = current_publisher().accept([trade], read_header(values), request_id=g.request_id)
     (event,) = acceptance.events
     response = _answer(wire.encode(event), http.HTTPStatus.CREATED)
     if not acceptance.fresh:

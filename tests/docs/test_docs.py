@@ -11,8 +11,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from sidecar.collector import SnapshotRecord, StateCollector
+from sidecar.births import Births
+from sidecar.collector import Sight, SnapshotRecord, StateCollector
 from sidecar.state import State
+from tape.journal import Room
 from tape.settings import Settings
 from tape.wire import BAD_MESSAGE_REASONS, TRADES
 from tests.conftest import ORIGIN, ROOT, make_event
@@ -45,8 +47,9 @@ def test_the_settings_page_holds_every_setting_with_its_default() -> None:
 def exposed_names() -> set[str]:
     state = State(ORIGIN)
     state.apply([make_event(1)], "live", 200, 0.0)
+    sight = Sight(lambda: state, threading.Lock(), SnapshotRecord(), lambda: (1, Room(1, 1, 1)), list)
     registry = CollectorRegistry()
-    registry.register(StateCollector(lambda: state, threading.Lock(), SnapshotRecord(), lambda: 1))
+    registry.register(StateCollector(sight, Births()))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {family.name + ("_total" if family.type == "counter" else "") for family in families}
 
@@ -60,7 +63,7 @@ def test_the_metrics_page_holds_every_metric() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_metric_that_is_not_exposed(page: Path) -> None:
-    named = set(re.findall(r"\b(?:trading|sidecar)_[a-z_]+[a-z]\b", page.read_text()))
+    named = set(re.findall(r"\b(?:trading|sidecar|webapp)_[a-z_]+[a-z]\b", page.read_text()))
     known = {name + suffix for name in exposed_names() for suffix in ("", "_bucket", "_sum", "_count")}
     settings = {name.lower() for name in DEFAULTS}
     assert named - known - settings - {"trading_session"} == set()

@@ -4,23 +4,36 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from sidecar.collector import SnapshotRecord, StateCollector
-from sidecar.state import State
+from sidecar.births import Births
+from sidecar.collector import Sight, SnapshotRecord, StateCollector
+from sidecar.state import State, read_seconds
+from tape import wire
 from tape.errors import JournalError
+from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, Facts, Spread
+from tape.journal import Room
 from tests.conftest import ORIGIN, make_event
+
+NO_BIRTHS = Births(young_seconds=0)
+
+
+def see(state: State, journal_seq: int | None = 9) -> Sight:
+    def read_journal() -> tuple[int, Room]:
+        if journal_seq is None:
+            raise JournalError("locked", "locked")
+        return journal_seq, Room(1000, 20_000, 300_000)
+
+    snapshots = SnapshotRecord(5.0, 2, 0, state.observed)
+    return Sight(lambda: state, threading.Lock(), snapshots, read_journal, lambda: ["w1"])
+
+
+def write(state: State, journal_seq: int | None = 9) -> str:
+    registry = CollectorRegistry()
+    registry.register(StateCollector(see(state, journal_seq), NO_BIRTHS))
+    return str(generate_latest(registry).decode())
 
 
 def expose(state: State, journal_seq: int | None = 9) -> dict[str, float]:
-    def read_last_seq() -> int:
-        if journal_seq is None:
-            raise JournalError("locked", "locked")
-        return journal_seq
-
-    registry = CollectorRegistry()
-    registry.register(
-        StateCollector(lambda: state, threading.Lock(), SnapshotRecord(5.0, 2, 0, state.observed), read_last_seq)
-    )
-    text = generate_latest(registry).decode()
+    text = write(state, journal_seq)
     return {
         sample.name + "".join(f",{name}={value}" for name, value in sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -61,3 +74,29 @@ def test_folded_symbols_have_totals_but_no_price() -> None:
     assert samples["sidecar_symbols"] == 1
     assert samples["sidecar_symbols_folded_total"] == 3
     assert "trading_last_price,symbol=other" not in samples
+
+
+def test_what_the_workers_tell_is_exposed() -> None:
+    state = State(ORIGIN)
+    facts = Facts("w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4)
+    facts.groups.observe(GROUP_BOUNDS, 2)
+    state.observed.workers.hear(facts)
+    samples = expose(state)
+    assert samples["webapp_http_requests_total,method=POST,route=/trade,status=201"] == 3
+    assert samples["webapp_trades_rejected_total,reason=invalid"] == 2
+    assert samples["webapp_commit_trades_bucket,le=1.0"] == 0
+    assert samples["webapp_commit_trades_bucket,le=2.0"] == 1
+    assert samples["webapp_workers"] == 1
+    assert samples["webapp_process_resident_memory_bytes"] == 7
+    assert samples["webapp_process_open_fds"] == 4
+
+
+def test_slow_observations_lead_to_their_requests() -> None:
+    state = State(ORIGIN)
+    state.apply([wire.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
+    spread = Spread.over(DURATION_BOUNDS)
+    spread.observe(DURATION_BOUNDS, 0.3, "r-web", 5.0)
+    state.observed.workers.hear(Facts("w1", 1, durations={"POST /trade": spread}))
+    lines = write(state).splitlines()
+    assert [line for line in lines if 'le="5.0"' in line and 'request_id="r-slow"' in line and "delay" in line]
+    assert [line for line in lines if 'le="0.5"' in line and 'request_id="r-web"' in line and 'route="/trade"' in line]

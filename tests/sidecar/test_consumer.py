@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.consumer import QUIET_SECONDS, Consumer
+from sidecar.consumer import QUIET_SECONDS, SILENT_SECONDS, Consumer
 from sidecar.state import State
 from tape import wire
+from tape.facts import Facts
 from tape.journal import Journal
 from tests.conftest import make_event
 
@@ -218,3 +219,17 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
     assert rig.state.origin == rig.journal.origin
     assert [record.message for record in caplog.records if "another journal" in record.message]
     assert rig.consumer.journal_error is None
+
+
+def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: Rig) -> None:
+    rig.accept(1)
+    rig.line.messages.append([wire.FACTS, wire.encode_facts(Facts("w1", 1, requests={"GET / 200": 4}))])
+    rig.hint(1)
+    rig.drain()
+    assert rig.counted == 1
+    assert rig.state.observed.workers.sum_up().requests == {"GET / 200": 4}
+    assert rig.consumer.list_live() == ["w1"]
+    rig.line.now += SILENT_SECONDS
+    assert rig.consumer.list_live() == []
+    rig.consumer.hear([Facts("w1", 2, requests={"GET / 200": 5}), Facts("w2", 1), Facts("w1", 3, ended=True)])
+    assert rig.consumer.list_live() == ["w2"]

@@ -27,7 +27,7 @@ def url(health: Health) -> Iterator[str]:
     registry = CollectorRegistry()
     Counter("seen", "Seen.", registry=registry).inc()
     server = Server("127.0.0.1", 0)
-    server.open(make_app(registry, health.check, health.check))
+    server.open(make_app(lambda _: registry, health.check, health.check))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

@@ -1,7 +1,7 @@
 import random
 from decimal import Decimal
 
-from sidecar.state import NOTIONAL_BOUNDS, OTHER, State, read_seconds
+from sidecar.state import FOLDED_NAMES, NOTIONAL_BOUNDS, OTHER, State, read_seconds
 from tests.conftest import ORIGIN, make_event
 
 
@@ -18,7 +18,7 @@ def test_totals_are_exact_by_symbol_and_side() -> None:
     assert read_seconds(symbol.last_ts) == 1769853600.5
     assert state.last_seq == 5
     assert state.observed.events == {"live": 2, "journal": 1}
-    assert sum(state.observed.delay) == 2
+    assert sum(state.observed.delay.counts) == 2
 
 
 def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_last() -> None:
@@ -65,5 +65,25 @@ def test_registered_symbols_start_at_zero() -> None:
 def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
     state = State(ORIGIN)
     state.apply([make_event(1)], "live", 200, counted_at=0.0)
-    assert state.observed.delay_seconds == 0
-    assert state.observed.delay[0] == 1
+    assert state.observed.delay.total == 0
+    assert state.observed.delay.counts[0] == 1
+
+
+def test_the_worst_of_the_folded_symbols_are_known_by_name_in_bounded_memory() -> None:
+    state = State(ORIGIN)
+    chance = random.Random(3)
+    names = ["BAD"] * 2000 + ["WORSE"] * 3000 + [f"ONCE{n}" for n in range(5000)]
+    chance.shuffle(names)
+    events = [make_event(1, symbol="FIRST"), *(make_event(n, symbol=name) for n, name in enumerate(names, start=2))]
+    state.apply(events, "journal", 1)
+    assert len(state.folded_names) == FOLDED_NAMES
+    assert sorted(state.folded_names, key=state.folded_names.__getitem__)[-2:] == ["BAD", "WORSE"]
+    assert state.folded == 10_000
+
+
+def test_a_series_knows_when_its_first_trade_was_accepted() -> None:
+    state = State(ORIGIN)
+    state.apply([make_event(1, accepted_at="2026-01-31T10:00:00.000000Z"), make_event(2)], "journal", 9)
+    state.apply([make_event(3)], "journal", 9)
+    assert state.symbols["BTCUSDT"].tallies["BUY"].born == "2026-01-31T10:00:00.000000Z"
+    assert state.symbols["BTCUSDT"].tallies["SELL"].born is None

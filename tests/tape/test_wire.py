@@ -1,14 +1,17 @@
 import json
 import random
+from typing import cast
 
 import pytest
 
 from tape import wire
 from tape.errors import BadMessageError
+from tape.facts import DURATION_BOUNDS, Facts
 from tests.conftest import ORIGIN, make_event
 
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
 FRAMES = wire.encode_message(EVENTS)
+FACTS = Facts("w1", 3, requests={"POST /trade 201": 2})
 
 
 def refusal(frames: list[bytes]) -> str:
@@ -19,7 +22,20 @@ def refusal(frames: list[bytes]) -> str:
 
 
 def test_events_come_back_with_every_digit() -> None:
-    assert wire.decode_message(FRAMES, ORIGIN) == EVENTS
+    hints = [wire.hint(event, "") for event in EVENTS]
+    assert wire.decode_message(FRAMES, ORIGIN) == hints
+    assert [hint.price for hint in hints] == ["1.10", "100.50"]
+
+
+def test_a_hint_carries_the_id_of_its_request() -> None:
+    (hint,) = cast("list[wire.Hint]", wire.decode_message(wire.encode_message([wire.hint(EVENTS[0], "r-1")]), ORIGIN))
+    assert (hint.seq, hint.request_id) == (7, "r-1")
+    assert b"request_id" not in wire.encode(EVENTS[0])
+
+
+def test_facts_come_back_as_they_were() -> None:
+    FACTS.commits.observe(DURATION_BOUNDS, 0.02, "r-1", 5.0)
+    assert wire.decode_message([wire.FACTS, wire.encode_facts(FACTS)], ORIGIN) == FACTS
 
 
 @pytest.mark.parametrize(
@@ -39,6 +55,11 @@ def test_events_come_back_with_every_digit() -> None:
         ([wire.TRADES, FRAMES[1].replace(b'"side":"SELL"', b'"side":"HOLD"')], "body"),
         ([wire.TRADES, FRAMES[1].replace(b'"seq":8', b'"seq":"8"')], "body"),
         ([wire.TRADES, FRAMES[1].replace(ORIGIN.encode(), b"b" * 32)], "origin"),
+        ([b"facts/2", b"{}"], "version"),
+        ([wire.FACTS, b"[]"], "body"),
+        ([wire.FACTS, b'{"requests":{"GET / 200":-1}}'], "body"),
+        ([wire.FACTS, b'{"commits":{"counts":[1,2]}}'], "body"),
+        ([wire.FACTS, b'{"cpu_seconds":"NaN"}'], "body"),
     ],
 )
 def test_an_unusable_message_is_refused_with_its_reason(frames: list[bytes], reason: str) -> None:

@@ -76,7 +76,7 @@ def test_while_the_first_is_in_flight_the_second_is_409(
     entered, gate = threading.Event(), threading.Event()
     real = Publisher._append  # noqa: SLF001 - the commit itself is to be held up
 
-    def slow(self: Publisher, entries: list[Any]) -> list[tuple[Event | None, bool]]:
+    def slow(self: Publisher, entries: list[Any]) -> tuple[list[tuple[Event | None, bool]], float]:
         entered.set()
         gate.wait(10)
         return real(self, entries)

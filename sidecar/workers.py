@@ -1,0 +1,48 @@
+"""The web workers: what each has told of itself, and what the gone ones add up to. A pure fold, like the state."""
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from tape.facts import Facts
+
+LIVE_LIMIT: Final = 256
+"""Workers whose newest facts are kept apart; past that the one that was silent longest counts as gone."""
+
+GONE_LIMIT: Final = 512
+"""Gone workers that are still told from new ones, so that a late message of theirs counts nothing."""
+
+
+class Workers(Struct):
+    """Running totals: ``gone`` names the workers that are in ``past``, ``live`` is in the order of being heard."""
+
+    past: Facts = field(default_factory=Facts)
+    live: dict[str, Facts] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+    def hear(self, facts: Facts) -> bool:
+        """Take the facts of a worker; False when they are no news."""
+        if facts.worker in self.gone:
+            return False
+        known = self.live.get(facts.worker)
+        if known is not None and facts.number <= known.number:
+            return False
+        self.live.pop(facts.worker, None)
+        self.live[facts.worker] = facts
+        if facts.ended:
+            self._bury(facts.worker)
+        elif len(self.live) > LIVE_LIMIT:
+            self._bury(next(iter(self.live)))
+        return True
+
+    def _bury(self, worker: str) -> None:
+        self.past.add(self.live.pop(worker))
+        self.gone.append(worker)
+        del self.gone[:-GONE_LIMIT]
+
+    def sum_up(self) -> Facts:
+        """Add up what all workers have ever done."""
+        total = Facts()
+        for facts in (self.past, *self.live.values()):
+            total.add(facts)
+        return total

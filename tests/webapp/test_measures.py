@@ -1,0 +1,113 @@
+"""What a worker tells of itself: every request once, however it was answered."""
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tape.facts import Facts
+from tape.journal import Journal
+from tape.settings import Settings
+from tape.transport import Receiver
+from tape.wire import FACTS, decode_facts
+from tests.conftest import BUY
+from tests.waiting import wait_for
+from tests.webapp.conftest import GOOD, read_token
+from webapp.measures import KINDS_LIMIT, REJECTIONS, Measures
+from webapp.publisher import close_publisher
+from webapp.reporting import end_reporting
+
+
+def tell(app: Flask) -> Facts:
+    measures: Measures = app.extensions["measures"].get()
+    return measures.tell()
+
+
+def test_requests_are_counted_by_method_route_and_status_and_paths_are_no_route(
+    app: Flask, client: FlaskClient
+) -> None:
+    made = client.post("/trade", json=GOOD)
+    client.get(made.headers["Location"])
+    for path in ("/one", "/two", "/trades/none"):
+        client.get(path)
+    client.open("/", method="BREW")
+    facts = tell(app)
+    assert facts.requests == {
+        "POST /trade 201": 1,
+        "GET /trades/<event_id> 200": 1,
+        "GET (unmatched) 404": 2,
+        "GET /trades/<event_id> 404": 1,
+        "(other) (unmatched) 405": 1,
+    }
+    assert {kind: sum(spread.counts) for kind, spread in facts.durations.items()}["GET (unmatched)"] == 2
+    assert facts.durations["POST /trade"].exemplars.popitem()[1].request_id == made.headers["X-Request-ID"]
+    assert facts.resident_bytes > 0
+    assert facts.open_fds > 0
+
+
+def test_refused_trades_are_counted_by_reason_and_no_other_refusals(app: Flask, client: FlaskClient) -> None:
+    assert set(tell(app).rejected) == set(REJECTIONS)
+    client.post("/trade", json={})
+    client.post("/trade", data="{", content_type="application/json")
+    client.post("/trade", data="x")
+    client.post("/trade", data={"symbol": "x"})
+    token = read_token(client.get("/").text)
+    client.post("/trade", data={"symbol": "x", "csrf_token": token})
+    client.get("/nowhere")
+    client.get("/trades?limit=0")
+    assert {reason: count for reason, count in tell(app).rejected.items() if count} == {
+        "invalid": 2,
+        "json": 1,
+        "unsupported_media_type": 1,
+        "csrf": 1,
+    }
+
+
+def test_commits_and_their_sizes_are_observed(app: Flask) -> None:
+    publisher = app.extensions["publisher"].get()
+    publisher.accept([BUY])
+    publisher.accept([BUY, BUY, BUY])
+    facts = tell(app)
+    assert facts.groups.total == 4
+    assert sum(facts.groups.counts) == sum(facts.commits.counts) == 2
+
+
+def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
+    app: Flask, client: FlaskClient, settings: Settings, journal: Journal
+) -> None:
+    with Receiver(settings.webapp_zmq_addr) as receiver:
+        client.get("/healthz")
+        publisher = app.extensions["publisher"].get()
+
+        def report() -> list[bytes] | None:
+            publisher.report(tell(app))
+            return receiver.receive(0.05)
+
+        # What is sent before the receiver is connected is lost, as ever.
+        wait_for(report, "facts arrive")
+        end_reporting(app)
+        close_publisher(app)
+        received = list(iter(lambda: receiver.receive(1), None))
+    assert received[-1][0] == FACTS
+    facts = decode_facts(received[-1][1])
+    assert facts.ended
+    assert facts.requests == {"GET /healthz 200": 1}
+    assert [decode_facts(body) for body in journal.read_facts()] == [facts]
+    journal.forget_facts([facts.worker])
+    assert journal.read_facts() == []
+
+
+def test_no_client_can_make_the_counts_grow_without_bound() -> None:
+    measures = Measures()
+    for number in range(KINDS_LIMIT + 50):
+        measures.count_request("GET", f"/{number}", 200, 0.1, "")
+    assert len(measures.tell().requests) == KINDS_LIMIT
+
+
+def test_each_telling_has_the_next_number_and_is_a_copy() -> None:
+    measures = Measures()
+    first = measures.tell()
+    measures.count_rejection("invalid")
+    second = measures.tell(ended=True)
+    assert (first.number, second.number) == (1, 2)
+    assert (first.rejected["invalid"], second.rejected["invalid"]) == (0, 1)
+    assert (first.ended, second.ended) == (False, True)
+    assert first.worker == second.worker != Measures().tell().worker
