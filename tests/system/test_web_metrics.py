@@ -1,0 +1,119 @@
+"""What the workers tell of themselves, through recycling and restarts; and series by the hundred."""
+
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+
+from tests.system.prometheus import Prometheus
+from tests.system.stack import Stack
+from tests.waiting import wait_for
+
+CLIENTS = 4
+
+
+def ask_often(stack: Stack, count: int, half: threading.Barrier) -> int:
+    """Ask for the page's health and give how many answers came; the barrier is met half-way."""
+    answered = 0
+    with requests.Session() as session:
+        for number in range(count):
+            if number == count // 2:
+                half.wait(60)
+            while True:
+                try:
+                    answered += session.get(f"{stack.web_url}/healthz", timeout=10).ok
+                    break
+                except requests.ConnectionError:
+                    pass
+    return answered
+
+
+def test_every_request_is_counted_though_workers_are_recycled_and_the_sidecar_is_killed(tmp_path: Path) -> None:
+    with Stack(tmp_path, WEB_CONCURRENCY="4", GUNICORN_CMD_ARGS="--max-requests 100") as stack:
+        stack.start("web")
+        stack.start("sidecar")
+        half = threading.Barrier(CLIENTS + 1)
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            answers = [clients.submit(ask_often, stack, 500, half) for _ in range(CLIENTS)]
+            half.wait(60)
+            stack.find("sidecar").kill()
+            stack.stop("sidecar")
+            stack.start("sidecar")
+            answered = sum(answer.result() for answer in answers)
+        assert answered == CLIENTS * 500
+
+        def count() -> float:
+            return stack.total("webapp_http_requests_total", route="/healthz", status="200")
+
+        wait_for(lambda: count() >= answered, "every request is counted", 30)
+        wait_for(lambda: stack.total("webapp_workers") == 4, "four workers serve")
+        assert count() == answered
+
+
+def test_a_killed_worker_takes_at_most_its_last_moment_with_it(cold: Stack) -> None:
+    cold.start()
+    for _ in range(20):
+        cold.post({"symbol": ""})
+
+    def count() -> float:
+        return cold.total("webapp_trades_rejected_total", reason="invalid")
+
+    wait_for(lambda: count() == 20, "the refusals are counted")
+    killed = cold.workers()
+    for worker in killed:
+        worker.kill()
+    wait_for(lambda: len(cold.workers() - killed) == 2, "new workers run")
+
+    def refused() -> bool:
+        # The connection that was open to a killed worker is known to be gone only when it is used.
+        with contextlib.suppress(requests.ConnectionError):
+            return cold.post({"symbol": ""}).status_code == 422
+        return False
+
+    wait_for(refused, "a new worker answers")
+    wait_for(lambda: count() == 21, "counting goes on where it was")
+
+
+def test_more_symbols_than_the_limit_fold_into_one_live_as_on_replay(tmp_path: Path) -> None:
+    with Stack(tmp_path, SYMBOL_LIMIT="200") as stack:
+        stack.start()
+        for number in range(500):
+            assert stack.post(symbol=f"S{number}").status_code == 201
+        stack.wait_counted(500)
+        live = {key: value for key, value in stack.samples().items() if key[0].startswith("trading_trades")}
+        assert sum(live.values()) == 500
+        assert stack.total("trading_trades_total", symbol="other") == 300
+        assert len(live) == 2 * 201
+        wait_for(lambda: "symbols folded" in stack.log.read_text(), "the log names the folded symbols")
+        stack.stop()
+        for snapshot in tmp_path.glob("snapshot*"):
+            snapshot.unlink()
+        stack.start()
+        again = {key: value for key, value in stack.samples().items() if key[0].startswith("trading_trades")}
+        assert again == live
+
+
+def test_the_first_trade_of_a_symbol_is_an_increase_and_a_restart_is_no_reset(cold: Stack) -> None:
+    cold.start("web")
+    cold.start("sidecar")
+    with Prometheus(cold.folder, cold.settings["SIDECAR_HTTP_PORT"]) as prometheus:
+        wait_for(lambda: prometheus.ask("up") == [1], "Prometheus scrapes")
+        assert cold.post(symbol="NEW").status_code == 201
+        for _ in range(3):
+            cold.post(symbol="THREE", side="SELL")
+
+        def increase(symbol: str, side: str) -> list[int]:
+            query = f'increase(trading_trades_total{{symbol="{symbol}",side="{side}"}}[1m])'
+            return [round(value) for value in prometheus.ask(query)]
+
+        wait_for(lambda: increase("NEW", "BUY") == [1], "the first trade is an increase")
+        wait_for(lambda: increase("THREE", "SELL") == [3], "so are three at once")
+        cold.find("sidecar").kill()
+        cold.stop("sidecar")
+        cold.start("sidecar")
+        assert cold.post(symbol="NEW").status_code == 201
+        wait_for(lambda: increase("NEW", "BUY") == [2], "the second trade is one more")
+        for what in ("trades", "quantity", "notional"):
+            assert max(prometheus.ask(f"resets(trading_{what}_total[5m])")) == 0
