@@ -38,7 +38,7 @@ apps-down: ## Stop a stack that runs in the background
 	else echo "No stack runs in the background here; Ctrl+C stops one in a terminal."; fi; rm -f var/honcho.pid
 
 infra-up: env-setup ## Run Prometheus and Grafana: in Docker where an engine answers, otherwise natively
-	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT)
+	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT) $(if $(ALERTS),--alerts)
 
 infra-down: env-setup ## Stop Prometheus and Grafana
 	@python -m infra.stack down
@@ -52,6 +52,8 @@ demo: env-setup ## Send a short random walk of trades to the running stack
 
 lint: env-setup ## Check style, format and types
 	@ruff check . && ruff format --check . && mypy
+	@! command -v dashboard-linter >/dev/null || for each in infra/grafana/dashboards/*.json; do \
+		dashboard-linter lint --strict "$$each"; done
 
 test: env-setup ## Set up whatever is missing, then run every test
 	@pytest

@@ -44,23 +44,25 @@ def has_engine() -> bool:
     return True
 
 
-def write_target(host: str, port: int) -> None:
-    """Tell Prometheus where the sidecar serves."""
-    targets = VAR / "prometheus" / "targets"
-    targets.mkdir(parents=True, exist_ok=True)
-    draft = targets / "sidecar.new"
-    draft.write_text(json.dumps([{"targets": [write_address(host, port)]}]))
-    draft.replace(targets / "sidecar.json")
+def write_target(kind: str, *addresses: str) -> None:
+    """Tell Prometheus where the sidecar serves (``targets``), or who takes its alerts (``alertmanagers``)."""
+    folder = VAR / "prometheus" / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / "sidecar.new"
+    draft.write_text(json.dumps([{"targets": addresses}]))
+    draft.replace(folder / "sidecar.json")
 
 
-def up(settings: Settings, prometheus_port: int, grafana_port: int) -> None:
-    """Start both, and say where they are. Raises InfraError."""
+def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False) -> None:
+    """Start Prometheus and Grafana, with ``alerts`` Alertmanager too, and say where they are. Raises InfraError."""
     if has_engine():
-        write_target("host.docker.internal", settings.sidecar_http_port)
+        write_target("targets", write_address("host.docker.internal", settings.sidecar_http_port))
+        write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
         if sys.platform == "linux" and settings.sidecar_http_host in _LOOPBACK:
             _say("The sidecar listens on loopback only, where a container cannot reach it: set")
             _say('SIDECAR_HTTP_HOST="0.0.0.0" in .env, behind a firewall, and start the stack again.')
-        if subprocess.run([*_COMPOSE, "up", "--detach", "--wait"], check=False).returncode != 0:
+        profile = ["--profile", "alerts"] if alerts else []
+        if subprocess.run([*_COMPOSE, *profile, "up", "--detach", "--wait"], check=False).returncode != 0:
             raise InfraError("docker compose could not start the containers; its message stands above.")
         _say(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
         return
@@ -70,7 +72,10 @@ def up(settings: Settings, prometheus_port: int, grafana_port: int) -> None:
             " apt-get install prometheus"
         )
     host = settings.sidecar_http_host
-    write_target("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port)
+    write_target("targets", write_address("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port))
+    write_target("alertmanagers", *(["127.0.0.1:9093"] if alerts else []))
+    if alerts:
+        _say("Prometheus sends its alerts to an Alertmanager at 127.0.0.1:9093; only Docker starts one for you.")
     url = f"http://127.0.0.1:{prometheus_port}"
     _start("prometheus", _prometheus_command(prometheus_port), {}, f"{url}/-/ready")
     if shutil.which("grafana-server") is None:
@@ -107,7 +112,7 @@ def _prometheus_command(port: int) -> list[str]:
 def down() -> None:
     """Stop what ``up`` started, in Docker and natively."""
     if has_engine():
-        subprocess.run([*_COMPOSE, "down"], check=False)
+        subprocess.run([*_COMPOSE, "--profile", "alerts", "down"], check=False)
     for name in ("prometheus", "grafana"):
         pid = _running(name)
         if pid is not None:
@@ -155,7 +160,8 @@ def _running(name: str) -> int | None:
         pid = int(_pid_file(name).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    shown = subprocess.run(["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    command = ["ps", "-ww", "-o", "stat=,args=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
     return pid if name in shown.stdout and not shown.stdout.startswith("Z") else None
 
 
@@ -177,10 +183,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("up", "down"))
     parser.add_argument("--prometheus-port", type=int, default=9090)
     parser.add_argument("--grafana-port", type=int, default=3000)
+    parser.add_argument("--alerts", action="store_true", help="start Alertmanager too")
     given = parser.parse_args(arguments)
     try:
         if given.what == "up":
-            up(Settings.from_env(), given.prometheus_port, given.grafana_port)
+            up(Settings.from_env(), given.prometheus_port, given.grafana_port, alerts=given.alerts)
         else:
             down()
     except (InfraError, BadSettingError) as error:

@@ -1,51 +1,100 @@
+"""The dashboards: what is checked in is what is generated, and it keeps the rules of grafana/dashboard-linter."""
+
 import json
 import re
+from typing import Any
 
-from infra.grafana.dashboard import DASHBOARD, PANELS, write_dashboard
+import pytest
+
+from infra.grafana.dashboard import FILES, write_dashboard
 from tests.conftest import ROOT
 
 PROVISIONING = ROOT / "infra" / "grafana" / "provisioning"
+UNITS = {"none", "short", "percentunit", "bytes", "s", "ops", "reqps", "dateTimeFromNow"}
+BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FILES}
+
+each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
 
-def test_the_checked_in_dashboard_is_the_generated_one() -> None:
-    assert DASHBOARD.read_text() == write_dashboard()
+def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def test_the_dashboard_can_be_provisioned() -> None:
-    dashboard = json.loads(DASHBOARD.read_text())
-    assert dashboard["id"] is None
-    assert dashboard["uid"]
-    panels = dashboard["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels) == len(PANELS)
-    for panel in panels:
+def expressions(board: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in panels(board) for target in panel["targets"]]
+
+
+def test_the_checked_in_dashboards_are_the_generated_ones() -> None:
+    for path, dashboard in FILES.items():
+        assert path.read_text() == write_dashboard(dashboard)
+    assert {path.name for path in (ROOT / "infra" / "grafana" / "dashboards").iterdir()} == {f.name for f in FILES}
+    assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS)
+
+
+@each_board
+def test_a_dashboard_can_be_provisioned(board: dict[str, Any]) -> None:
+    assert board["id"] is None
+    assert board["uid"]
+    assert board["schemaVersion"] >= 39
+    assert board["editable"] is False
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+@each_board
+def test_each_panel_says_what_it_shows_in_which_unit_from_the_chosen_source(board: dict[str, Any]) -> None:
+    for panel in panels(board):
         assert panel["title"]
-        assert panel["description"]
-        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
         assert panel["datasource"]["uid"] == "${datasource}"
+        assert panel["targets"]
         for target in panel["targets"]:
-            if "rate(" in target["expr"]:
-                assert "$__rate_interval" in target["expr"]
+            assert target["datasource"]["uid"] == "${datasource}"
+            assert re.search(r"\brate\((?![^)]*\$__rate_interval)", target["expr"]) is None
 
 
-def test_panels_fill_their_rows_and_do_not_overlap() -> None:
+@each_board
+def test_each_query_is_on_the_chosen_job_and_instance(board: dict[str, Any]) -> None:
+    for expression in expressions(board):
+        selectors = re.findall(r"\b(?:trading|sidecar|webapp|process)_[a-z_]+(\{[^}]*\})?", expression)
+        assert selectors
+        for selector in selectors:
+            assert 'job=~"$job"' in selector
+            assert 'instance=~"$instance"' in selector
+
+
+@each_board
+def test_each_variable_offers_all_and_is_asked_anew_when_the_time_changes(board: dict[str, Any]) -> None:
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    source = variables.pop("datasource")
+    uid = re.search(r"uid: (\S+)", (PROVISIONING / "datasources" / "prometheus.yml").read_text())
+    assert uid is not None
+    assert (source["type"], source["label"], source["current"]["value"]) == ("datasource", "Data source", uid[1])
+    assert {"job", "instance"} <= set(variables)
+    for name, variable in variables.items():
+        assert variable["label"] == name.title()
+        assert variable["type"] == "query"
+        assert variable["datasource"]["uid"] == "${datasource}"
+        assert variable["query"].startswith("label_values(")
+        assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (True, True, ".+")
+        assert variable["refresh"] == 2
+        assert any(f"${name}" in expression for expression in expressions(board))
+
+
+@each_board
+def test_panels_fill_their_rows_and_do_not_overlap(board: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+    for panel in board["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
         assert taken.isdisjoint(cells)
         assert place["x"] + place["w"] <= 24
         taken |= cells
-
-
-def test_the_dashboard_asks_the_provisioned_datasource() -> None:
-    uid = re.search(r"uid: (\S+)", (PROVISIONING / "datasources" / "prometheus.yml").read_text())
-    assert uid is not None
-    variables = {variable["name"]: variable for variable in json.loads(DASHBOARD.read_text())["templating"]["list"]}
-    assert variables["datasource"]["current"]["value"] == uid[1]
-    assert set(variables) == {"datasource", "symbol", "side"}
+    height = max(y for _, y in taken) + 1
+    assert len(taken) == 24 * height
 
 
 def test_images_are_pinned() -> None:
     images = re.findall(r"image: (\S+)", (ROOT / "infra" / "compose.yml").read_text())
-    assert len(images) == 2
+    assert len(images) == 3
     assert all(re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+$", image) for image in images)

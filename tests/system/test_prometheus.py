@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+import yaml
+import zmq
 
 from infra import stack as infra_stack
-from infra.grafana.dashboard import DASHBOARD
+from infra.grafana.dashboard import FILES
 from tape.settings import Settings
 from tests.conftest import ROOT, require_program
 from tests.system.stack import Stack, free_ports
@@ -23,10 +26,18 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 QUERIES = {
-    f"{panel['title']} {target['legendFormat']}".strip(): target["expr"]
-    for panel in json.loads(DASHBOARD.read_text())["panels"]
-    for target in panel["targets"]
+    f"{path.stem}: {panel['title']}: {target['legendFormat']}": target["expr"]
+    for path in FILES
+    for panel in json.loads(path.read_text())["panels"]
+    for target in panel.get("targets", [])
+} | {
+    rule["record"]: rule["record"]
+    for group in yaml.safe_load((ROOT / "infra" / "prometheus" / "rules" / "recording.yml").read_text())["groups"]
+    for rule in group["rules"]
 }
+VARIABLES = {"$__rate_interval": "4s", "$__range": "15m"} | dict.fromkeys(
+    ("$job", "$instance", "$symbol", "$side"), ".+"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +60,9 @@ def prometheus(shared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def ask(prometheus: str, query: str) -> list[float]:
-    filled = query.replace("$__rate_interval", "4s").replace("$symbol", ".*").replace("$side", ".*")
+    filled = query
+    for name, value in VARIABLES.items():
+        filled = filled.replace(name, value)
     answer = requests.post(f"{prometheus}/api/v1/query", data={"query": filled}, timeout=10).json()
     assert answer["status"] == "success", answer
     values = [float(sample["value"][1]) for sample in answer["data"]["result"]]
@@ -57,9 +70,22 @@ def ask(prometheus: str, query: str) -> list[float]:
 
 
 def test_every_panel_shows_data_while_trades_come_in(shared: Stack, prometheus: str) -> None:
-    with shared.under_trades(rate=100):
+    with (
+        shared.under_trades(rate=100),
+        zmq.Context() as context,
+        context.socket(zmq.PUB) as stranger,
+    ):
+        stranger.setsockopt(zmq.LINGER, 0)
+        stranger.connect(shared.settings["WEBAPP_ZMQ_ADDR"])
+
+        def look(query: str) -> list[float]:
+            # What should not happen must happen now, for the panels that show it.
+            shared.post({"symbol": ""})
+            stranger.send(b"rubbish")
+            return ask(prometheus, query)
+
         for title, query in QUERIES.items():
-            values = wait_for(partial(ask, prometheus, query), f"the panel {title!r} shows data")
+            values = wait_for(partial(look, query), f"the panel {title!r} shows data", 30)
             sys.stdout.write(f"{title}: {query}: {values[:6]}\n")
 
 
@@ -68,6 +94,19 @@ def test_prometheus_agrees_with_the_journal(shared: Stack, prometheus: str) -> N
     count = shared.journalled()
     total = partial(ask, prometheus, "sum(trading_trades_total)")
     wait_for(lambda: total() == [count], f"Prometheus has {count} trades")
+
+
+def test_each_rule_is_evaluated_and_no_alert_fires_while_all_is_well(prometheus: str) -> None:
+    def all_evaluated() -> list[dict[str, Any]] | None:
+        groups = requests.get(f"{prometheus}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert not [rule for rule in rules if rule["health"] == "err"]
+        return rules if all(rule["health"] == "ok" for rule in rules) else None
+
+    rules = wait_for(all_evaluated, "each rule was evaluated", 30)
+    firing = {rule["name"] for rule in rules if rule.get("state") == "firing"}
+    assert firing <= {"UnusableMessages"}
+    assert len(rules) == 25
 
 
 def test_the_configuration_is_valid(tmp_path: Path) -> None:

@@ -1,0 +1,208 @@
+"""Panels and their layout: what both dashboards are made of, in Grafana's schema."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+_WIDTH = 24
+_SOURCE = ('job=~"$job"', 'instance=~"$instance"')
+
+Thresholds = tuple[tuple[float, str], ...]
+"""Where a value's colour changes: (from, colour); below the first it is green."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: ``queries`` are (legend, PromQL) pairs, ``width`` is in 24ths of the page."""
+
+    title: str
+    about: str
+    unit: str
+    queries: tuple[tuple[str, str], ...]
+    width: int = 12
+    kind: str = "timeseries"
+    thresholds: Thresholds = ()
+    stacked: bool = False
+    floor: float | None = 0
+    decimals: int | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows of the page that it takes."""
+        return 4 if self.kind in {"stat", "gauge"} else 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A titled row of panels."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One dashboard; ``choices`` are the labels that can be chosen above it, besides source, job and instance."""
+
+    uid: str
+    title: str
+    about: str
+    rows: tuple[Row, ...]
+    choices: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = field(default=())
+
+
+def select(name: str, *more: str) -> str:
+    """Write the selector of a metric on the chosen job and instance, and on ``more``."""
+    return f"{name}{{{', '.join((*_SOURCE, *more))}}}"
+
+
+def rate(name: str, *more: str) -> str:
+    """Write the rate a second of a counter, over as many scrapes as a rate needs."""
+    return f"rate({select(name, *more)}[$__rate_interval])"
+
+
+def quantile(share: float, name: str, *by: str) -> str:
+    """Write a quantile of a histogram."""
+    return f"histogram_quantile({share:g}, sum by ({', '.join(['le', *by])}) ({rate(f'{name}_bucket')}))"
+
+
+def build(dashboard: Dashboard) -> dict[str, Any]:
+    """Build a dashboard in Grafana's schema."""
+    return {
+        "id": None,
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "description": dashboard.about,
+        "tags": ["trading-telemetry"],
+        "schemaVersion": 41,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "1s",
+        "time": {"from": "now-15m", "to": "now"},
+        "timepicker": {"refresh_intervals": ["1s", "5s", "30s", "1m"]},
+        "timezone": "browser",
+        "templating": {"list": [_choose_datasource(), *_choose_source(), *map(_choose_label, dashboard.choices)]},
+        "annotations": {"list": []},
+        "links": [_link(title, uid) for title, uid in dashboard.links],
+        "panels": list(_lay_out(dashboard.rows)),
+    }
+
+
+def _lay_out(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    number = y = 0
+    for row in rows:
+        number += 1
+        place = {"x": 0, "y": y, "w": _WIDTH, "h": 1}
+        yield {"type": "row", "title": row.title, "collapsed": False, "panels": [], "id": number, "gridPos": place}
+        y += 1
+        x = 0
+        for panel in row.panels:
+            number += 1
+            place = {"x": x, "y": y, "w": panel.width, "h": panel.height}
+            yield {**_draw(panel), "id": number, "gridPos": place}
+            x += panel.width
+            if x >= _WIDTH:
+                x, y = 0, y + panel.height
+
+
+def _draw(panel: Panel) -> dict[str, Any]:
+    steps = [{"color": "green", "value": None}, *({"color": c, "value": value} for value, c in panel.thresholds)]
+    defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
+    if panel.floor is not None:
+        defaults["min"] = panel.floor
+    if panel.decimals is not None:
+        defaults["decimals"] = panel.decimals
+    if panel.kind == "timeseries":
+        defaults["custom"] = {
+            "lineWidth": 2,
+            "fillOpacity": 40 if panel.stacked else 10,
+            "showPoints": "never",
+            "stacking": {"mode": "normal" if panel.stacked else "none"},
+            "thresholdsStyle": {"mode": "dashed" if panel.thresholds else "off"},
+        }
+    shape = "heatmap" if panel.kind == "heatmap" else "time_series"
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.about,
+        "datasource": DATASOURCE,
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "options": _OPTIONS[panel.kind],
+        "targets": [
+            {
+                "refId": chr(ord("A") + place),
+                "datasource": DATASOURCE,
+                "expr": query,
+                "legendFormat": legend or "__auto",
+                "format": shape,
+                "instant": panel.kind == "bargauge",
+                "range": panel.kind != "bargauge",
+                "exemplar": "_bucket" in query and panel.kind == "timeseries",
+            }
+            for place, (legend, query) in enumerate(panel.queries)
+        ],
+    }
+
+
+_REDUCE = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "stat": {"reduceOptions": _REDUCE, "graphMode": "area", "colorMode": "value", "textMode": "auto"},
+    "gauge": {"reduceOptions": _REDUCE, "showThresholdMarkers": True, "showThresholdLabels": False},
+    "bargauge": {"reduceOptions": _REDUCE, "orientation": "horizontal", "displayMode": "gradient"},
+    "heatmap": {
+        "calculate": False,
+        "color": {"mode": "scheme", "scheme": "Blues", "steps": 32},
+        "yAxis": {"axisPlacement": "left"},
+        "cellGap": 1,
+        "tooltip": {"mode": "single", "yHistogram": True},
+    },
+    "timeseries": {
+        "legend": {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull"], "showLegend": True},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    },
+}
+
+
+def _choose_datasource() -> dict[str, Any]:
+    return {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {"text": "Prometheus", "value": "trading-prometheus"},
+    }
+
+
+def _choose_source() -> list[dict[str, Any]]:
+    return [
+        _choose("job", "label_values(sidecar_build_info, job)"),
+        _choose("instance", 'label_values(sidecar_build_info{job=~"$job"}, instance)'),
+    ]
+
+
+def _choose_label(label: str) -> dict[str, Any]:
+    return _choose(label, f"label_values({select('trading_trades_total')}, {label})")
+
+
+def _choose(label: str, query: str) -> dict[str, Any]:
+    return {
+        "name": label,
+        "label": label.title(),
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": query,
+        "definition": query,
+        "refresh": 2,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".+",
+        "current": {"text": "All", "value": "$__all"},
+        "sort": 1,
+    }
+
+
+def _link(title: str, uid: str) -> dict[str, Any]:
+    return {"title": title, "type": "link", "url": f"/d/{uid}", "icon": "dashboard", "keepTime": True}

@@ -1,0 +1,92 @@
+"""The dashboard "Pipeline": whether every accepted trade gets where it should, for those who run it."""
+
+from typing import Final
+
+from infra.grafana.panels import Dashboard, Panel, Row, quantile, rate, select
+
+_FAILED = 'status=~"5.."'
+_ERRORS = (
+    f"(sum({rate('webapp_http_requests_total', _FAILED)}) or vector(0)) / sum({rate('webapp_http_requests_total')})"
+)
+_SHARES = (0.5, 0.95, 0.99)
+_TAKEN = f"1 - sum({select('sidecar_journal_free_bytes')}) / sum({select('sidecar_journal_disk_bytes')})"
+
+
+def _quantiles(name: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"p{share * 100:g}", quantile(share, name)) for share in _SHARES)
+
+
+PIPELINE: Final = Dashboard(
+    uid="trading-telemetry-pipeline",
+    title="Pipeline",
+    about="Accepted, journalled, counted: whether every trade gets where it should, and how fast.",
+    links=(("Trading", "trading-telemetry"),),
+    rows=(
+        Row("Is it right?", (
+            Panel("Lag", "Trades in the journal that are not counted yet; it should fall back to 0 at once.", "short", (
+                ("", f"sum({select('sidecar_lag_events')})"),), 4, "stat", ((100.0, "yellow"), (1000.0, "red"))),
+            Panel("Workers", "Web workers that serve.", "none", (
+                ("", f"sum({select('webapp_workers')})"),), 4, "stat"),
+            Panel("Errors", "Share of requests answered with 5xx.", "percentunit", (
+                ("", _ERRORS),), 4, "stat", ((0.01, "yellow"), (0.05, "red"))),
+            Panel("Delay p99", "From acceptance to counting, live events.", "s", (
+                ("", quantile(0.99, "trading_event_delay_seconds")),), 4, "stat", ((0.5, "yellow"), (1.0, "red"))),
+            Panel("Snapshot age", "Since the counters were last saved.", "s", (
+                ("", f"time() - min({select('sidecar_snapshot_timestamp_seconds')})"),), 4, "stat",
+                ((10.0, "yellow"), (60.0, "red"))),
+            Panel("Journal disk", "Share of the journal's disk that is taken.", "percentunit", (
+                ("", _TAKEN),), 4, "gauge", ((0.8, "yellow"), (0.9, "red"))),
+        )),
+        Row("Counting", (
+            Panel("Accepted and counted", "Both a second; the lines should lie on each other.", "ops", (
+                ("accepted", f"sum({rate('webapp_commit_trades_sum')})"),
+                ("counted", f"sum({rate('trading_trades_total')})"))),
+            Panel("Delay from acceptance to counting", "Live events; those read from the journal are not in it.", "s",
+                _quantiles("trading_event_delay_seconds"), thresholds=((1.0, "red"),)),
+            Panel("Lag over time", "Trades in the journal that are not counted yet.", "short", (
+                ("{{instance}}", f"sum by (instance) ({select('sidecar_lag_events')})"),), 8),
+            Panel("Where events came from", "Hints arrive live; what they missed is read from the journal.", "ops", (
+                ("{{source}}", f"sum by (source) ({rate('sidecar_events_total')})"),), 8, stacked=True),
+            Panel("Gaps, repeats, unusable messages", "Gaps and repeats are no losses; unusable messages come from "
+                "strangers or another version.", "ops", (
+                ("gaps", f"sum({rate('sidecar_gaps_total')})"),
+                ("repeats", f"sum({rate('sidecar_repeats_total')})"),
+                ("unusable: {{reason}}", f"sum by (reason) ({rate('sidecar_rejected_total')}) > 0")), 8),
+        )),
+        Row("HTTP", (
+            Panel("Requests a second by route", "Every answer, by route and status.", "reqps", (
+                ("{{method}} {{route}} {{status}}",
+                 f"sum by (method, route, status) ({rate('webapp_http_requests_total')})"),), stacked=True),
+            Panel("Duration by route, p99", "From a request's arrival to its answer; dots lead to request ids.", "s", (
+                ("{{method}} {{route}}", quantile(0.99, "webapp_http_request_duration_seconds", "method", "route")),)),
+            Panel("Trades refused a second", "By the reason in the answer.", "ops", (
+                ("{{reason}}", f"sum by (reason) ({rate('webapp_trades_rejected_total')}) > 0"),
+                ("all", f"sum({rate('webapp_trades_rejected_total')})"))),
+            Panel("Commit time", "One commit to the journal, with its sync to the disk.", "s",
+                _quantiles("webapp_commit_duration_seconds")),
+        )),
+        Row("Journal and snapshots", (
+            Panel("Trades in one commit", "Those that wait together share one; it grows with the load.", "short", (
+                ("mean", f"sum({rate('webapp_commit_trades_sum')}) / sum({rate('webapp_commit_trades_count')})"),
+                ("p95", quantile(0.95, "webapp_commit_trades"))), 6),
+            Panel("Journal size", "The journal's file with its write-ahead log.", "bytes", (
+                ("journal", f"sum({select('sidecar_journal_size_bytes')})"),), 6),
+            Panel("Snapshots that failed", "In the last interval; counting goes on, a restart takes longer.", "short", (
+                ("failed", f"sum(increase({select('sidecar_snapshot_failures_total')}[$__rate_interval]))"),), 6),
+            Panel("Symbols", "With a series of their own; trades a second of those that fold into other.", "short", (
+                ("own series", f"sum({select('sidecar_symbols')})"),
+                ("folded trades/s", f"sum({rate('sidecar_symbols_folded_total')})")), 6),
+        )),
+        Row("Processes", (
+            Panel("Memory", "Resident memory of all web workers, and of the sidecar.", "bytes", (
+                ("web", f"sum({select('webapp_process_resident_memory_bytes')})"),
+                ("sidecar", f"sum({select('process_resident_memory_bytes')})")), 8),
+            Panel("Processor", "Processor time used a second: 1 is one core.", "short", (
+                ("web", f"sum({rate('webapp_process_cpu_seconds_total')})"),
+                ("sidecar", f"sum({rate('process_cpu_seconds_total')})")), 8),
+            Panel("Open files", "Of all web workers, and of the sidecar.", "short", (
+                ("web", f"sum({select('webapp_process_open_fds')})"),
+                ("sidecar", f"sum({select('process_open_fds')})")), 8),
+        )),
+    ),
+)  # fmt: skip

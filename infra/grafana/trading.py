@@ -1,0 +1,68 @@
+"""The dashboard "Trading": what is traded, for those who trade."""
+
+from typing import Final
+
+from infra.grafana.panels import Dashboard, Panel, Row, rate, select
+
+_CHOSEN = ('symbol=~"$symbol"', 'side=~"$side"')
+_SYMBOL = ('symbol=~"$symbol"',)
+_SIDE = 'side=~"$side"'
+
+
+_BUY, _SELL = (
+    f"sum by (symbol) ({rate('trading_notional_total', *_SYMBOL, side)})" for side in ('side="BUY"', 'side="SELL"')
+)
+_VWAP = (
+    f"sum by (symbol) ({rate('trading_notional_total', *_CHOSEN)})"
+    f" / sum by (symbol) ({rate('trading_quantity_total', *_CHOSEN)})"
+)
+_TOP = f"topk(10, sum by (symbol) (increase({select('trading_notional_total', *_CHOSEN)}[$__range])))"
+
+TRADING: Final = Dashboard(
+    uid="trading-telemetry",
+    title="Trading",
+    about="What is traded: counts, volume, prices and sides of accepted trades.",
+    choices=("symbol", "side"),
+    links=(("Pipeline", "trading-telemetry-pipeline"),),
+    rows=(
+        Row("Now", (
+            Panel("Trades", "Trades counted since the journal began.", "short", (
+                ("", f"sum({select('trading_trades_total', *_CHOSEN)})"),), 4, "stat"),
+            Panel("Notional", "Price times quantity since the journal began, all chosen symbols together.", "short", (
+                ("", f"sum({select('trading_notional_total', *_CHOSEN)})"),), 5, "stat"),
+            Panel("Trades a second", "Trades accepted a second, at this moment.", "ops", (
+                ("", f"sum({rate('trading_trades_total', *_CHOSEN)})"),), 4, "stat", decimals=1),
+            Panel("Buy share", "Buys in the notional of this moment; 50 % is balance.", "percentunit", (
+                ("", f"sum({_BUY}) / (sum({_BUY}) + sum({_SELL}))"),), 4, "gauge",
+                ((0.0, "red"), (0.35, "yellow"), (0.45, "green"), (0.55, "yellow"), (0.65, "red"))),
+            Panel("Symbols", "Symbols that have traded; those past the limit share one series, other.", "none", (
+                ("", f"count(sum by (symbol) ({select('trading_trades_total', *_SYMBOL)}) > 0)"),), 3, "stat"),
+            Panel("Last trade", "When the newest trade happened, by its own time.", "dateTimeFromNow", (
+                ("", f"max({select('trading_last_trade_timestamp_seconds', *_SYMBOL)}) * 1000"),), 4, "stat"),
+        )),
+        Row("Flow", (
+            Panel("Trades a second by symbol", "Rate of accepted trades, buys and sells stacked.", "ops", (
+                ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_trades_total', *_CHOSEN)})"),),
+                stacked=True),
+            Panel("Notional a second by symbol", "Rate of price times quantity.", "short", (
+                ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_notional_total', *_CHOSEN)})"),),
+                stacked=True),
+        )),
+        Row("Prices", (
+            Panel("Last price", "Price of each symbol's newest trade.", "short", (
+                ("{{symbol}}", f"max by (symbol) ({select('trading_last_price', *_SYMBOL)})"),), floor=None),
+            Panel("VWAP", "Mean price weighted by quantity, from the rates of notional and quantity.", "short", (
+                ("{{symbol}}", _VWAP),), floor=None),
+        )),
+        Row("Sides and sizes", (
+            Panel("Imbalance", "Buys less sells, over both, in notional: 1 is buys only, -1 is sells only.",
+                "percentunit", (("{{symbol}}", f"(({_BUY}) - ({_SELL})) / (({_BUY}) + ({_SELL}))"),), 8, floor=-1),
+            Panel("Quantity a second", "Rate of traded quantity, in units of each symbol.", "short", (
+                ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_quantity_total', *_CHOSEN)})"),), 8),
+            Panel("Top symbols", "The ten symbols with the most notional in the time shown.", "short", (
+                ("{{symbol}}", _TOP),), 8, "bargauge"),
+            Panel("Sizes", "Trades a second by their notional: the darker, the more.", "short", (
+                ("{{le}}", f"sum by (le) ({rate('trading_trade_notional_bucket', _SIDE)})"),), 24, "heatmap"),
+        )),
+    ),
+)  # fmt: skip
