@@ -50,7 +50,8 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
-    """Let each worker tell what it does from its first moment."""
+    """Let each worker tell what it does from its first moment, and its feeds know when it stops."""
+    worker.app.callable.extensions["is_stopping"] = lambda: not worker.alive
     start_reporting(worker.app.callable)
 
 

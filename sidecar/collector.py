@@ -1,7 +1,7 @@
 """The collector: reads the state once at each scrape and writes it as metrics (docs/metrics.md)."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Metric
@@ -49,6 +49,10 @@ class StateCollector(Collector):
         """Keep what to look at, and what the scraper was told."""
         self._sight = sight
         self._births = births
+
+    def describe(self) -> Iterable[Metric]:
+        """Give every metric's name, for those who ask for some by name; nobody is told of a beginning by it."""
+        return StateCollector(self._sight, Births(young_seconds=0)).collect()
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric of the sidecar and of the web process."""

@@ -73,7 +73,8 @@ class Daemon:
                     # A half-replayed exposition would look like a counter reset.
                     return 0
                 registries = Registries(self._make_sight(consumer))
-                server.open(make_app(registries.choose, self._check_alive, partial(_ready, consumer)))
+                ready = partial(_ready, consumer)
+                server.open(make_app(registries.choose, self._check_alive, ready, lambda: consumer.state.last_seq))
                 self._start("consumer", partial(consumer.run, self._stopping))
                 self._start("http", partial(server.serve_forever, poll_interval=0.1))
                 _log.info(

@@ -40,8 +40,13 @@ ChooseRegistry = Callable[[str | None], CollectorRegistry]
 """Gives the registry for a scraper by its name; None is anybody else."""
 
 
-def make_app(choose_registry: ChooseRegistry, check_alive: Check, check_ready: Check) -> WSGIApplication:
-    """Make the WSGI application over a registry for each scraper and two checks."""
+def make_app(
+    choose_registry: ChooseRegistry,
+    check_alive: Check,
+    check_ready: Check,
+    tell_last_seq: Callable[[], int] = lambda: 0,
+) -> WSGIApplication:
+    """Make the WSGI application over a registry for each scraper, two checks, and the newest seq counted."""
     landing = _LANDING.format(version=escape(__version__)).encode()
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -57,7 +62,7 @@ def make_app(choose_registry: ChooseRegistry, check_alive: Check, check_ready: C
             case "/healthz":
                 return _answer_check(start_response, "alive", check_alive())
             case "/readyz":
-                return _answer_check(start_response, "ready", check_ready())
+                return _answer_check(start_response, "ready", check_ready(), last_seq=tell_last_seq())
         return _answer(start_response, "404 Not Found", "text/plain", b"expected /, /metrics, /healthz or /readyz\n")
 
     return answer
@@ -70,10 +75,10 @@ def _name_scraper(environ: WSGIEnvironment) -> str | None:
     return f"{environ.get('REMOTE_ADDR', '')} {environ.get('HTTP_USER_AGENT', '')}"
 
 
-def _answer_check(start_response: StartResponse, word: str, wrong: str | None) -> Iterable[bytes]:
+def _answer_check(start_response: StartResponse, word: str, wrong: str | None, **more: int) -> Iterable[bytes]:
     status = "200 OK" if wrong is None else "503 Service Unavailable"
     body = {"status": word} if wrong is None else {"status": f"not {word}", "detail": wrong}
-    return _answer(start_response, status, "application/json", json.dumps(body).encode() + b"\n")
+    return _answer(start_response, status, "application/json", json.dumps(body | more).encode() + b"\n")
 
 
 def _answer(start_response: StartResponse, status: str, kind: str, body: bytes) -> Iterable[bytes]:

@@ -28,6 +28,9 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
     add_spread(groups, [], GROUP_BOUNDS, total.groups)
     yield from (commits, groups)
     yield count("webapp_process_cpu_seconds", "Processor time of all workers.", total.cpu_seconds)
+    yield count_by(
+        "webapp_feed_dropped", "Viewers of the feed that were too slow, or one too many.", ["reason"], total.dropped
+    )
     serving = [workers.live[worker] for worker in live if worker in workers.live]
     yield gauge("webapp_workers", "Workers that serve.", len(live))
     yield gauge(
@@ -35,4 +38,5 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
         "Memory of the workers that serve.",
         sum(facts.resident_bytes for facts in serving),
     )
+    yield gauge("webapp_feed_viewers", "Open feeds.", sum(facts.viewers for facts in serving))
     yield gauge("webapp_process_open_fds", "Open files of the workers that serve.", sum(f.open_fds for f in serving))

@@ -72,11 +72,13 @@ class Facts(Struct):
     requests: Kinds = field(default_factory=dict)
     durations: Annotated[dict[str, Spread], Meta(max_length=_KINDS_MAX)] = field(default_factory=dict)
     rejected: Kinds = field(default_factory=dict)
+    dropped: Kinds = field(default_factory=dict)
     commits: Spread = field(default_factory=lambda: Spread.over(DURATION_BOUNDS))
     groups: Spread = field(default_factory=lambda: Spread.over(GROUP_BOUNDS))
     cpu_seconds: Amount = 0.0
     resident_bytes: Count = 0
     open_fds: Count = 0
+    viewers: Count = 0
 
     def has_shape(self) -> bool:
         """Tell whether every spread has the places that its bounds ask for."""
@@ -86,8 +88,12 @@ class Facts(Struct):
         )
 
     def add(self, other: "Facts") -> None:
-        """Add the totals of another worker; memory and open files are of living ones only, and left alone."""
-        for mine, theirs in ((self.requests, other.requests), (self.rejected, other.rejected)):
+        """Add the totals of another worker; memory, open files and viewers are of living ones only, and left alone."""
+        for mine, theirs in (
+            (self.requests, other.requests),
+            (self.rejected, other.rejected),
+            (self.dropped, other.dropped),
+        ):
             for kind, count in theirs.items():
                 mine[kind] = mine.get(kind, 0) + count
         for kind, spread in other.durations.items():

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from tape.errors import JournalError
 from tape.event import Event, Figures, Instant
@@ -119,9 +119,7 @@ class Journal:
     def read_figures_after(self, seq: int, limit: int) -> list[Figures]:
         """Read what is counted of up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
         query = "SELECT seq, accepted_at, ts, symbol, side, price, qty FROM trades WHERE seq > ? ORDER BY seq LIMIT ?"
-        with translated(self.path):
-            self._check_place()
-            return self._db.execute(query, (seq, limit)).fetchall()
+        return self.query(query, seq, limit)
 
     def last_seq(self) -> int:
         """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
@@ -144,13 +142,19 @@ class Journal:
         return found[0] if found else None
 
     def select(
-        self, *, limit: int, after: int | None = None, symbol: str | None = None, side: str | None = None
+        self,
+        *,
+        limit: int,
+        after: int | None = None,
+        before: int | None = None,
+        symbol: str | None = None,
+        side: str | None = None,
     ) -> list[Event]:
         """Select events, oldest first: the first ``limit`` past seq ``after``, or the newest ``limit`` without it.
 
-        Raises JournalError.
+        None of them is at seq ``before`` or past it. Raises JournalError.
         """
-        wanted = {"seq > ?": after, "symbol = ?": symbol, "side = ?": side}
+        wanted = {"seq > ?": after, "seq < ?": before, "symbol = ?": symbol, "side = ?": side}
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if after is None else "ASC"
@@ -158,9 +162,13 @@ class Journal:
         return found if order == "ASC" else found[::-1]
 
     def _read(self, query: str, *values: object) -> list[Event]:
+        return [Event(*row) for row in self.query(query, self.origin, *values)]
+
+    def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask a question that changes nothing. Raises JournalError."""
         with translated(self.path):
             self._check_place()
-            return [Event(*row) for row in self._db.execute(query, (self.origin, *values))]
+            return self._db.execute(query, values).fetchall()
 
     def read_base(self) -> bytes | None:
         """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""

@@ -108,6 +108,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
+    "feed_max_clients": (_whole(0, 100_000), "a number of viewers for each worker, 0 to 100000"),
     "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
 }
 
@@ -131,6 +132,7 @@ class Settings:
     web_concurrency: int = 2
     symbol_limit: int = 200
     trading_symbols: tuple[str, ...] = ()
+    feed_max_clients: int = 400
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

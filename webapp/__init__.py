@@ -5,7 +5,21 @@ from pathlib import Path
 from flask import Flask
 
 from tape.settings import Settings
-from webapp import access, cors, headers, health, ledger, measures, page, problems, publisher, trades
+from webapp import (
+    access,
+    blotter,
+    cors,
+    feed,
+    headers,
+    health,
+    ledger,
+    measures,
+    page,
+    problems,
+    publisher,
+    stats,
+    trades,
+)
 from webapp.cli import trades_cli
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -39,9 +53,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     ledger.init_app(app)
     publisher.init_app(app)
     health.init_app(app)
+    feed.init_app(app)
+    stats.init_app(app)
 
     app.register_blueprint(page.bp)
     app.register_blueprint(trades.bp)
+    app.register_blueprint(feed.bp)
+    app.register_blueprint(stats.bp)
+    app.register_blueprint(blotter.bp)
     app.register_blueprint(health.bp)
     app.cli.add_command(trades_cli)
     return app

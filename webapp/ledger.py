@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app
 
@@ -27,15 +27,18 @@ class Ledger:
 
     def find(self, event_id: str) -> Event | None:
         """Find the event with this id. Raises JournalError."""
-        return self._ask(lambda journal: journal.find(event_id))
+        return self.ask(lambda journal: journal.find(event_id))
 
-    def select(
-        self, *, limit: int, after: int | None = None, symbol: str | None = None, side: str | None = None
-    ) -> list[Event]:
+    def select(self, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they are the filters of Journal.select
         """Select events as ``Journal.select`` does. Raises JournalError."""
-        return self._ask(lambda journal: journal.select(limit=limit, after=after, symbol=symbol, side=side))
+        return self.ask(lambda journal: journal.select(**wanted))
 
-    def _ask(self, question: Callable[[Journal], T]) -> T:
+    def last_seq(self) -> int:
+        """Tell the newest seq. Raises JournalError."""
+        return self.ask(Journal.last_seq)
+
+    def ask(self, question: Callable[[Journal], T]) -> T:
+        """Put a question to the journal, off the event loop. Raises JournalError."""
         with self._turn:
             return leave_loop(partial(self._connection.ask, question))
 

@@ -39,8 +39,12 @@ def repeat(seconds: float, call: Callable[[], None]) -> None:
             time.sleep(seconds)
             call()
 
-    # Under gevent this is a greenlet.
-    threading.Thread(target=run, name="repeat", daemon=True).start()
+    start(run)
+
+
+def start(call: Callable[[], None]) -> None:
+    """Start a call beside the requests; under gevent it is a greenlet."""
+    threading.Thread(target=call, name="beside", daemon=True).start()
 
 
 def _try(call: Callable[[], T]) -> "_Outcome[T]":

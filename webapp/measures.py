@@ -28,6 +28,9 @@ REJECTIONS: Final = (
 )
 """Why a trade may be refused; each begins at 0, so that its first is seen to be one more."""
 
+DROPS: Final = ("slow", "full")
+"""Why a viewer of the feed may be dropped, or not let in."""
+
 KINDS_LIMIT: Final = 900
 """Kinds of requests that are counted apart; routes and methods are few, so it is a guard and no more."""
 
@@ -41,7 +44,7 @@ class Measures:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin at zero, under a name that no other worker has."""
-        self._facts = Facts(new_worker().hex, rejected=dict.fromkeys(REJECTIONS, 0))
+        self._facts = Facts(new_worker().hex, rejected=dict.fromkeys(REJECTIONS, 0), dropped=dict.fromkeys(DROPS, 0))
         self._clock = clock
         self._lock = threading.Lock()
         self._process = ProcessCollector(registry=CollectorRegistry())
@@ -66,6 +69,15 @@ class Measures:
         with self._lock:
             self._facts.commits.observe(DURATION_BOUNDS, seconds)
             self._facts.groups.observe(GROUP_BOUNDS, trades)
+
+    def set_viewers(self, viewers: int) -> None:
+        """Note how many feeds are open."""
+        self._facts.viewers = viewers
+
+    def count_drop(self, reason: str) -> None:
+        """Count one viewer that was dropped or not let in."""
+        with self._lock:
+            self._facts.dropped[reason] = self._facts.dropped.get(reason, 0) + 1
 
     def tell(self, *, ended: bool = False) -> Facts:
         """Give the totals so far, under the next number."""

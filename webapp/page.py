@@ -77,6 +77,7 @@ def _render(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str] = 
         form=form,
         problems=problems,
         recent=recent,
+        symbols=sorted({event.symbol for event in recent or []}),
         curl=_write_curl(form),
     )
     return make_response(page, status)

@@ -12,7 +12,8 @@ from webapp.idempotency import read_header
 from webapp.ledger import current_ledger
 from webapp.page import accept_form
 from webapp.publisher import current_publisher
-from webapp.schemas import read_page, read_trade
+from webapp.queries import read_page
+from webapp.schemas import read_trade
 
 bp = Blueprint("trades", __name__)
 
@@ -46,8 +47,7 @@ def _accept_json() -> Response:
 @bp.get("/trades")
 def list_trades() -> Response:
     """List accepted trades, oldest first: the newest ones, or with ``after`` those past that seq."""
-    query = {name: values[0] if len(values) == 1 else values for name, values in request.args.lists()}
-    wanted = read_page(query)
+    wanted = read_page(request.args)
     # One more than asked for tells whether another page follows.
     found = current_ledger().select(**{**wanted, "limit": wanted["limit"] + 1})
     if wanted["after"] is None:

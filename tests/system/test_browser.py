@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.conftest import ROOT, require_program
+from tests.conftest import ROOT
 from tests.system.stack import Stack
 
 ARTEFACTS = ROOT / "test-artefacts"
@@ -14,16 +14,6 @@ VIEWS = {
     "dark": {"width": 1440, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = require_program("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -95,6 +85,7 @@ def test_errors_stand_at_their_fields_and_what_was_typed_stays(page: Page, share
 
 def test_the_curl_line_follows_the_form_and_can_be_copied(page: Page) -> None:
     fill(page, symbol="btc", price="1.50", qty="it's")
+    page.get_by_text("The same from a shell").click()
     line = page.locator("#curl")
     expect(line).to_contain_text('"symbol":"btc","side":"BUY","price":"1.50","qty":"it')
     page.get_by_role("button", name="Copy").click()

@@ -48,6 +48,7 @@ BAD = {
     "WEB_CONCURRENCY": "0",
     "SYMBOL_LIMIT": "1e3",
     "TRADING_SYMBOLS": "BTC USDT 😀",
+    "FEED_MAX_CLIENTS": "many",
 }
 
 

@@ -1,0 +1,135 @@
+// The market of the last quarter of an hour: tiles, symbols and one symbol's chart, from /stats and then live.
+import { Chart } from "./chart.js";
+import { make, writeAmount, writeCount, writeShare } from "./words.js";
+
+const STEP = 5;
+const WINDOW = 900;
+const RATE_SECONDS = 5;
+const EVERY_MS = 250;
+const ROWS = 100;
+const TAIL = 5000;
+
+const byId = (id) => document.getElementById(id);
+
+export class Market {
+  constructor() {
+    this.symbols = new Map();
+    this.recent = [];
+    this.tail = [];
+    this.chosen = null;
+    this.chart = new Chart(byId("chart"));
+    this.body = byId("symbols").tBodies[0];
+    this.body.addEventListener("click", (event) => {
+      const symbol = event.target.closest("button")?.dataset.symbol;
+      if (symbol) this.load(symbol);
+    });
+    // The oldest trades leave the window only by asking again.
+    setInterval(() => { if (!document.hidden) this.load(this.chosen); }, 30_000);
+    setInterval(() => { if (!document.hidden) this.draw(); }, 1000);
+  }
+
+  // Gives the seq up to which everything is known.
+  async load(symbol) {
+    const asked = new URLSearchParams({ window: WINDOW, step: STEP, ...(symbol && { symbol }) });
+    const answer = await fetch(`/stats?${asked}`);
+    if (!answer.ok) return this.lastSeq ?? 0;
+    const stats = await answer.json();
+    this.symbols = new Map(stats.symbols.map((each) => [each.symbol, each]));
+    this.chosen = stats.symbol;
+    this.lastSeq = stats.last_seq;
+    this.complete = stats.complete;
+    this.chart.set(stats.bars);
+    this.suggest();
+    // What came while the answer was on its way is not in it.
+    const later = this.tail.filter((trade) => trade.seq > stats.last_seq);
+    this.tail = [];
+    this.add(later);
+    this.draw();
+    return stats.last_seq;
+  }
+
+  add(trades) {
+    const now = Date.now() / 1000;
+    this.tail = this.tail.concat(trades).slice(-TAIL);
+    for (const trade of trades) {
+      const moment = Date.parse(trade.accepted_at) / 1000;
+      if (now - moment < RATE_SECONDS) this.recent.push(moment);
+      if (trade.seq <= this.lastSeq) continue;
+      this.lastSeq = trade.seq;
+      const price = Number(trade.price);
+      const quantity = Number(trade.qty);
+      const buys = trade.side === "BUY";
+      let symbol = this.symbols.get(trade.symbol);
+      if (!symbol) {
+        symbol = { symbol: trade.symbol, trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0 };
+        this.symbols.set(trade.symbol, symbol);
+        this.suggest();
+      }
+      symbol.trades += 1;
+      symbol.buys += buys;
+      symbol.buy_notional += buys ? price * quantity : 0;
+      symbol.quantity += quantity;
+      symbol.notional += price * quantity;
+      symbol.last_price = trade.price;
+      this.chosen ??= trade.symbol;
+      if (trade.symbol === this.chosen) this.chart.add(Math.floor(moment / STEP) * STEP, price, quantity, buys);
+    }
+    this.timer ??= setTimeout(() => this.draw(), EVERY_MS);
+  }
+
+  draw() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.chart.draw();
+    const rows = Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional);
+    const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
+    const [trades, notional, bought] = [sum("trades"), sum("notional"), sum("buy_notional")];
+    const since = Date.now() / 1000 - RATE_SECONDS;
+    this.recent = this.recent.filter((moment) => moment > since);
+    byId("tile-trades").textContent = (this.complete === false ? "over " : "") + writeCount(trades);
+    byId("tile-notional").textContent = writeAmount(notional);
+    byId("tile-rate").textContent = (this.recent.length / RATE_SECONDS).toFixed(1);
+    const share = notional ? bought / notional : 0.5;
+    byId("tile-share").textContent = notional ? `${writeShare(share)} / ${writeShare(1 - share)}` : "none yet";
+    byId("tile-meter").value = share;
+    this.list(rows.slice(0, ROWS));
+    const chosen = this.symbols.get(this.chosen);
+    byId("chart-symbol").textContent = this.chosen ?? "Price";
+    byId("chart-price").textContent = chosen?.last_price ?? "";
+    byId("chart").setAttribute("aria-label", chosen
+      ? `${this.chosen}: last price ${chosen.last_price}, ${writeCount(chosen.trades)} trades in 15 minutes`
+      : "Price chart, without trades in the last 15 minutes");
+    byId("market").hidden = byId("tiles").hidden = false;
+  }
+
+  list(rows) {
+    // Rows are changed and not made anew, so that a click or the focus is not lost.
+    while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
+    rows.forEach((each, place) => {
+      const row = this.body.rows[place] ?? this.makeRow();
+      const button = row.cells[0].firstChild;
+      const texts = [each.last_price, writeCount(each.trades), writeAmount(each.notional),
+        writeShare(each.notional ? each.buy_notional / each.notional : 0)];
+      if (button.dataset.symbol !== each.symbol) button.textContent = button.dataset.symbol = each.symbol;
+      button.setAttribute("aria-pressed", each.symbol === this.chosen);
+      row.classList.toggle("chosen", each.symbol === this.chosen);
+      texts.forEach((text, cell) => {
+        if (row.cells[cell + 1].textContent !== text) row.cells[cell + 1].textContent = text;
+      });
+    });
+  }
+
+  makeRow() {
+    const row = this.body.insertRow();
+    const first = row.insertCell();
+    first.append(make("button", "", { type: "button" }));
+    for (let cell = 0; cell < 4; cell += 1) row.insertCell().className = "number";
+    return row;
+  }
+
+  suggest() {
+    const list = byId("known-symbols");
+    list.replaceChildren(...Array.from(this.symbols.keys()).sort().map((value) => make("option", undefined, { value })));
+  }
+}
+

@@ -1,0 +1,69 @@
+"""Every page, in both themes, has no finding of axe-core; the chart library draws under the page's own policy."""
+
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.conftest import ROOT
+from tests.system.stack import Stack
+
+AXE = (ROOT / "tests/system/axe/axe.min.js").read_text()
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+CHART = "/static/vendor/lightweight-charts/lightweight-charts.mjs"
+DRAW = """async (path) => {
+  const { createChart, CandlestickSeries } = await import(path);
+  const room = document.createElement("div");
+  document.body.append(room);
+  const layout = { attributionLogo: false };
+  const chart = createChart(room, { width: 400, height: 200, layout });
+  const series = chart.addSeries(CandlestickSeries);
+  series.setData([{ time: 1700000000, open: 1, high: 3, low: 1, close: 2 }]);
+  return series.data().length;
+}"""
+
+
+def find_faults(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("tags => axe.run({ runOnly: tags })", TAGS)
+    assert found["passes"], "axe looked at nothing"
+    return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(browser: Browser, shared: Stack, theme: Literal["light", "dark"]) -> None:
+    shared.accept(3)
+    context = browser.new_context(base_url=shared.web_url, color_scheme=theme)
+    page = context.new_page()
+    for path in ("/", "/blotter", "/blotter?symbol=a+b&since=x", "/nowhere"):
+        page.goto(path)
+        assert find_faults(page) == []
+    page.goto("/")
+    page.get_by_role("button", name="Send trade").click()
+    page.get_by_role("alert").wait_for()
+    assert find_faults(page) == []
+    context.close()
+
+
+def test_axe_finds_a_fault_that_is_there(browser: Browser, shared: Stack) -> None:
+    context = browser.new_context(base_url=shared.web_url)
+    page = context.new_page()
+    page.goto("/")
+    page.evaluate("document.querySelector('label[for=symbol]').remove()")
+    page.evaluate("document.querySelector('#symbol').removeAttribute('placeholder')")
+    assert any(fault.startswith("label:") for fault in find_faults(page))
+    context.close()
+
+
+def test_the_chart_library_draws_under_the_strict_policy(browser: Browser, shared: Stack) -> None:
+    context = browser.new_context(base_url=shared.web_url)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/")
+    assert page.evaluate(DRAW, CHART) == 1
+    page.locator("canvas").first.wait_for()
+    page.screenshot()
+    assert complaints == []
+    context.close()

@@ -1,0 +1,109 @@
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
+
+from sidecar.server import Server, make_app
+from tape import summary
+from tape.event import now, write_instant
+from tape.journal import Journal
+from tape.settings import Settings
+from tests.conftest import make_event
+from webapp import create_app
+
+
+def ago(seconds: float) -> str:
+    return write_instant(now() - timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def filled(journal: Journal) -> Journal:
+    rows = [
+        ("A", "BUY", "10", "1", 2000),
+        ("A", "BUY", "10", "2", 100),
+        ("A", "SELL", "14", "1", 100),
+        ("B", "BUY", "1", "3", 50),
+        ("A", "SELL", "12", "1", 40),
+    ]
+    journal.append(
+        [
+            make_event(0, id=str(n), symbol=symbol, side=side, price=price, qty=qty, accepted_at=ago(age))
+            for n, (symbol, side, price, qty, age) in enumerate(rows)
+        ]
+    )
+    return journal
+
+
+def test_a_window_is_summed_by_symbol_and_drawn_in_bars(client: FlaskClient, filled: Journal) -> None:
+    stats: Any = client.get("/stats?window=900&step=10").json
+    assert stats["last_seq"] == filled.last_seq()
+    assert stats["complete"] is True
+    first, second = stats["symbols"]
+    assert (first["symbol"], first["trades"], first["buys"], first["quantity"]) == ("A", 3, 1, 4.0)
+    assert (first["notional"], first["buy_notional"], first["last_price"]) == (46.0, 20.0, "12")
+    assert (second["symbol"], second["trades"]) == ("B", 1)
+    assert stats["symbol"] == "A"
+    bars = stats["bars"]
+    assert sum(bar["trades"] for bar in bars) == 3
+    assert (bars[0]["open"], bars[0]["high"], bars[0]["low"], bars[0]["close"]) in {(10, 14, 10, 14), (10, 10, 10, 10)}
+    assert bars[-1]["close"] == 12.0
+    assert all(bar["time"] % 10 == 0 for bar in bars)
+    assert [bar["trades"] for bar in client.get("/stats?symbol=b").json["bars"]] == [1]  # type: ignore[index]
+
+
+def test_an_empty_journal_has_an_empty_summary(client: FlaskClient) -> None:
+    stats: Any = client.get("/stats").json
+    assert (stats["last_seq"], stats["symbols"], stats["symbol"], stats["bars"]) == (0, [], None, [])
+
+
+def test_a_summary_looks_at_a_bounded_number_of_trades_and_says_so(
+    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "ROWS_LIMIT", 10)
+    journal.append([make_event(0, id=str(n), accepted_at=ago(5)) for n in range(30)])
+    stats: Any = client.get("/stats").json
+    assert stats["complete"] is False
+    assert stats["symbols"][0]["trades"] == 10
+
+
+@pytest.mark.parametrize("query", ["window=0", "window=86401", "step=0", "window=86400&step=5", "symbol=%20", "what=1"])
+def test_a_bad_window_is_refused_by_name(client: FlaskClient, query: str) -> None:
+    answer: Any = client.get(f"/stats?{query}")
+    assert answer.status_code == 422
+    assert answer.json["errors"]
+
+
+def test_the_beginning_of_a_window_is_found_among_holes(filled: Journal) -> None:
+    assert summary.find_first(filled, ago(900), filled.last_seq()) == 2
+    assert summary.find_first(filled, ago(9000), filled.last_seq()) <= 1
+    assert summary.find_first(filled, ago(0), filled.last_seq()) == 6
+
+
+def test_the_pipeline_tells_of_a_sidecar_that_is_away_or_behind(settings: Settings, filled: Journal) -> None:
+    def look(app: Flask) -> dict[str, Any]:
+        return app.test_client().get("/pipeline").json or {}
+
+    server = Server("127.0.0.1", 0)
+    port = server.server_port
+    away = look(create_app(Settings(**{**vars(settings), "sidecar_http_port": port})))
+    assert away["sidecar"] == {"reachable": False, "ready": False, "last_seq": None}
+    assert (away["web"]["ready"], away["last_seq"], away["lag_events"]) == (True, filled.last_seq(), None)
+    server.open(make_app(lambda _: CollectorRegistry(), lambda: None, lambda: None, lambda: 2))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    behind = look(create_app(Settings(**{**vars(settings), "sidecar_http_port": port})))
+    assert behind["sidecar"] == {"reachable": True, "ready": True, "last_seq": 2}
+    assert behind["lag_events"] == filled.last_seq() - 2
+    server.shutdown()
+    thread.join(5)
+    server.server_close()
+
+
+def test_the_pipeline_says_why_trades_are_refused(client: FlaskClient, settings: Settings) -> None:
+    settings.journal_path.mkdir()
+    seen: Any = client.get("/pipeline").json
+    assert seen["web"] == {"ready": False, "reason": "unopenable"}

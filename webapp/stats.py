@@ -1,0 +1,100 @@
+"""What the page draws: summaries of the journal, and how the pipeline does."""
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from datetime import timedelta
+from typing import Any, Final, cast
+
+import msgspec
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+
+from tape.errors import JournalError
+from tape.event import now, write_instant
+from tape.process import PerProcess
+from tape.settings import Settings
+from tape.summary import summarise
+from webapp.ledger import Ledger, current_ledger
+from webapp.publisher import Publisher
+from webapp.queries import read_stats
+
+LIMIT_SECONDS: Final = 1.0
+"""How long the sidecar may take to answer."""
+
+KEEP_SECONDS: Final = 2.0
+"""How long one look serves everybody who asks: a look writes to the journal."""
+
+bp = Blueprint("stats", __name__)
+
+
+class Pipeline:
+    """The way of a trade as this worker sees it: the journal, and the sidecar over HTTP."""
+
+    def __init__(self, publisher: Publisher, ledger: Ledger, sidecar: tuple[str, int]) -> None:
+        """Keep what to look at; nothing is asked yet."""
+        self._publisher = publisher
+        self._ledger = ledger
+        self._sidecar = sidecar
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
+        self._seen: dict[str, Any] = {}
+
+    def look(self) -> dict[str, Any]:
+        """Tell whether trades can be accepted, whether they are counted, and how many are not yet."""
+        with self._lock:
+            if time.monotonic() - self._looked_at >= KEEP_SECONDS:
+                self._seen = self._look()
+                self._looked_at = time.monotonic()
+            return self._seen
+
+    def _look(self) -> dict[str, Any]:
+        sidecar = self._ask_sidecar()
+        try:
+            self._publisher.check()
+            last_seq = self._ledger.last_seq()
+        except JournalError as error:
+            web = {"ready": False, "reason": error.reason}
+            return {"web": web, "sidecar": sidecar, "last_seq": None, "lag_events": None}
+        counted = sidecar["last_seq"]
+        lag = None if counted is None else max(0, last_seq - counted)
+        web = {"ready": True, "reason": None}
+        return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag}
+
+    def _ask_sidecar(self) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(*self._sidecar, timeout=LIMIT_SECONDS)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            body = json.loads(response.read())
+            ready = response.status == http.client.OK
+            return {"reachable": True, "ready": ready, "last_seq": body["last_seq"]}
+        return {"reachable": False, "ready": False, "last_seq": None}
+
+
+@bp.get("/stats")
+def show_stats() -> Response:
+    """Summarise the trades of a window, by symbol, and one symbol's bars."""
+    wanted = read_stats(request.args)
+    since = write_instant(now() - timedelta(seconds=wanted["window"]))
+    summary = current_ledger().ask(lambda journal: summarise(journal, since, wanted["symbol"], wanted["step"]))
+    return Response(msgspec.json.encode(summary) + b"\n", content_type="application/json")
+
+
+@bp.get("/pipeline")
+def show_pipeline() -> Response:
+    """Tell how the way of a trade is, as this worker saw it a moment ago."""
+    return jsonify(cast("PerProcess[Pipeline]", current_app.extensions["pipeline"]).get().look())
+
+
+def init_app(app: Flask) -> None:
+    """Give each worker its own sight of the pipeline."""
+    settings: Settings = app.config["SETTINGS"]
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
+    host = everywhere.get(settings.sidecar_http_host, settings.sidecar_http_host)
+    publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])
+    ledger = cast("PerProcess[Ledger]", app.extensions["ledger"])
+    app.extensions["pipeline"] = PerProcess(
+        lambda: Pipeline(publisher.get(), ledger.get(), (host, settings.sidecar_http_port))
+    )
