@@ -41,8 +41,9 @@ def fill(path: Path) -> None:
 class Load:
     """Posts trades at a steady rate and keeps each one's delay."""
 
-    def __init__(self, port: int) -> None:
-        """Keep the port of the web process."""
+    def __init__(self, port: int, rate: float = RATE) -> None:
+        """Keep the port of the web process, and how many trades a second to post."""
+        self._rate = rate
         self.delays: list[float] = []
         self._port = port
         self._ending = threading.Event()
@@ -52,7 +53,7 @@ class Load:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         due = time.perf_counter()
         while not self._ending.wait(max(0.0, due - time.perf_counter())):
-            due += 1 / RATE
+            due += 1 / self._rate
             began = time.perf_counter()
             connection.request("POST", "/trade", BODY, {"Content-Type": "application/json"})
             response = connection.getresponse()

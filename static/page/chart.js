@@ -11,7 +11,7 @@ export class Chart {
       autoSize: true,
       // Its logo brings a style of its own, which the page's policy refuses; the page's foot names it instead.
       layout: { attributionLogo: false, fontFamily: "system-ui, sans-serif", background: { type: ColorType.Solid } },
-      timeScale: { timeVisible: true, secondsVisible: true, borderVisible: false },
+      timeScale: { timeVisible: true, secondsVisible: true, borderVisible: false, maxBarSpacing: 18 },
       rightPriceScale: { borderVisible: false },
       crosshair: { mode: CrosshairMode.Magnet },
       handleScroll: { mouseWheel: false },
@@ -24,6 +24,8 @@ export class Chart {
     this.chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.8, bottom: 0 } });
     this.chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.08, bottom: 0.26 } });
     this.bars = [];
+    // Before it has its size nothing can be fitted into it.
+    this.chart.timeScale().subscribeSizeChange(() => this.chart.timeScale().fitContent());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.colour());
     this.colour();
   }

@@ -118,6 +118,11 @@ class Stack:
     def post(self, trade: dict[str, Any] | None = None, **fields: str) -> requests.Response:
         return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=10)
 
+    def renew(self) -> None:
+        """Forget the connections to processes that are gone."""
+        self._session.close()
+        self._session = requests.Session()
+
     def accept(self, count: int) -> None:
         for _ in range(count):
             assert self.post().status_code == 201

@@ -12,7 +12,9 @@ ARTEFACTS = ROOT / "test-artefacts"
 VIEWS = {
     "light": {"width": 1440, "height": 900},
     "dark": {"width": 1440, "height": 900},
+    "tablet": {"width": 1024, "height": 768},
     "phone": {"width": 390, "height": 844},
+    "phone-dark": {"width": 390, "height": 844},
 }
 
 
@@ -104,7 +106,7 @@ def test_without_javascript_everything_still_works(browser: Browser, shared: Sta
 
 
 def open_view(browser: Browser, shared: Stack, view: str) -> BrowserContext:
-    scheme = "dark" if view == "dark" else "light"
+    scheme = "dark" if "dark" in view else "light"
     return browser.new_context(base_url=shared.web_url, viewport=VIEWS[view], color_scheme=scheme)  # type: ignore[arg-type]
 
 
@@ -123,6 +125,9 @@ def test_the_page_fits_its_window(browser: Browser, shared: Stack, view: str) ->
     page.get_by_role("button", name="Send trade").click()
     expect(page.get_by_role("alert")).to_be_visible()
     page.screenshot(path=ARTEFACTS / f"errors-{view}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.goto("/blotter?side=BUY")
+    page.screenshot(path=ARTEFACTS / f"blotter-{view}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.goto("/nowhere")
     page.screenshot(path=ARTEFACTS / f"problem-{view}.png")

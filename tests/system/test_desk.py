@@ -80,7 +80,11 @@ def test_a_double_click_is_one_trade(desk: Page, shared: Stack) -> None:
 
 def test_a_sent_trade_is_on_the_tape_at_once_and_settles_with_its_number(desk: Page, shared: Stack) -> None:
     held: list[Route] = []
-    desk.route("**/trade", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    desk.route("**/trade", hold)
     desk.locator("[name=symbol]").fill("HOPE")
     desk.locator("[name=price]").fill("2")
     desk.locator("[name=qty]").fill("4")
