@@ -81,6 +81,9 @@ def _select(ledger: Ledger, wanted: dict[str, Any], limit: int, after: int | Non
 def _walk() -> Iterator[list[Event]]:
     # Read before the answer begins, so that what is wrong with the filters can still be said.
     wanted, ledger = read_blotter(request.args), current_ledger()
+    # What is accepted while it is sent is not in it: it must have an end.
+    end = ledger.last_seq() + 1
+    wanted["before"] = min(wanted["before"] or end, end)
     first = _select(ledger, wanted, CHUNK, 0)
 
     def walk() -> Iterator[list[Event]]:

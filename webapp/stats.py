@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -13,10 +14,11 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request
 
 from tape.errors import JournalError
 from tape.event import now, write_instant
+from tape.journal import Journal
 from tape.process import PerProcess
 from tape.settings import Settings
 from tape.summary import summarise
-from webapp.ledger import Ledger, current_ledger
+from webapp.ledger import Ledger
 from webapp.publisher import Publisher
 from webapp.queries import read_stats
 
@@ -78,7 +80,8 @@ def show_stats() -> Response:
     """Summarise the trades of a window, by symbol, and one symbol's bars."""
     wanted = read_stats(request.args)
     since = write_instant(now() - timedelta(seconds=wanted["window"]))
-    summary = current_ledger().ask(lambda journal: summarise(journal, since, wanted["symbol"], wanted["step"]))
+    ledger = cast("PerProcess[Ledger]", current_app.extensions["summaries"]).get()
+    summary = ledger.ask(lambda journal: summarise(journal, since, wanted["symbol"], wanted["step"]))
     return Response(msgspec.json.encode(summary) + b"\n", content_type="application/json")
 
 
@@ -89,8 +92,9 @@ def show_pipeline() -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Give each worker its own sight of the pipeline."""
+    """Give each worker its own sight of the pipeline, and a ledger for summaries, which take longer than a look-up."""
     settings: Settings = app.config["SETTINGS"]
+    app.extensions["summaries"] = PerProcess(lambda: Ledger(partial(Journal, settings.journal_path)))
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
     host = everywhere.get(settings.sidecar_http_host, settings.sidecar_http_host)
     publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])

@@ -22,6 +22,8 @@ export class Feed {
     this.source.addEventListener("open", () => { this.heard(); this.tell("live"); });
     this.source.addEventListener("pulse", () => { this.heard(); this.tell("live"); });
     this.source.addEventListener("trade", (event) => { this.heard(); this.take(event); });
+    // Another tape: the desk begins anew.
+    this.source.addEventListener("reset", () => location.reload());
     this.source.addEventListener("error", () => {
       this.tell("reconnecting");
       // After an answer that is no feed, such as 503, the browser gives up for good.
