@@ -21,7 +21,9 @@ export class Tape {
 
   draw() {
     this.timer = null;
-    const rows = this.waiting.splice(0).filter((trade) => !this.shown.has(trade.seq)).map((trade) => this.make(trade));
+    const rows = [];
+    // The feed and the answer to the form may both have brought one.
+    for (const trade of this.waiting.splice(0)) if (!this.shown.has(trade.seq)) rows.push(this.make(trade));
     if (!rows.length) return;
     this.show();
     const first = Array.from(this.body.rows).find((row) => !row.classList.contains("pending"));
