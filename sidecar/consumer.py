@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from sidecar.retention import read_base
@@ -44,6 +44,7 @@ class Consumer:
         open_journal: Callable[[], Journal],
         *,
         symbol_limit: int,
+        trading_symbols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -54,6 +55,7 @@ class Consumer:
         self._receiver = receiver
         self._connection = Connection(open_journal)
         self._limit = symbol_limit
+        self._symbols = trading_symbols
         self._clock = clock
         self._wall_clock = wall_clock
         self._last_news = clock()
@@ -111,16 +113,14 @@ class Consumer:
         return len(figures)
 
     def _read_on(self, journal: Journal) -> tuple[State, list[Figures]]:
-        state = self.state if journal.origin == self.state.origin else read_base(journal)
+        state = self.state if journal.origin == self.state.origin else read_base(journal, self._symbols)
         return state, journal.read_figures_after(state.last_seq, CHUNK)
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:
             message = decode_message(frames, self.state.origin)
         except BadMessageError as error:
-            with self.lock:
-                self.state.observed.rejected[error.reason] += 1
-            _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
+            self.reject(error)
             return
         if isinstance(message, Facts):
             self.hear([message])
@@ -135,6 +135,17 @@ class Consumer:
                     self._heard[facts.worker] = self._clock()
             for worker in self._heard.keys() - self.state.observed.workers.live.keys():
                 del self._heard[worker]
+
+    def let_go(self, kept: Collection[str]) -> None:
+        """Forget the names of workers that ended long ago, but for those in ``kept``."""
+        with self.lock:
+            self.state.observed.workers.let_go(kept)
+
+    def reject(self, error: BadMessageError) -> None:
+        """Count and tell what cannot be used."""
+        with self.lock:
+            self.state.observed.rejected[error.reason] += 1
+        _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
 
     def list_live(self) -> list[str]:
         """List the workers that were heard a moment ago."""

@@ -10,17 +10,17 @@ from typing import Final
 
 from sidecar.collector import Sight, SnapshotRecord
 from sidecar.consumer import Consumer
+from sidecar.last_words import LastWords
 from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_base
 from sidecar.server import Server, make_app
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
 from tape.connection import Connection
-from tape.errors import JournalError, SnapshotError, TapeError
+from tape.errors import JournalError, SnapshotError
 from tape.journal import Journal, Room
 from tape.settings import Settings
 from tape.transport import Receiver
-from tape.wire import decode_facts
 
 SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
@@ -43,7 +43,6 @@ class Daemon:
         self._snapshots = SnapshotRecord()
         self._saved = State(origin="")
         self._open_journal = partial(Journal, settings.journal_path)
-        self._last_words = Connection(self._open_journal)
         self._saved_at = time.monotonic()
         self._told_folded = 0
         self._told_folded_at = float("-inf")
@@ -65,9 +64,16 @@ class Daemon:
                     state = self._load(journal)
                 self._saved = decode_state(encode_state(state))
                 state.register(settings.trading_symbols)
-                consumer = Consumer(state, receiver, self._open_journal, symbol_limit=settings.symbol_limit)
+                consumer = Consumer(
+                    state,
+                    receiver,
+                    self._open_journal,
+                    symbol_limit=settings.symbol_limit,
+                    trading_symbols=settings.trading_symbols,
+                )
                 consumer.catch_up(self._stopping)
-                self._hear_last_words(consumer)
+                last_words = LastWords(self._open_journal, consumer)
+                self._hear(last_words)
                 self._save(consumer)
                 if self._stopping.is_set():
                     # A half-replayed exposition would look like a counter reset.
@@ -81,7 +87,7 @@ class Daemon:
                     "sidecar is counting",
                     extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": state.last_seq},
                 )
-                code = self._watch(consumer, self._make_pruner())
+                code = self._watch(consumer, self._make_pruner(), last_words)
                 server.shutdown()
                 self._join()
                 self._save(consumer)
@@ -90,7 +96,7 @@ class Daemon:
         return code
 
     def _load(self, journal: Journal) -> State:
-        base, last_seq = read_base(journal), journal.last_seq()
+        base, last_seq = read_base(journal, self._settings.trading_symbols), journal.last_seq()
         path = self._settings.snapshot_path
         for each in (path, name_previous(path)):
             try:
@@ -122,6 +128,7 @@ class Daemon:
             retention=timedelta(seconds=settings.journal_retention),
             keys_kept=settings.tell_keys_kept(),
             symbol_limit=settings.symbol_limit,
+            trading_symbols=settings.trading_symbols,
         )
 
     def _start(self, name: str, work: partial[None]) -> None:
@@ -135,28 +142,24 @@ class Daemon:
         thread.start()
         self._threads.append(thread)
 
-    def _watch(self, consumer: Consumer, pruner: Pruner) -> int:
+    def _watch(self, consumer: Consumer, pruner: Pruner, last_words: LastWords) -> int:
         """Save now and then; ends with 0 when asked to stop, and with 1 when a thread has died."""
         while not self._stopping.wait(WATCH_SECONDS):
             if self._check_alive() is not None:
                 self._stopping.set()
                 return 1
             if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
-                self._hear_last_words(consumer)
+                self._hear(last_words)
                 self._save(consumer)
                 self._prune(pruner)
                 self._name_folded(consumer)
         return 0
 
-    def _hear_last_words(self, consumer: Consumer) -> None:
-        """Take what workers wrote when they ended, and forget what both snapshots have of it."""
+    def _hear(self, last_words: LastWords) -> None:
         try:
-            told = [decode_facts(body) for body in self._last_words.ask(Journal.read_facts)]
-            consumer.hear(told)
-            kept = {facts.worker for facts in told} & set(self._saved.observed.workers.gone)
-            if kept:
-                self._last_words.ask(lambda journal: journal.forget_facts(kept))
-        except TapeError as error:
+            # Shown is what both snapshots hold: forgotten sooner, it would go with the newer one.
+            last_words.step(self._snapshots.observed.workers.gone)
+        except JournalError as error:
             _log.error("last words not heard", extra={"reason": error.reason, "detail": error.detail})
 
     def _name_folded(self, consumer: Consumer) -> None:
@@ -179,10 +182,11 @@ class Daemon:
                 _log.info("journal pruned", extra={"trades": pruned})
 
     def _save(self, consumer: Consumer) -> None:
-        with consumer.lock:
-            encoded = encode_state(consumer.state)
         self._saved_at = time.monotonic()
         try:
+            with consumer.lock:
+                encoded = encode_state(consumer.state)
+            saved = decode_state(encoded)
             write_snapshot(self._settings.snapshot_path, encoded)
         except SnapshotError as error:
             self._snapshots.failures += 1
@@ -192,7 +196,7 @@ class Daemon:
             self._snapshots.saved_at = time.time()
             self._snapshots.safe_seq = self._saved.last_seq
             self._snapshots.observed = self._saved.observed
-            self._saved = decode_state(encoded)
+            self._saved = saved
 
     def _join(self) -> None:
         for thread in self._threads:

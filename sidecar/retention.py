@@ -1,7 +1,7 @@
 """Retention: trades that are old and safe in a snapshot leave the journal, and what they add up to stays in it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,30 +16,37 @@ BATCH: Final = 500
 """Events that leave in one transaction: writers wait for it only some milliseconds."""
 
 
-def read_base(journal: Journal) -> State:
-    """Read what the pruned trades add up to, up to their last seq. Raises JournalError."""
+def read_base(journal: Journal, symbols: Iterable[str]) -> State:
+    """Read what the pruned trades add up to, up to their last seq; ``symbols`` have their series before any trade.
+
+    Raises JournalError.
+    """
     base = journal.read_base()
     if base is None:
-        return State(journal.origin)
+        state = State(journal.origin)
+        state.register(symbols)
+        return state
     try:
         state = decode_state(base)
     except SnapshotError as error:
         raise JournalError("version", f"journal {journal.path}: its base is {error}") from error
     # A journal that was restored from a copy has its model's base, and an origin of its own.
     state.origin = journal.origin
+    state.register(symbols)
     return state
 
 
 class Pruner:
     """Takes old trades and forgotten keys out of the journal, a little at each step."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the world is injected
         self,
         open_journal: Callable[[], Journal],
         *,
         retention: timedelta,
         keys_kept: timedelta,
         symbol_limit: int,
+        trading_symbols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep how long trades (zero: for ever) and keys stay; the journal opens with the first step."""
@@ -47,6 +54,7 @@ class Pruner:
         self._retention = retention
         self._keys_kept = keys_kept
         self._limit = symbol_limit
+        self._symbols = trading_symbols
         self._clock = clock
 
     def step(self, saved_seq: int, seconds: float) -> int:
@@ -62,7 +70,7 @@ class Pruner:
         if not self._retention:
             return pruned
         before = write_instant(now() - self._retention)
-        base = read_base(journal)
+        base = read_base(journal, self._symbols)
         while self._clock() < deadline:
             batch = [
                 event

@@ -1,5 +1,6 @@
 """The web workers: what each has told of itself, and what the gone ones add up to. A pure fold, like the state."""
 
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct, field
@@ -38,7 +39,11 @@ class Workers(Struct):
     def _bury(self, worker: str) -> None:
         self.past.add(self.live.pop(worker))
         self.gone.append(worker)
-        del self.gone[:-GONE_LIMIT]
+
+    def let_go(self, kept: Collection[str]) -> None:
+        """Forget the names of all but the newest GONE_LIMIT gone workers, and of those in ``kept``."""
+        old = [worker for worker in self.gone[:-GONE_LIMIT] if worker in kept]
+        self.gone = old + self.gone[-GONE_LIMIT:]
 
     def sum_up(self) -> Facts:
         """Add up what all workers have ever done."""

@@ -15,11 +15,15 @@ DURATION_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 GROUP_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Trades in one commit."""
 
-_KINDS_MAX = 1000
+KINDS_MAX: Final = 1000
+NUMBER_MAX: Final = 2**48
+"""The most that one worker may tell of anything: more than it can do, and far below where sums become infinite."""
 
 Count = Annotated[int, Meta(ge=0)]
 Amount = Annotated[float, Meta(ge=0)]
-Kinds = Annotated[dict[str, Count], Meta(max_length=_KINDS_MAX)]
+Request = Annotated[str, Meta(pattern=r"^\S{1,16} \S{1,256} [0-9]{3}\Z")]
+Route = Annotated[str, Meta(pattern=r"^\S{1,16} \S{1,256}\Z")]
+Reason = Annotated[str, Meta(pattern=r"^\S{1,64}\Z")]
 
 
 class Exemplar(Struct, frozen=True):
@@ -69,10 +73,10 @@ class Facts(Struct):
     worker: Annotated[str, Meta(max_length=64)] = ""
     number: Count = 0
     ended: bool = False
-    requests: Kinds = field(default_factory=dict)
-    durations: Annotated[dict[str, Spread], Meta(max_length=_KINDS_MAX)] = field(default_factory=dict)
-    rejected: Kinds = field(default_factory=dict)
-    dropped: Kinds = field(default_factory=dict)
+    requests: dict[Request, Count] = field(default_factory=dict)
+    durations: dict[Route, Spread] = field(default_factory=dict)
+    rejected: dict[Reason, Count] = field(default_factory=dict)
+    dropped: dict[Reason, Count] = field(default_factory=dict)
     commits: Spread = field(default_factory=lambda: Spread.over(DURATION_BOUNDS))
     groups: Spread = field(default_factory=lambda: Spread.over(GROUP_BOUNDS))
     cpu_seconds: Amount = 0.0
@@ -80,12 +84,21 @@ class Facts(Struct):
     open_fds: Count = 0
     viewers: Count = 0
 
-    def has_shape(self) -> bool:
-        """Tell whether every spread has the places that its bounds ask for."""
+    def find_fault(self) -> str | None:
+        """Tell what no worker could have told of itself, if anything: sums over many workers know no such limits."""
+        counted = (self.requests, self.durations, self.rejected, self.dropped)
         by_seconds = [self.commits, *self.durations.values()]
-        return len(self.groups.counts) == len(GROUP_BOUNDS) + 1 and all(
-            len(spread.counts) == len(DURATION_BOUNDS) + 1 for spread in by_seconds
-        )
+        if any(len(kinds) > KINDS_MAX for kinds in counted):
+            return f"more than {KINDS_MAX} kinds"
+        if len(self.groups.counts) != len(GROUP_BOUNDS) + 1 or any(
+            len(spread.counts) != len(DURATION_BOUNDS) + 1 for spread in by_seconds
+        ):
+            return "a spread has more or fewer places than its bounds"
+        spreads = [self.groups, *by_seconds]
+        numbers = [self.number, self.cpu_seconds, self.resident_bytes, self.open_fds, self.viewers]
+        numbers += [number for spread in spreads for number in (*spread.counts, spread.total)]
+        numbers += [count for kinds in (self.requests, self.rejected, self.dropped) for count in kinds.values()]
+        return f"a number above {NUMBER_MAX}" if max(numbers) > NUMBER_MAX else None
 
     def add(self, other: "Facts") -> None:
         """Add the totals of another worker; memory, open files and viewers are of living ones only, and left alone."""

@@ -201,10 +201,10 @@ class Journal:
         with self._write():
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (worker, body))
 
-    def read_facts(self) -> list[bytes]:
-        """Read the last facts of the workers that have ended. Raises JournalError."""
+    def read_facts(self) -> list[tuple[str, bytes]]:
+        """Read the workers that have ended, with their last facts. Raises JournalError."""
         with translated(self.path):
-            return [body for (body,) in self._db.execute("SELECT body FROM facts")]
+            return self._db.execute("SELECT worker, body FROM facts").fetchall()
 
     def forget_facts(self, workers: Iterable[str]) -> None:
         """Forget the last facts of workers. Raises JournalError."""

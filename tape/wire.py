@@ -64,8 +64,9 @@ def decode_facts(body: bytes) -> Facts:
         facts = _facts.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
-    if not facts.has_shape():
-        raise BadMessageError("body", "a spread has more or fewer places than its bounds")
+    fault = facts.find_fault()
+    if fault is not None:
+        raise BadMessageError("body", f"facts of {facts.worker!r}: {fault}")
     return facts
 
 

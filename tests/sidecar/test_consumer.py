@@ -41,6 +41,7 @@ class Rig:
             self.line,
             partial(Journal, self.path, busy_seconds=0.01),
             symbol_limit=200,
+            trading_symbols=["EARLY"],
             clock=lambda: self.line.now,
             wall_clock=lambda: 0.0,
         )
@@ -217,6 +218,7 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
     while rig.counted != 2:
         rig.consumer.step()
     assert rig.state.origin == rig.journal.origin
+    assert "EARLY" in rig.state.symbols
     assert [record.message for record in caplog.records if "another journal" in record.message]
     assert rig.consumer.journal_error is None
 

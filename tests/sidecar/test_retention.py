@@ -1,5 +1,5 @@
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,13 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
-def make_pruner(journal: Journal, retention: float) -> Pruner:
+def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ()) -> Pruner:
     return Pruner(
         partial(Journal, journal.path),
         retention=timedelta(seconds=retention),
         keys_kept=timedelta(hours=24),
         symbol_limit=3,
+        trading_symbols=symbols,
     )
 
 
@@ -40,8 +41,8 @@ def fill(journal: Journal, count: int, age: timedelta) -> None:
     )
 
 
-def count_anew(journal: Journal) -> State:
-    state = read_base(journal)
+def count_anew(journal: Journal, symbols: Sequence[str] = ()) -> State:
+    state = read_base(journal, symbols)
     state.apply(journal.read_after(state.last_seq, 10**6), "journal", 3)
     return state
 
@@ -58,6 +59,17 @@ def test_pruning_changes_no_total_and_gives_the_space_back(journal: Journal) -> 
     assert count_anew(journal) == before
     assert journal._db.execute("PRAGMA page_count").fetchone()[0] < pages / 5  # noqa: SLF001
     assert journal.last_seq() == 3050
+    pruner.close()
+
+
+def test_pruned_symbols_fold_as_they_did_live_where_some_are_registered(journal: Journal) -> None:
+    registered = ["X", "Y"]
+    fill(journal, 100, timedelta(hours=2))
+    before = count_anew(journal, registered)
+    assert set(before.symbols) == {"X", "Y", "S0", "other"}
+    pruner = make_pruner(journal, 3600, registered)
+    assert pruner.step(saved_seq=60, seconds=10) == 60
+    assert count_anew(journal, registered) == before
     pruner.close()
 
 
@@ -95,7 +107,7 @@ def test_a_step_ends_in_time(journal: Journal) -> None:
 def test_a_base_of_another_version_is_said(journal: Journal) -> None:
     journal.prune(0, b"{}")
     with pytest.raises(JournalError, match="base"):
-        read_base(journal)
+        read_base(journal, [])
 
 
 def test_the_default_clock_is_monotonic() -> None:

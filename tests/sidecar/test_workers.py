@@ -51,9 +51,23 @@ def test_memory_is_bounded_however_many_workers_come_and_go() -> None:
     for number in range(2000):
         workers.hear(tell(f"killed-{number}", 1, 1))
         workers.hear(tell(f"ended-{number}", 1, 1, ended=True))
+        workers.let_go(())
     assert len(workers.live) == LIVE_LIMIT
     assert len(workers.gone) == GONE_LIMIT
     assert count(workers) == 4000
+
+
+def test_a_gone_worker_is_known_as_long_as_it_may_be_told_again() -> None:
+    workers = Workers()
+    ended = [tell(f"w{number}", 1, 1, ended=True) for number in range(3 * GONE_LIMIT)]
+    for facts in ended:
+        workers.hear(facts)
+    workers.let_go({facts.worker for facts in ended[:10]})
+    assert len(workers.gone) == GONE_LIMIT + 10
+    assert not any(workers.hear(facts) for facts in (*ended[:10], *ended[-GONE_LIMIT:]))
+    workers.let_go(())
+    assert len(workers.gone) == GONE_LIMIT
+    assert count(workers) == 3 * GONE_LIMIT
 
 
 def test_a_worker_that_was_silent_for_long_is_not_counted_twice_when_it_comes_back() -> None:

@@ -29,6 +29,7 @@ class Prometheus:
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}",
+            "--enable-feature=exemplar-storage",
         ]
 
     def __enter__(self) -> Self:
@@ -46,6 +47,13 @@ class Prometheus:
         with contextlib.suppress(requests.ConnectionError):
             return requests.get(f"{self.url}/-/ready", timeout=5).status_code == 200
         return False
+
+    def ask_exemplars(self, query: str) -> list[str]:
+        """Give the request ids of the exemplars of a series."""
+        params = {"query": query, "start": "0", "end": "9999999999"}
+        answer = requests.get(f"{self.url}/api/v1/query_exemplars", params=params, timeout=10).json()
+        assert answer["status"] == "success", answer
+        return [each["labels"]["request_id"] for series in answer["data"] for each in series["exemplars"]]
 
     def ask(self, query: str) -> list[float]:
         """Give the values of an instant query."""

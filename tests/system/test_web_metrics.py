@@ -5,10 +5,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import requests
+import zmq
 
+from tape import wire
+from tape.facts import Facts
 from tests.system.prometheus import Prometheus
-from tests.system.stack import Stack
+from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
 CLIENTS = 4
@@ -117,3 +121,50 @@ def test_the_first_trade_of_a_symbol_is_an_increase_and_a_restart_is_no_reset(co
         wait_for(lambda: increase("NEW", "BUY") == [2], "the second trade is one more")
         for what in ("trades", "quantity", "notional"):
             assert max(prometheus.ask(f"resets(trading_{what}_total[5m])")) == 0
+
+
+DELAY = "trading_event_delay_seconds_bucket"
+DURATION = "webapp_http_request_duration_seconds_bucket"
+
+
+def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
+    cold.start()
+    with Prometheus(cold.folder, cold.settings["SIDECAR_HTTP_PORT"]) as prometheus:
+
+        def accept_until_live(name: str, query: str) -> bool:
+            url = f"{cold.web_url}/trade"
+            # The first hints of a new socket may be lost, and only live events have a delay.
+            requests.post(url, json=TRADE, headers={"X-Request-ID": name}, timeout=10)
+            return name in prometheus.ask_exemplars(query)
+
+        wait_for(lambda: accept_until_live("desk-delay", DELAY), "Prometheus has a delay's request", every=0.2)
+        route = f'{DURATION}{{method="POST",route="/trade"}}'
+        wait_for(lambda: accept_until_live("desk-duration", route), "and a duration's", every=0.2)
+    text = requests.get(f"{cold.sidecar_url}/metrics", timeout=5).text
+    assert DELAY in text
+    assert "desk-d" not in text
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts("odd", 1, ended=True, cpu_seconds=1.7e308),
+        Facts("odd", 1, ended=True, requests={"GET": 1}),
+        Facts("odd", 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(1001)}),
+    ],
+    ids=["above all", "no status", "too many kinds"],
+)
+def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: Stack, facts: Facts) -> None:
+    cold.start("sidecar")
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(cold.settings["WEBAPP_ZMQ_ADDR"])
+
+        def refused() -> bool:
+            socket.send_multipart([wire.FACTS, wire.encode_facts(facts)])
+            return cold.total("sidecar_rejected_total", reason="body") > 0
+
+        wait_for(refused, "the facts are refused", every=0.1)
+    assert cold.total("webapp_process_cpu_seconds_total") == 0
+    assert cold.total("webapp_http_requests_total") == 0
+    assert cold.total("sidecar_snapshot_failures_total") == 0

@@ -60,6 +60,12 @@ def test_facts_come_back_as_they_were() -> None:
         ([wire.FACTS, b'{"requests":{"GET / 200":-1}}'], "body"),
         ([wire.FACTS, b'{"commits":{"counts":[1,2]}}'], "body"),
         ([wire.FACTS, b'{"cpu_seconds":"NaN"}'], "body"),
+        ([wire.FACTS, b'{"cpu_seconds":1.7e308}'], "body"),
+        ([wire.FACTS, b'{"requests":{"GET / 200":18446744073709551615}}'], "body"),
+        ([wire.FACTS, b'{"requests":{"GET":1}}'], "body"),
+        ([wire.FACTS, b'{"requests":{"GET / 200 x":1}}'], "body"),
+        ([wire.FACTS, b'{"durations":{"GET":{"counts":[0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}}'], "body"),
+        ([wire.FACTS, wire.encode_facts(Facts("w", requests={f"GET /{n} 200": 1 for n in range(1001)}))], "body"),
     ],
 )
 def test_an_unusable_message_is_refused_with_its_reason(frames: list[bytes], reason: str) -> None:

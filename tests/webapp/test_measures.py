@@ -90,7 +90,7 @@ def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
     facts = decode_facts(received[-1][1])
     assert facts.ended
     assert facts.requests == {"GET /healthz 200": 1}
-    assert [decode_facts(body) for body in journal.read_facts()] == [facts]
+    assert [(worker, decode_facts(body)) for worker, body in journal.read_facts()] == [(facts.worker, facts)]
     journal.forget_facts([facts.worker])
     assert journal.read_facts() == []
 
