@@ -53,7 +53,7 @@ def add_spread(
         (end, sum_, _write_exemplar(spread.exemplars.get(place)))
         for place, (end, sum_) in enumerate(zip(ends, itertools.accumulate(spread.counts), strict=True))
     ]
-    family.add_metric(labels, buckets, sum_value=spread.total)
+    family.add_metric(labels, buckets, sum_value=spread.total / facts.MILLION)
 
 
 def _write_exemplar(known: facts.Exemplar | None) -> Exemplar | None:

@@ -7,7 +7,7 @@ from prometheus_client.core import HistogramMetricFamily
 
 from sidecar.families import add_spread, count, count_by, gauge
 from sidecar.workers import Workers
-from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS
+from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, MILLION
 
 
 def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
@@ -27,7 +27,7 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
     groups = HistogramMetricFamily("webapp_commit_trades", "Trades that shared one commit.", labels=[])
     add_spread(groups, [], GROUP_BOUNDS, total.groups)
     yield from (commits, groups)
-    yield count("webapp_process_cpu_seconds", "Processor time of all workers.", total.cpu_seconds)
+    yield count("webapp_process_cpu_seconds", "Processor time of all workers.", total.cpu_micros / MILLION)
     yield count_by(
         "webapp_feed_dropped", "Viewers of the feed that were too slow, or one too many.", ["reason"], total.dropped
     )

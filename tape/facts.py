@@ -16,11 +16,12 @@ GROUP_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 100
 """Trades in one commit."""
 
 KINDS_MAX: Final = 1000
-NUMBER_MAX: Final = 2**48
-"""The most that one worker may tell of anything: more than it can do, and far below where sums become infinite."""
+NUMBER_MAX: Final = 2**62
+"""The most that one worker may tell of anything: more than it can do."""
+
+MILLION: Final = 1_000_000
 
 Count = Annotated[int, Meta(ge=0)]
-Amount = Annotated[float, Meta(ge=0)]
 Request = Annotated[str, Meta(pattern=r"^\S{1,16} \S{1,256} [0-9]{3}\Z")]
 Route = Annotated[str, Meta(pattern=r"^\S{1,16} \S{1,256}\Z")]
 Reason = Annotated[str, Meta(pattern=r"^\S{1,64}\Z")]
@@ -35,10 +36,13 @@ class Exemplar(Struct, frozen=True):
 
 
 class Spread(Struct):
-    """Observations by bucket, with one place more than there are bounds, their sum, and the newest of each bucket."""
+    """Observations by bucket, with one place more than there are bounds, their sum, and the newest of each bucket.
+
+    The sum is in millionths: whole numbers have the same sum in any order, and one that fell by a bit would be a reset.
+    """
 
     counts: list[Count]
-    total: Amount = 0.0
+    total: Count = 0
     exemplars: dict[int, Exemplar] = field(default_factory=dict)
 
     @classmethod
@@ -50,7 +54,7 @@ class Spread(Struct):
         """Count one observation, and keep it as an exemplar when it has a request's id."""
         place = bisect_left(bounds, value)
         self.counts[place] += 1
-        self.total += value
+        self.total += round(value * MILLION)
         if request_id:
             self.exemplars[place] = Exemplar(request_id, value, at)
 
@@ -79,7 +83,7 @@ class Facts(Struct):
     dropped: dict[Reason, Count] = field(default_factory=dict)
     commits: Spread = field(default_factory=lambda: Spread.over(DURATION_BOUNDS))
     groups: Spread = field(default_factory=lambda: Spread.over(GROUP_BOUNDS))
-    cpu_seconds: Amount = 0.0
+    cpu_micros: Count = 0
     resident_bytes: Count = 0
     open_fds: Count = 0
     viewers: Count = 0
@@ -95,7 +99,7 @@ class Facts(Struct):
         ):
             return "a spread has more or fewer places than its bounds"
         spreads = [self.groups, *by_seconds]
-        numbers = [self.number, self.cpu_seconds, self.resident_bytes, self.open_fds, self.viewers]
+        numbers = [self.number, self.cpu_micros, self.resident_bytes, self.open_fds, self.viewers]
         numbers += [number for spread in spreads for number in (*spread.counts, spread.total)]
         numbers += [count for kinds in (self.requests, self.rejected, self.dropped) for count in kinds.values()]
         return f"a number above {NUMBER_MAX}" if max(numbers) > NUMBER_MAX else None
@@ -113,4 +117,4 @@ class Facts(Struct):
             self.durations.setdefault(kind, Spread.over(DURATION_BOUNDS)).add(spread)
         self.commits.add(other.commits)
         self.groups.add(other.groups)
-        self.cpu_seconds += other.cpu_seconds
+        self.cpu_micros += other.cpu_micros

@@ -10,7 +10,7 @@ import msgspec
 from flask import Flask, current_app
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, Facts, Spread
+from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, MILLION, Facts, Spread
 from tape.journal_file import JOURNAL_REASONS
 from tape.process import PerProcess
 
@@ -86,7 +86,7 @@ class Measures:
         with self._lock:
             self._facts.number += 1
             self._facts.ended = ended
-            self._facts.cpu_seconds = process.get("process_cpu_seconds_total", 0.0)
+            self._facts.cpu_micros = round(process.get("process_cpu_seconds_total", 0) * MILLION)
             self._facts.resident_bytes = int(process.get("process_resident_memory_bytes", 0))
             self._facts.open_fds = int(process.get("process_open_fds", 0))
             return msgspec.json.decode(msgspec.json.encode(self._facts), type=Facts)

@@ -1,3 +1,5 @@
+import msgspec
+
 from sidecar.workers import GONE_LIMIT, LIVE_LIMIT, Workers
 from tape.facts import DURATION_BOUNDS, Facts, Spread
 
@@ -7,7 +9,7 @@ def tell(worker: str, number: int, requests: int, *, ended: bool = False) -> Fac
     for _ in range(requests):
         spread.observe(DURATION_BOUNDS, 0.02, f"{worker}-{number}", number)
     kind = "POST /trade"
-    return Facts(worker, number, ended, {f"{kind} 201": requests}, {kind: spread}, {"invalid": 1}, cpu_seconds=0.5)
+    return Facts(worker, number, ended, {f"{kind} 201": requests}, {kind: spread}, {"invalid": 1}, cpu_micros=500_000)
 
 
 def count(workers: Workers) -> int:
@@ -24,7 +26,20 @@ def test_the_newest_facts_of_every_worker_add_up() -> None:
     assert sum(total.durations["POST /trade"].counts) == 16
     assert total.durations["POST /trade"].exemplars[4].request_id == "a-4"
     assert total.rejected == {"invalid": 2}
-    assert total.cpu_seconds == 1.0
+    assert total.cpu_micros == 1_000_000
+
+
+def test_no_sum_falls_when_a_worker_ends() -> None:
+    workers = Workers()
+    for number, seconds in enumerate((0.1, 0.2, 0.3, 0.7, 1.1)):
+        facts = Facts(f"w{number}", 1, cpu_micros=round(seconds * 1_000_000))
+        facts.commits.observe(DURATION_BOUNDS, seconds)
+        workers.hear(facts)
+    before = workers.sum_up()
+    for worker in ("w3", "w0", "w4", "w1"):
+        workers.hear(msgspec.structs.replace(workers.live[worker], number=2, ended=True))
+        after = workers.sum_up()
+        assert (after.cpu_micros, after.commits.total) == (before.cpu_micros, before.commits.total)
 
 
 def test_facts_that_come_late_or_twice_count_nothing() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
@@ -40,8 +40,8 @@ def shown(page: Page) -> list[int]:
 def test_a_trade_by_form_appears_in_another_browser_whichever_worker_serves_it(
     browser: Browser, desk: Page, shared: Stack
 ) -> None:
-    contexts = []
-    others = []
+    contexts: list[BrowserContext] = []
+    others: list[Page] = []
     # Which worker takes a connection is chance.
     while len(serving(shared)) < 2 and len(others) < 12:
         contexts.append(browser.new_context(base_url=shared.web_url))

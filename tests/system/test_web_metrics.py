@@ -148,7 +148,7 @@ def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        Facts("odd", 1, ended=True, cpu_seconds=1.7e308),
+        Facts("odd", 1, ended=True, cpu_micros=10**308),
         Facts("odd", 1, ended=True, requests={"GET": 1}),
         Facts("odd", 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(1001)}),
     ],

@@ -3,7 +3,7 @@
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tape.facts import Facts
+from tape.facts import MILLION, Facts
 from tape.journal import Journal
 from tape.settings import Settings
 from tape.transport import Receiver
@@ -66,7 +66,7 @@ def test_commits_and_their_sizes_are_observed(app: Flask) -> None:
     publisher.accept([BUY])
     publisher.accept([BUY, BUY, BUY])
     facts = tell(app)
-    assert facts.groups.total == 4
+    assert facts.groups.total == 4 * MILLION
     assert sum(facts.groups.counts) == sum(facts.commits.counts) == 2
 
 
