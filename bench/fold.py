@@ -126,7 +126,7 @@ def _consume(messages: Messages) -> int:
     return consumer.state.observed.events["live"]
 
 
-class _Metrics:
+class Metrics:
     """What a plain sidecar would keep: the product's trading metrics as prometheus_client's own, in floats."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ class _Metrics:
 
 
 def _increment(messages: Messages) -> int:
-    metrics = _Metrics()
+    metrics = Metrics()
     for frames in messages:
         for event in _decode(frames):
             metrics.increment(event)
