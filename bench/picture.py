@@ -42,7 +42,8 @@ h1{font-size:17px;margin:0;padding:12px 14px 6px}
 .panel{background:var(--panel);border:1px solid var(--line);border-radius:4px;padding:6px 8px;overflow:hidden;
 display:flex;flex-direction:column}
 .title{font-weight:600;font-size:12px}.value{font-size:30px;font-weight:600;margin:auto;white-space:nowrap}
-svg{flex:1;min-height:0;width:100%}.legend{font-size:10px;color:var(--dim);white-space:nowrap;overflow:hidden}
+svg{flex:1;min-height:0;width:100%}.legend{font-size:10px;color:var(--dim)}
+.legend span{white-space:nowrap}
 .legend i{display:inline-block;width:9px;height:3px;margin:0 4px 3px 8px}
 .bar{display:flex;align-items:center;gap:6px;margin:4px 0}
 .bar b{height:16px;border-radius:2px}text{fill:var(--dim);font-size:10px}
@@ -113,7 +114,8 @@ def draw_lines(panel: dict[str, Any], found: Sequence[Series]) -> str:
             parts.append(f'<polygon points="{path} {ends}" fill="{colour}" fill-opacity=".9"/>')
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
     names = "".join(
-        f'<i style="background:{_COLOURS[n % len(_COLOURS)]}"></i>{html.escape(name)} {write_number(value, unit)}'
+        f'<span><i style="background:{_COLOURS[n % len(_COLOURS)]}"></i>{html.escape(name)}'
+        f" {write_number(value, unit)}</span> "
         for n, (name, value) in enumerate((name, points[-1][1]) for name, points in found)
     )
     drawn = f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{"".join(parts)}</svg>'
@@ -138,7 +140,12 @@ def draw_heatmap(_: dict[str, Any], found: Sequence[Series]) -> str:
     own: list[tuple[str, list[float]]] = []
     below: dict[float, float] = {}
     for bound, points in rows:
-        own.append((f"{bound:g}", [max(0.0, points.get(at, 0) - below.get(at, 0)) for at in moments]))
+        own.append(
+            (
+                "+Inf" if bound == math.inf else f"{bound:,.0f}",
+                [max(0.0, points.get(at, 0) - below.get(at, 0)) for at in moments],
+            )
+        )
         below = points
     most = max(value for _, values in own for value in values) or 1
     height, width, left = 16 * len(own), 1400, 80
@@ -185,7 +192,7 @@ def write_page(dashboard: dict[str, Any], url: str) -> Iterator[str]:
             continue
         found: list[Series] = []
         for target in panel["targets"]:
-            legend = re.sub(r"[^\w ]", "", re.sub(r"\{\{.*?\}\}", "", target["legendFormat"].replace("__auto", "")))
+            legend = re.sub(r"[^\w/: ]", "", re.sub(r"\{\{.*?\}\}", "", target["legendFormat"].replace("__auto", "")))
             for name, points in ask(url, target["expr"]):
                 found.append((" ".join(part for part in (legend.strip(), name) if part), points))
         body = _DRAW[panel["type"]](panel, found) if found else '<div class="value">No data</div>'

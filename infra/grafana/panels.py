@@ -25,6 +25,7 @@ class Panel:
     thresholds: Thresholds = ()
     stacked: bool = False
     floor: float | None = 0
+    ceiling: float | None = None
     decimals: int | None = None
 
     @property
@@ -113,6 +114,8 @@ def _draw(panel: Panel) -> dict[str, Any]:
     defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
     if panel.floor is not None:
         defaults["min"] = panel.floor
+    if panel.ceiling is not None:
+        defaults["max"] = panel.ceiling
     if panel.decimals is not None:
         defaults["decimals"] = panel.decimals
     if panel.kind == "timeseries":

@@ -26,7 +26,7 @@ PIPELINE: Final = Dashboard(
             Panel("Lag", "Trades in the journal that are not counted yet; it should fall back to 0 at once.", "short", (
                 ("", f"sum({select('sidecar_lag_events')})"),), 4, "stat", ((100.0, "yellow"), (1000.0, "red"))),
             Panel("Workers", "Web workers that serve.", "none", (
-                ("", f"sum({select('webapp_workers')})"),), 4, "stat"),
+                ("", f"sum({select('webapp_workers')})"),), 4, "stat", ((0.0, "red"), (1.0, "green"))),
             Panel("Errors", "Share of requests answered with 5xx.", "percentunit", (
                 ("", _ERRORS),), 4, "stat", ((0.01, "yellow"), (0.05, "red"))),
             Panel("Delay p99", "From acceptance to counting, live events.", "s", (
@@ -35,7 +35,7 @@ PIPELINE: Final = Dashboard(
                 ("", f"time() - min({select('sidecar_snapshot_timestamp_seconds')})"),), 4, "stat",
                 ((10.0, "yellow"), (60.0, "red"))),
             Panel("Journal disk", "Share of the journal's disk that is taken.", "percentunit", (
-                ("", _TAKEN),), 4, "gauge", ((0.8, "yellow"), (0.9, "red"))),
+                ("", _TAKEN),), 4, "gauge", ((0.8, "yellow"), (0.9, "red")), ceiling=1),
         )),
         Row("Counting", (
             Panel("Accepted and counted", "Both a second; the lines should lie on each other.", "ops", (
@@ -77,16 +77,19 @@ PIPELINE: Final = Dashboard(
                 ("own series", f"sum({select('sidecar_symbols')})"),
                 ("folded trades/s", f"sum({rate('sidecar_symbols_folded_total')})")), 6),
         )),
-        Row("Processes", (
+        Row("Processes and viewers", (
             Panel("Memory", "Resident memory of all web workers, and of the sidecar.", "bytes", (
                 ("web", f"sum({select('webapp_process_resident_memory_bytes')})"),
-                ("sidecar", f"sum({select('process_resident_memory_bytes')})")), 8),
+                ("sidecar", f"sum({select('process_resident_memory_bytes')})")), 6),
             Panel("Processor", "Processor time used a second: 1 is one core.", "short", (
                 ("web", f"sum({rate('webapp_process_cpu_seconds_total')})"),
-                ("sidecar", f"sum({rate('process_cpu_seconds_total')})")), 8),
+                ("sidecar", f"sum({rate('process_cpu_seconds_total')})")), 6),
             Panel("Open files", "Of all web workers, and of the sidecar.", "short", (
                 ("web", f"sum({select('webapp_process_open_fds')})"),
-                ("sidecar", f"sum({select('process_open_fds')})")), 8),
+                ("sidecar", f"sum({select('process_open_fds')})")), 6),
+            Panel("Live feed", "Open feeds; viewers a second that were too slow, or not let in.", "short", (
+                ("viewers", f"sum({select('webapp_feed_viewers')})"),
+                ("{{reason}}", f"sum by (reason) ({rate('webapp_feed_dropped_total')})")), 6),
         )),
     ),
 )  # fmt: skip

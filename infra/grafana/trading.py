@@ -34,7 +34,7 @@ TRADING: Final = Dashboard(
                 ("", f"sum({rate('trading_trades_total', *_CHOSEN)})"),), 4, "stat", decimals=1),
             Panel("Buy share", "Buys in the notional of this moment; 50 % is balance.", "percentunit", (
                 ("", f"sum({_BUY}) / (sum({_BUY}) + sum({_SELL}))"),), 4, "gauge",
-                ((0.0, "red"), (0.35, "yellow"), (0.45, "green"), (0.55, "yellow"), (0.65, "red"))),
+                ((0.0, "red"), (0.35, "yellow"), (0.45, "green"), (0.55, "yellow"), (0.65, "red")), ceiling=1),
             Panel("Symbols", "Symbols that have traded; those past the limit share one series, other.", "none", (
                 ("", f"count(sum by (symbol) ({select('trading_trades_total', *_SYMBOL)}) > 0)"),), 3, "stat"),
             Panel("Last trade", "When the newest trade happened, by its own time.", "dateTimeFromNow", (
@@ -55,8 +55,9 @@ TRADING: Final = Dashboard(
                 ("{{symbol}}", _VWAP),), floor=None),
         )),
         Row("Sides and sizes", (
-            Panel("Imbalance", "Buys less sells, over both, in notional: 1 is buys only, -1 is sells only.",
-                "percentunit", (("{{symbol}}", f"(({_BUY}) - ({_SELL})) / (({_BUY}) + ({_SELL}))"),), 8, floor=-1),
+            Panel("Imbalance", "Buys less sells, over both, in notional: 100 % is buys only, -100 % sells only.",
+                "percentunit", (
+                ("{{symbol}}", f"(({_BUY}) - ({_SELL})) / (({_BUY}) + ({_SELL}))"),), 8, floor=-1, ceiling=1),
             Panel("Quantity a second", "Rate of traded quantity, in units of each symbol.", "short", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_quantity_total', *_CHOSEN)})"),), 8),
             Panel("Top symbols", "The ten symbols with the most notional in the time shown.", "short", (
