@@ -1,54 +1,42 @@
-"""The feed over real workers: across them, through their end, and past a client that does not read."""
+"""The feed over real workers: across them, through their end, and past viewers that do not read."""
 
-import contextlib
+import itertools
 import re
-import socket
+import signal
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-import requests
 
+from tape.event import now, write_instant
 from tape.journal import Journal
 from tests.conftest import make_event
 from tests.system.stack import Stack
+from tests.system.watching import Watcher
 from tests.waiting import wait_for
 
+STOP_SECONDS = 4
+NARROW = 4096
+"""Bytes of a kernel's buffer: too few for what a test then writes."""
 
-class Client(threading.Thread):
-    """A client as a browser's EventSource is: it comes back by itself with the last id it saw."""
+_numbers = itertools.count()
 
-    def __init__(self, url: str, after: int) -> None:
-        super().__init__(daemon=True)
-        self.url = url
-        self.after = after
-        self.seen: list[int] = []
-        self.connected = 0
-        self.done = threading.Event()
 
-    def run(self) -> None:
-        while not self.done.is_set():
-            last = self.seen[-1] if self.seen else self.after
-            with contextlib.suppress(requests.RequestException):
-                self._watch(last)
-            self.done.wait(0.2)
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Stack]:
+    """Give a running web process of one worker."""
+    with Stack(tmp_path, WEB_CONCURRENCY="1") as stack:
+        yield stack.start()
 
-    def _watch(self, last: int) -> None:
-        with requests.get(f"{self.url}/feed", headers={"Last-Event-ID": str(last)}, stream=True, timeout=10) as answer:
-            if answer.status_code != 200:
-                return
-            self.connected += 1
-            seq = 0
-            for line in answer.iter_lines(chunk_size=None):
-                if line.startswith(b"id: "):
-                    seq = int(line[4:])
-                elif line.startswith(b"data: ") and seq:
-                    # A message counts once its data is here, as in a browser.
-                    self.seen.append(seq)
-                    seq = 0
-                if self.done.is_set():
-                    return
+
+def write_trades(stack: Stack, count: int) -> int:
+    """Write trades as another worker would, many at once; gives the newest seq."""
+    moment = write_instant(now())
+    with Journal(Path(stack.settings["JOURNAL_PATH"]), "normal") as journal:
+        journal.append([make_event(0, id=f"other-{next(_numbers)}", accepted_at=moment) for _ in range(count)])
+        return journal.last_seq()
 
 
 def feed_pids(stack: Stack) -> set[str]:
@@ -56,91 +44,98 @@ def feed_pids(stack: Stack) -> set[str]:
     return set(re.findall(r'"pid": (\d+), [^\n]*"route": "/feed"', stack.log.read_text()))
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(tmp_path)
+def is_connected(stack: Stack, name: tuple[str, int]) -> bool:
+    """Tell whether a worker still holds the connection of a viewer."""
+    connections = [each for worker in stack.workers() for each in worker.net_connections("tcp")]
+    return any(each.raddr == name and each.status == psutil.CONN_ESTABLISHED for each in connections)
 
 
-def journalled(stack: Stack) -> list[int]:
-    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
-        return [event.seq for event in journal.read_after(0, 1_000_000)]
+def test_fifty_viewers_see_every_trade_once_through_kills_and_restarts_of_the_web(cold: Stack) -> None:
+    cold.start("web")
+    done = threading.Event()
+    viewers = [Watcher(cold, 0) for _ in range(50)]
+    threads = [threading.Thread(target=viewer.follow, args=(done,), daemon=True) for viewer in viewers]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: all(viewer.connected for viewer in viewers), "all viewers are connected")
+    for kill in (True, False, True):
+        with cold.under_trades(100):
+            count = cold.journalled()
+            wait_for(lambda count=count: cold.journalled() > count + 50, "trades come in")  # type: ignore[misc]
+            if kill:
+                master = cold.find("web")
+                for process in [master, *master.children()]:
+                    process.kill()
+            cold.stop("web")
+        cold.start("web")
+    cold.accept(5)
+    last = cold.journalled()
+    wait_for(lambda: all(viewer.ids[-1:] == [last] for viewer in viewers), "each viewer has seen the last", 30)
+    done.set()
+    for thread in threads:
+        thread.join(15)
+    assert all(viewer.ids == list(range(1, last + 1)) for viewer in viewers)
+    assert all(viewer.connected >= 4 for viewer in viewers)
 
 
-def test_fifty_clients_see_every_trade_once_through_kills_and_restarts_of_the_web(stack: Stack) -> None:
-    with stack:
-        stack.start("web")
-        clients = [Client(stack.web_url, 0) for _ in range(50)]
-        for client in clients:
-            client.start()
-        wait_for(lambda: all(client.connected for client in clients), "all clients are connected")
-        for kill in (True, False, True):
-            with stack.under_trades(100):
-                count = stack.journalled()
-                wait_for(lambda count=count: stack.journalled() > count + 50, "trades come in")  # type: ignore[misc]
-                if kill:
-                    master = stack.find("web")
-                    for process in [master, *master.children()]:
-                        process.kill()
-                stack.stop("web")
-            stack.start("web")
-        stack.accept(5)
-        expected = journalled(stack)
-        wait_for(lambda: all(len(c.seen) >= len(expected) for c in clients), "each client has seen as many", 30)
-        for client in clients:
-            client.done.set()
-        assert all(client.seen == expected for client in clients)
-        assert all(client.connected >= 4 for client in clients)
-        stack.accept(1)
-        for client in clients:
-            client.join(15)
+def test_a_trade_of_one_worker_reaches_the_viewers_of_the_other(cold: Stack) -> None:
+    cold.start("web")
+    viewers: list[Watcher] = []
+    # Which worker takes a connection is chance.
+    while len(feed_pids(cold)) < 2 and len(viewers) < 60:
+        viewers.append(Watcher(cold, 0))
+        viewers[-1].connect()
+        viewers[-1].read()
+    assert len(feed_pids(cold)) == 2
+    cold.accept(10)
+    for viewer in viewers:
+        assert viewer.read_to(10) == 0
+        assert viewer.ids == list(range(1, 11))
+    cold.stop("web", STOP_SECONDS)
+    for viewer in viewers:
+        viewer.read_to_end()
+        viewer.close()
 
 
-def test_a_trade_of_one_worker_reaches_the_viewers_of_the_other(stack: Stack) -> None:
-    with stack:
-        stack.start("web")
-        clients: list[Client] = []
-        # Which worker takes a connection is chance.
-        while len(feed_pids(stack)) < 2 and len(clients) < 60:
-            clients.append(Client(stack.web_url, 0))
-            clients[-1].start()
-            wait_for(lambda: clients[-1].connected, "the client is connected")
-        assert len(feed_pids(stack)) == 2
-        stack.accept(10)
-        wait_for(lambda: all(client.seen == list(range(1, 11)) for client in clients), "all see all", 5)
-        began = time.monotonic()
-        stack.stop("web")
-        assert time.monotonic() - began < 4
-        for client in clients:
-            client.done.set()
-            client.join(15)
+def test_a_viewer_that_takes_nothing_is_cut_off_and_counted_and_resumes(one: Stack) -> None:
+    with Watcher(one, buffer=NARROW) as viewer:
+        viewer.read()
+        last = write_trades(one, 40_000)
+        wait_for(lambda: one.total("webapp_feed_dropped_total", reason="slow") == 1, "it is counted", 30)
+        wait_for(lambda: not is_connected(one, viewer.name), "its connection is closed")
+        assert viewer.read_to(last) >= 1
+        assert viewer.ids == list(range(1, last + 1))
+    line = next(line for line in one.log.read_text().splitlines() if "viewer dropped" in line)
+    assert '"reason": "slow"' in line
+    assert "Traceback" not in one.log.read_text()
 
 
-def test_a_client_that_does_not_read_is_dropped_and_misses_nothing(stack: Stack) -> None:
-    stack.settings["WEB_CONCURRENCY"] = "1"
-    with stack:
-        stack.start("web")
-        with socket.socket() as slow:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            slow.connect(("127.0.0.1", int(stack.settings["WEBAPP_HTTP_PORT"])))
-            slow.sendall(b"GET /feed HTTP/1.1\r\nHost: desk\r\n\r\n")
-            wait_for(lambda: '"route": "/feed"' in stack.log.read_text(), "the feed is open")
-            rows = 40_000
-            write_trades(stack, rows)
-            wait_for(lambda: "viewer dropped" in stack.log.read_text(), "the slow client is dropped", 30)
-        line = next(line for line in stack.log.read_text().splitlines() if "viewer dropped" in line)
-        assert '"reason": "slow"' in line
-        assert "Traceback" not in stack.log.read_text()
-        client = Client(stack.web_url, 1)
-        client.start()
-        wait_for(lambda: len(client.seen) == rows - 1, "the client that comes back has all of it", 30)
-        assert client.seen == list(range(2, rows + 1))
-        client.done.set()
-        stack.accept(1)
-        client.join(15)
+def test_a_stop_does_not_wait_for_viewers_that_take_nothing(one: Stack) -> None:
+    write_trades(one, 40_000)
+    viewers = [Watcher(one, 0, NARROW) for _ in range(3)]
+    for viewer in viewers:
+        viewer.connect()
+    wait_for(lambda: one.total("webapp_feed_viewers") == 3, "they are let in")
+    one.stop("", STOP_SECONDS)
+    for viewer in viewers:
+        viewer.close()
 
 
-def write_trades(stack: Stack, count: int) -> None:
-    """Write trades as other workers would, many at once."""
-    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
-        for first in range(0, count, 500):
-            journal.append([make_event(0, id=f"id-{first + number}") for number in range(500)])
+def test_reloads_in_the_middle_of_history_leave_no_hole(one: Stack) -> None:
+    write_trades(one, 40_000)
+    with one.under_trades(100), Watcher(one, 0, NARROW) as viewer:
+        for seq in (5_000, 10_000, 15_000):
+            viewer.read_to(seq, 16_384, pause=0.01)
+            one.find("web").send_signal(signal.SIGHUP)
+            viewer.read_to_end(16_384)
+            viewer.connect()
+        viewer.read_to(40_100)
+        assert viewer.ids == list(range(1, viewer.ids[-1] + 1))
+
+
+def test_a_long_history_is_told_on_one_connection_while_trades_come(one: Stack) -> None:
+    write_trades(one, 30_000)
+    with one.under_trades(50), Watcher(one, 0, 65_536) as viewer:
+        assert viewer.read_to(30_100, pause=0.03) == 0
+        assert viewer.ids == list(range(1, viewer.ids[-1] + 1))
+    assert one.total("webapp_feed_dropped_total") == 0
