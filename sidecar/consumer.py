@@ -10,8 +10,9 @@ from sidecar.retention import read_base
 from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import BadMessageError, JournalError
-from tape.event import Event, Figures
+from tape.event import Event
 from tape.facts import Facts
+from tape.groups import Group, read_groups
 from tape.journal import Journal
 from tape.wire import decode_message
 
@@ -104,17 +105,17 @@ class Consumer:
         return count
 
     def _apply_chunk(self) -> int:
-        state, figures = self._connection.ask(self._read_on)
+        state, groups = self._connection.ask(self._read_on)
         if state is not self.state:
             _log.error("another journal stands in its place; counting begins anew", extra={"origin": state.origin})
         with self.lock:
             self.state = state
-            state.count(figures, "journal", self._limit)
-        return len(figures)
+            state.count(groups, "journal", self._limit)
+        return sum(len(group.prices) for group in groups)
 
-    def _read_on(self, journal: Journal) -> tuple[State, list[Figures]]:
+    def _read_on(self, journal: Journal) -> tuple[State, list[Group]]:
         state = self.state if journal.origin == self.state.origin else read_base(journal, self._symbols)
-        return state, journal.read_figures_after(state.last_seq, CHUNK)
+        return state, read_groups(journal, state.last_seq, CHUNK)
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:

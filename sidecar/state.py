@@ -2,16 +2,20 @@
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
+from operator import attrgetter
 from typing import Final, Literal
 
 from msgspec import Struct, field
 
 from sidecar.workers import Workers
-from tape.event import SIDES, Event, Figures, Instant, Side
+from tape.event import SIDES, Event, Instant, Side
 from tape.facts import Spread
+from tape.groups import Group, group
 from tape.tally import Tally
 from tape.wire import BAD_MESSAGE_REASONS, Hint
 
@@ -19,6 +23,7 @@ OTHER: Final = "other"
 """The symbol of the trades past the limit; in lower case, so no trade can bear it itself."""
 
 NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
+_find_bucket = partial(bisect_left, NOTIONAL_BOUNDS)
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 FOLDED_NAMES: Final = 100
@@ -74,42 +79,36 @@ class State(Struct):
 
         ``counted_at``, in seconds since 1970, is when live events were received.
         """
-        self.count([event.figures() for event in events], source, limit)
+        self.count(group(events), source, limit)
         if source == "live":
             for event in events:
                 delay = max(0.0, counted_at - read_seconds(event.accepted_at))
                 request_id = event.request_id if isinstance(event, Hint) else ""
                 self.observed.delay.observe(DELAY_BOUNDS, delay, request_id, counted_at)
 
-    def count(self, figures: Sequence[Figures], source: Source, limit: int) -> None:
-        """Count what stands in events past ``last_seq``, in ``seq`` order; symbols past ``limit`` fold into OTHER."""
-        groups: dict[tuple[str, Side], tuple[list[str], list[str], Instant]] = {}
-        latest: dict[str, Figures] = {}
-        for row in figures:
-            _, accepted_at, _, name, side, price, qty = row
-            group = groups.get((name, side))
-            if group is None:
-                groups[name, side] = group = ([], [], accepted_at)
-            group[0].append(price)
-            group[1].append(qty)
-            latest[name] = row
-        # Groups stand in the order of their first trades, which decides who still has a series of its own.
-        for (name, side), (prices, quantities, accepted_at) in groups.items():
-            symbol = self.symbols.get(name) or self._place(name, len(prices), limit)
-            tally = symbol.tallies[side]
-            tally.born = tally.born or accepted_at
-            buckets = self.notional[side]
-            for notional in tally.add(prices, quantities):
-                buckets[bisect_left(NOTIONAL_BOUNDS, notional)] += 1
-        for seq, _, ts, name, _, price, _ in sorted(latest.values()):
-            symbol = self.symbols.get(name) or self.symbols[OTHER]
-            symbol.last_price, symbol.last_ts, self.last_seq = price, ts, seq
-        self.observed.events[source] += len(figures)
+    def count(self, groups: Sequence[Group], source: Source, limit: int) -> None:
+        """Count the groups of events past ``last_seq``; symbols past ``limit`` fold into OTHER.
 
-    def _place(self, name: str, trades: int, limit: int) -> Symbol:
+        Groups stand in the order of their first events, which decides who still has a series of its own.
+        """
+        for each in groups:
+            symbol = self.symbols.get(each.symbol) or self._place(each, limit)
+            tally = symbol.tallies[each.side]
+            tally.born = tally.born or each.first_accepted_at
+            buckets = self.notional[each.side]
+            notionals = tally.add(each.prices, each.quantities)
+            for place, trades in Counter(map(_find_bucket, notionals)).items():
+                buckets[place] += trades
+            self.observed.events[source] += len(notionals)
+        for each in sorted(groups, key=attrgetter("last_seq")):
+            symbol = self.symbols.get(each.symbol) or self.symbols[OTHER]
+            symbol.last_price, symbol.last_ts, self.last_seq = each.last_price, each.last_ts, each.last_seq
+
+    def _place(self, first: Group, limit: int) -> Symbol:
+        name = first.symbol
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
-            self.folded += trades
-            self._name_folded(name, trades)
+            self.folded += len(first.prices)
+            self._name_folded(name, len(first.prices))
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
 

@@ -21,9 +21,6 @@ Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN)]
 DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
 Instant = Annotated[str, Meta(pattern=INSTANT_PATTERN)]
 
-Figures = tuple[int, Instant, Instant, Symbol, Side, DecimalText, DecimalText]
-"""What is counted of an event: seq, accepted_at, ts, symbol, side, price, qty. Plain, since millions are replayed."""
-
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -51,10 +48,6 @@ class Event(Struct, frozen=True):
     side: Side
     price: DecimalText
     qty: DecimalText
-
-    def figures(self) -> Figures:
-        """Give what is counted of it."""
-        return self.seq, self.accepted_at, self.ts, self.symbol, self.side, self.price, self.qty
 
 
 def write_instant(moment: datetime) -> Instant:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from tape.errors import JournalError
-from tape.event import Event, Figures, Instant
+from tape.event import Event, Instant
 from tape.journal_file import back_up, identify, open_file, translated
 
 _INSERT = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -115,11 +115,6 @@ class Journal:
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
         return self._read(_SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
-
-    def read_figures_after(self, seq: int, limit: int) -> list[Figures]:
-        """Read what is counted of up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
-        query = "SELECT seq, accepted_at, ts, symbol, side, price, qty FROM trades WHERE seq > ? ORDER BY seq LIMIT ?"
-        return self.query(query, seq, limit)
 
     def last_seq(self) -> int:
         """Tell the newest seq ever given, 0 before the first. Raises JournalError."""

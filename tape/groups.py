@@ -1,0 +1,64 @@
+"""Groups: events put together by symbol and side, which is how they are counted."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from tape.event import DecimalText, Event, Instant, Side, Symbol
+from tape.journal import Journal
+
+# SQLite joins the texts of a group in less time than it gives them one by one: millions are replayed.
+_GROUPS: Final = """
+WITH groups AS (
+    SELECT symbol, side, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
+        min(seq) AS first, max(seq) AS last
+    FROM trades
+    WHERE seq > ?1 AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ?1 ORDER BY seq LIMIT ?2))
+    GROUP BY symbol, side
+)
+SELECT g.symbol, g.side, prices, quantities, a.accepted_at, last, b.ts, b.price
+FROM groups AS g JOIN trades AS a ON a.seq = first JOIN trades AS b ON b.seq = last ORDER BY first
+"""
+
+
+class Group(NamedTuple):
+    """What is counted of the events of one symbol and side: every price and quantity, and their newest event."""
+
+    symbol: Symbol
+    side: Side
+    prices: list[DecimalText]
+    quantities: list[DecimalText]
+    first_accepted_at: Instant
+    last_seq: int
+    last_ts: Instant
+    last_price: DecimalText
+
+
+def group(events: Iterable[Event]) -> list[Group]:
+    """Put events, in ``seq`` order, together; groups stand in the order of their first events."""
+    found: dict[tuple[Symbol, Side], list[Event]] = {}
+    for event in events:
+        found.setdefault((event.symbol, event.side), []).append(event)
+    return [
+        Group(
+            *key,
+            [event.price for event in together],
+            [event.qty for event in together],
+            together[0].accepted_at,
+            together[-1].seq,
+            together[-1].ts,
+            together[-1].price,
+        )
+        for key, together in found.items()
+    ]
+
+
+def read_groups(journal: Journal, after: int, limit: int) -> list[Group]:
+    """Read up to ``limit`` events past seq ``after`` as ``group`` would give them, but for the order within a group.
+
+    Raises JournalError.
+    """
+    found = journal.query(_GROUPS, after, limit)
+    return [
+        Group(symbol, side, prices.split(), quantities.split(), *newest)
+        for symbol, side, prices, quantities, *newest in found
+    ]
