@@ -2,11 +2,9 @@
 
 import math
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from operator import attrgetter
 from typing import Final, Literal
 
@@ -23,7 +21,6 @@ OTHER: Final = "other"
 """The symbol of the trades past the limit; in lower case, so no trade can bear it itself."""
 
 NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
-_find_bucket = partial(bisect_left, NOTIONAL_BOUNDS)
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 FOLDED_NAMES: Final = 100
@@ -97,8 +94,8 @@ class State(Struct):
             tally.born = tally.born or each.first_accepted_at
             buckets = self.notional[each.side]
             notionals = tally.add(each.prices, each.quantities)
-            for place, trades in Counter(map(_find_bucket, notionals)).items():
-                buckets[place] += trades
+            for notional in notionals:
+                buckets[bisect_left(NOTIONAL_BOUNDS, notional)] += 1
             self.observed.events[source] += len(notionals)
         for each in sorted(groups, key=attrgetter("last_seq")):
             symbol = self.symbols.get(each.symbol) or self.symbols[OTHER]

@@ -38,18 +38,13 @@ def group(events: Iterable[Event]) -> list[Group]:
     found: dict[tuple[Symbol, Side], list[Event]] = {}
     for event in events:
         found.setdefault((event.symbol, event.side), []).append(event)
-    return [
-        Group(
-            *key,
-            [event.price for event in together],
-            [event.qty for event in together],
-            together[0].accepted_at,
-            together[-1].seq,
-            together[-1].ts,
-            together[-1].price,
-        )
-        for key, together in found.items()
-    ]
+    return [_join(together) for together in found.values()]
+
+
+def _join(events: list[Event]) -> Group:
+    first, last = events[0], events[-1]
+    prices, quantities = [event.price for event in events], [event.qty for event in events]
+    return Group(first.symbol, first.side, prices, quantities, first.accepted_at, last.seq, last.ts, last.price)
 
 
 def read_groups(journal: Journal, after: int, limit: int) -> list[Group]:

@@ -21,6 +21,7 @@ from webapp import (
     trades,
 )
 from webapp.cli import trades_cli
+from webapp.sessions import CookieSessions
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -43,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         # A desk leaves the page open all day; the token lives as long as its session.
         WTF_CSRF_TIME_LIMIT=None,
     )
+    app.session_interface = CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
     measures.init_app(app)
