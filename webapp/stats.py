@@ -4,12 +4,13 @@ import contextlib
 import http.client
 import json
 import threading
-import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
+from cachetools import TTLCache, cached
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 
 from tape.errors import JournalError
@@ -25,8 +26,15 @@ from webapp.queries import read_stats
 LIMIT_SECONDS: Final = 1.0
 """How long the sidecar may take to answer."""
 
-KEEP_SECONDS: Final = 2.0
-"""How long one look serves everybody who asks: a look writes to the journal."""
+LOOK_SECONDS: Final = 2.0
+"""How long one look at the pipeline serves everybody who asks: a look writes to the journal."""
+
+SUMMARY_SECONDS: Final = 5.0
+"""How long one summary serves everybody who asks for the same: of many trades it takes half a second of a core."""
+
+SUMMARIES_LIMIT: Final = 64
+
+T = TypeVar("T")
 
 bp = Blueprint("stats", __name__)
 
@@ -39,19 +47,9 @@ class Pipeline:
         self._publisher = publisher
         self._ledger = ledger
         self._sidecar = sidecar
-        self._lock = threading.Lock()
-        self._looked_at = float("-inf")
-        self._seen: dict[str, Any] = {}
 
     def look(self) -> dict[str, Any]:
         """Tell whether trades can be accepted, whether they are counted, and how many are not yet."""
-        with self._lock:
-            if time.monotonic() - self._looked_at >= KEEP_SECONDS:
-                self._seen = self._look()
-                self._looked_at = time.monotonic()
-            return self._seen
-
-    def _look(self) -> dict[str, Any]:
         sidecar = self._ask_sidecar()
         try:
             self._publisher.check()
@@ -66,7 +64,10 @@ class Pipeline:
 
     def _ask_sidecar(self) -> dict[str, Any]:
         connection = http.client.HTTPConnection(*self._sidecar, timeout=LIMIT_SECONDS)
-        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+        with (
+            contextlib.closing(connection),
+            contextlib.suppress(OSError, http.client.HTTPException, ValueError, LookupError, TypeError),
+        ):
             connection.request("GET", "/readyz")
             response = connection.getresponse()
             body = json.loads(response.read())
@@ -79,26 +80,40 @@ class Pipeline:
 def show_stats() -> Response:
     """Summarise the trades of a window, by symbol, and one symbol's bars."""
     wanted = read_stats(request.args)
-    since = write_instant(now() - timedelta(seconds=wanted["window"]))
-    ledger = cast("PerProcess[Ledger]", current_app.extensions["summaries"]).get()
-    summary = ledger.ask(lambda journal: summarise(journal, since, wanted["symbol"], wanted["step"]))
-    return Response(msgspec.json.encode(summary) + b"\n", content_type="application/json")
+    summaries = cast("PerProcess[Callable[..., bytes]]", current_app.extensions["summaries"]).get()
+    return Response(summaries(**wanted), content_type="application/json")
 
 
 @bp.get("/pipeline")
 def show_pipeline() -> Response:
     """Tell how the way of a trade is, as this worker saw it a moment ago."""
-    return jsonify(cast("PerProcess[Pipeline]", current_app.extensions["pipeline"]).get().look())
+    return jsonify(cast("PerProcess[Callable[[], dict[str, Any]]]", current_app.extensions["pipeline"]).get()())
+
+
+def _summarise(ledger: Ledger, window: int, step: int, symbol: str | None) -> bytes:
+    since = write_instant(now() - timedelta(seconds=window))
+    return msgspec.json.encode(ledger.ask(lambda journal: summarise(journal, since, symbol, step))) + b"\n"
+
+
+def _share(call: Callable[..., T], seconds: float, limit: int) -> Callable[..., T]:
+    # Who asks while it is worked out waits for that one.
+    return cached(TTLCache(limit, seconds), condition=threading.Condition())(call)
 
 
 def init_app(app: Flask) -> None:
     """Give each worker its own sight of the pipeline, and a ledger for summaries, which take longer than a look-up."""
     settings: Settings = app.config["SETTINGS"]
-    app.extensions["summaries"] = PerProcess(lambda: Ledger(partial(Journal, settings.journal_path)))
+    app.extensions["summaries"] = PerProcess(
+        lambda: _share(
+            partial(_summarise, Ledger(partial(Journal, settings.journal_path))), SUMMARY_SECONDS, SUMMARIES_LIMIT
+        )
+    )
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
     host = everywhere.get(settings.sidecar_http_host, settings.sidecar_http_host)
     publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])
     ledger = cast("PerProcess[Ledger]", app.extensions["ledger"])
     app.extensions["pipeline"] = PerProcess(
-        lambda: Pipeline(publisher.get(), ledger.get(), (host, settings.sidecar_http_port))
+        lambda: _share(
+            Pipeline(publisher.get(), ledger.get(), (host, settings.sidecar_http_port)).look, LOOK_SECONDS, 1
+        )
     )

@@ -16,12 +16,13 @@ const market = new Market();
 byId("refresh").hidden = true;
 
 const shown = Number(byId("tape").dataset.lastSeq);
-const known = await market.load();
+const known = (await market.load()) || shown;
 
 new Feed({
-  // What came since the page was written is in the summary, but not on the tape.
-  after: known - shown > HOLE ? known : shown,
+  // What came between the page and the summary is in only one of them.
+  after: known - shown > HOLE ? known : Math.min(known, shown),
   onTrades: (trades) => { tape.add(trades); market.add(trades); },
+  onPulse: (pulse) => market.tune(pulse.at),
   onState: (state) => light.showFeed(state),
   // After a long time away the summary is read anew, and the tape goes on from there.
   onReturn: async (after) => {

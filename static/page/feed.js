@@ -4,9 +4,10 @@ const RETRY_MS = 2000;
 
 export class Feed {
   // `onTrades` gets all trades of one frame at once, `onState` one of connecting, live, reconnecting, stale, paused.
-  constructor({ after, onTrades, onState, onReturn }) {
+  constructor({ after, onTrades, onPulse, onState, onReturn }) {
     this.after = after;
     this.onTrades = onTrades;
+    this.onPulse = onPulse;
     this.onState = onState;
     this.onReturn = onReturn;
     this.waiting = [];
@@ -20,7 +21,11 @@ export class Feed {
     this.heard();
     this.source = new EventSource(`/feed?after=${this.after}`);
     this.source.addEventListener("open", () => { this.heard(); this.tell("live"); });
-    this.source.addEventListener("pulse", () => { this.heard(); this.tell("live"); });
+    this.source.addEventListener("pulse", (event) => {
+      this.heard();
+      this.tell("live");
+      this.onPulse(JSON.parse(event.data));
+    });
     this.source.addEventListener("trade", (event) => { this.heard(); this.take(event); });
     // Another tape: the desk begins anew.
     this.source.addEventListener("reset", () => location.reload());

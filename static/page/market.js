@@ -16,6 +16,7 @@ export class Market {
     this.symbols = new Map();
     this.recent = [];
     this.tail = [];
+    this.ahead = 0;
     this.chosen = null;
     this.chart = new Chart(byId("chart"));
     this.body = byId("symbols").tBodies[0];
@@ -31,31 +32,45 @@ export class Market {
   // Gives the seq up to which everything is known.
   async load(symbol) {
     const asked = new URLSearchParams({ window: WINDOW, step: STEP, ...(symbol && { symbol }) });
-    const answer = await fetch(`/stats?${asked}`);
-    if (!answer.ok) return this.lastSeq ?? 0;
-    const stats = await answer.json();
+    let stats;
+    try {
+      const answer = await fetch(`/stats?${asked}`);
+      if (!answer.ok) return this.lastSeq ?? 0;
+      stats = await answer.json();
+    } catch {
+      // The line is down, or the web process restarts; it is asked again anyway.
+      return this.lastSeq ?? 0;
+    }
     this.symbols = new Map(stats.symbols.map((each) => [each.symbol, each]));
     this.chosen = stats.symbol;
     this.lastSeq = stats.last_seq;
     this.complete = stats.complete;
     this.chart.set(stats.bars);
     this.suggest();
-    // What came while the answer was on its way is not in it.
-    const later = this.tail.filter((trade) => trade.seq > stats.last_seq);
-    this.tail = [];
-    this.add(later);
+    // What came a moment ago is not in it.
+    this.count(this.tail);
     this.draw();
     return stats.last_seq;
   }
 
+  // The server's time tells how old a trade is, whatever this machine's clock says.
+  tune(at) { this.ahead = Date.parse(at) - Date.now(); }
+
+  now() { return (Date.now() + this.ahead) / 1000; }
+
   add(trades) {
-    const now = Date.now() / 1000;
+    const since = this.now() - RATE_SECONDS;
+    this.recent.push(...trades.map((trade) => Date.parse(trade.accepted_at) / 1000).filter((moment) => moment > since));
     this.tail = this.tail.concat(trades).slice(-TAIL);
+    this.count(trades);
+    this.timer ??= setTimeout(() => this.draw(), EVERY_MS);
+  }
+
+  count(trades) {
     for (const trade of trades) {
-      const moment = Date.parse(trade.accepted_at) / 1000;
-      if (now - moment < RATE_SECONDS) this.recent.push(moment);
       if (trade.seq <= this.lastSeq) continue;
       this.lastSeq = trade.seq;
+      const moment = Date.parse(trade.accepted_at) / 1000;
       const price = Number(trade.price);
       const quantity = Number(trade.qty);
       const buys = trade.side === "BUY";
@@ -74,7 +89,6 @@ export class Market {
       this.chosen ??= trade.symbol;
       if (trade.symbol === this.chosen) this.chart.add(Math.floor(moment / STEP) * STEP, price, quantity, buys);
     }
-    this.timer ??= setTimeout(() => this.draw(), EVERY_MS);
   }
 
   draw() {
@@ -84,7 +98,7 @@ export class Market {
     const rows = Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional);
     const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
     const [trades, notional, bought] = [sum("trades"), sum("notional"), sum("buy_notional")];
-    const since = Date.now() / 1000 - RATE_SECONDS;
+    const since = this.now() - RATE_SECONDS;
     this.recent = this.recent.filter((moment) => moment > since);
     byId("tile-trades").textContent = (this.complete === false ? "over " : "") + writeCount(trades);
     byId("tile-notional").textContent = writeAmount(notional);

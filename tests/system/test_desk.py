@@ -145,16 +145,62 @@ def test_the_desk_is_worked_by_keyboard_alone(desk: Page, shared: Stack) -> None
     assert shared.journalled() == before + 2
 
 
+def hide(page: Page, *, hidden: bool) -> None:
+    script = "value => { Object.defineProperty(document, 'hidden', { value, configurable: true });"
+    page.evaluate(f"{script} document.dispatchEvent(new Event('visibilitychange')); }}", hidden)
+
+
 def test_a_hidden_tab_rests_and_catches_up(desk: Page, shared: Stack) -> None:
-    hide = "value => { Object.defineProperty(document, 'hidden', { value, configurable: true });"
-    hide += " document.dispatchEvent(new Event('visibilitychange')); }"
-    desk.evaluate(hide, True)  # noqa: FBT003 - an argument of the page's own
+    hide(desk, hidden=True)
     expect(desk.locator("#light-feed")).to_contain_text("paused")
     shared.accept(5)
     last = shared.journalled()
-    desk.evaluate(hide, False)  # noqa: FBT003 - as above
+    hide(desk, hidden=False)
     expect(desk.locator(ROW).first).to_contain_text(str(last))
     assert shown(desk)[:6] == list(range(last, last - 6, -1))
+
+
+def test_a_tab_that_is_seen_again_before_its_network_is_there_catches_up(browser: Browser, shared: Stack) -> None:
+    with browser.new_context(base_url=shared.web_url) as context:
+        page = context.new_page()
+        page.goto("/")
+        expect(page.locator("#light-feed")).to_contain_text("live")
+        hide(page, hidden=True)
+        expect(page.locator("#light-feed")).to_contain_text("paused")
+        context.set_offline(True)
+        shared.accept(2)
+        with page.expect_event("requestfailed", lambda request: "/stats" in request.url):
+            hide(page, hidden=False)
+        expect(page.locator("#light-feed")).to_contain_text("reconnecting")
+        context.set_offline(False)
+        expect(page.locator(ROW).first).to_contain_text(str(shared.journalled()), timeout=20_000)
+        expect(page.locator("#light-feed")).to_contain_text("live")
+
+
+def test_the_rate_is_right_whatever_the_clock_of_the_browser_says(browser: Browser, shared: Stack) -> None:
+    with browser.new_context(base_url=shared.web_url) as context:
+        page = context.new_page()
+        page.add_init_script("const now = Date.now; Date.now = () => now() + 3_600_000;")
+        page.goto("/")
+        expect(page.locator("#light-feed")).to_contain_text("live")
+        shared.accept(5)
+        expect(page.locator("#tile-rate")).not_to_have_text("0.0")
+
+
+def test_going_back_to_a_symbol_loses_no_trade(desk: Page, shared: Stack) -> None:
+    def choose(symbol: str) -> None:
+        with desk.expect_response(lambda response: f"symbol={symbol}" in response.url):
+            desk.locator("#symbols button", has_text=symbol).click()
+
+    for symbol in ("BACK", "FORTH"):
+        shared.post(TRADE | {"symbol": symbol, "qty": "2000000"})
+        expect(desk.locator("#symbols button", has_text=symbol)).to_be_visible()
+    choose("BACK")
+    shared.post(TRADE | {"symbol": "BACK"})
+    expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("BACK: .* 2 trades"))
+    choose("FORTH")
+    choose("BACK")
+    expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("BACK: .* 2 trades"))
 
 
 def test_after_a_restart_of_the_web_process_the_tape_has_no_hole_and_no_repeat(browser: Browser, cold: Stack) -> None:

@@ -55,6 +55,15 @@ def test_a_window_is_summed_by_symbol_and_drawn_in_bars(client: FlaskClient, fil
     assert [bar["trades"] for bar in client.get("/stats?symbol=b").json["bars"]] == [1]  # type: ignore[index]
 
 
+def test_one_summary_serves_everybody_who_asks_the_same_a_moment_later(client: FlaskClient, filled: Journal) -> None:
+    last_seq = filled.last_seq()
+    answers = [client.get("/stats?window=900&step=10")]
+    filled.append([make_event(0, id="later", accepted_at=ago(0))])
+    answers.append(client.get("/stats?step=10"))
+    assert [answer.json["last_seq"] for answer in answers] == [last_seq, last_seq]  # type: ignore[index]
+    assert client.get("/stats?step=20").json["last_seq"] == last_seq + 1  # type: ignore[index]
+
+
 def test_an_empty_journal_has_an_empty_summary(client: FlaskClient) -> None:
     stats: Any = client.get("/stats").json
     assert (stats["last_seq"], stats["symbols"], stats["symbol"], stats["bars"]) == (0, [], None, [])
