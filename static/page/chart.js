@@ -32,9 +32,9 @@ export class Chart {
 
   colour() {
     const style = getComputedStyle(document.documentElement);
-    const [card, ink, line, buy, sell, buyGround, sellGround] =
-      ["card", "quiet", "line", "buy", "sell", "buy-ground", "sell-ground"].map((name) => style.getPropertyValue(`--${name}`).trim());
-    this.colours = { buy, sell, buyGround, sellGround };
+    const [card, ink, line, buy, sell] =
+      ["card", "quiet", "line", "buy", "sell"].map((name) => style.getPropertyValue(`--${name}`).trim());
+    this.pale = { buy: `${buy}66`, sell: `${sell}66` };
     this.chart.applyOptions({
       layout: { background: { type: ColorType.Solid, color: card }, textColor: ink },
       grid: { vertLines: { color: line }, horzLines: { color: line } },
@@ -88,6 +88,6 @@ export class Chart {
 
   measure(bar) {
     const rises = bar.buy_quantity * 2 >= bar.quantity;
-    return { time: bar.time, value: bar.quantity, color: rises ? this.colours.buyGround : this.colours.sellGround };
+    return { time: bar.time, value: bar.quantity, color: rises ? this.pale.buy : this.pale.sell };
   }
 }

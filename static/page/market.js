@@ -17,6 +17,7 @@ export class Market {
     this.recent = [];
     this.tail = [];
     this.ahead = 0;
+    this.began = performance.now();
     this.chosen = null;
     this.chart = new Chart(byId("chart"));
     this.body = byId("symbols").tBodies[0];
@@ -102,7 +103,9 @@ export class Market {
     this.recent = this.recent.filter((moment) => moment > since);
     byId("tile-trades").textContent = (this.complete === false ? "over " : "") + writeCount(trades);
     byId("tile-notional").textContent = writeAmount(notional);
-    byId("tile-rate").textContent = (this.recent.length / RATE_SECONDS).toFixed(1);
+    // A page that was just opened has not watched for so long.
+    const watched = Math.min(RATE_SECONDS, Math.max(1, (performance.now() - this.began) / 1000));
+    byId("tile-rate").textContent = (this.recent.length / watched).toFixed(1);
     const share = notional ? bought / notional : 0.5;
     byId("tile-share").textContent = notional ? `${writeShare(share)} / ${writeShare(1 - share)}` : "none yet";
     byId("tile-meter").value = share;
