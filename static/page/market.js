@@ -103,8 +103,9 @@ export class Market {
     this.recent = this.recent.filter((moment) => moment > since);
     byId("tile-trades").textContent = (this.complete === false ? "over " : "") + writeCount(trades);
     byId("tile-notional").textContent = writeAmount(notional);
-    // A page that was just opened has not watched for so long.
-    const watched = Math.min(RATE_SECONDS, Math.max(1, (performance.now() - this.began) / 1000));
+    // A page that was just opened knows of less than that.
+    const known = Math.max(1, (performance.now() - this.began) / 1000, this.now() - (this.recent[0] ?? Infinity));
+    const watched = Math.min(RATE_SECONDS, known);
     byId("tile-rate").textContent = (this.recent.length / watched).toFixed(1);
     const share = notional ? bought / notional : 0.5;
     byId("tile-share").textContent = notional ? `${writeShare(share)} / ${writeShare(1 - share)}` : "none yet";
