@@ -71,6 +71,13 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",")) if text else ()
+    if not all(re.fullmatch(r"[A-Za-z0-9.\-]{1,253}", name) for name in names):
+        raise ValueError
+    return names
+
+
 def _symbols(text: str) -> tuple[str, ...]:
     symbols = tuple(text.upper().replace(",", " ").split())
     if not all(re.match(SYMBOL_PATTERN, symbol) for symbol in symbols):
@@ -106,6 +113,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
     "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
+    "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of viewers for each worker, 0 to 100000"),
@@ -129,6 +137,7 @@ class Settings:
     secret_key: str = ""
     log_level: str = "INFO"
     webapp_cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
     web_concurrency: int = 2
     symbol_limit: int = 200
     trading_symbols: tuple[str, ...] = ()

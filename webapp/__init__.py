@@ -12,6 +12,7 @@ from webapp import (
     feed,
     headers,
     health,
+    hosts,
     ledger,
     measures,
     page,
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     measures.init_app(app)
     access.init_app(app)
+    hosts.init_app(app)
     headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)

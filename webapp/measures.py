@@ -15,6 +15,8 @@ from tape.journal_file import JOURNAL_REASONS
 from tape.process import PerProcess
 
 REJECTIONS: Final = (
+    "host",
+    "origin",
     "invalid",
     "json",
     "bad_request",

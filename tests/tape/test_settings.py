@@ -19,6 +19,7 @@ def test_values_are_read_from_their_variables() -> None:
             "JOURNAL_SYNC": "NORMAL",
             "JOURNAL_RETENTION": "15m",
             "WEBAPP_CORS_ORIGINS": "https://a.example, http://b.example:81",
+            "ALLOWED_HOSTS": "desk.example, sidecar",
             "TRADING_SYMBOLS": "btcusdt,ETH/USD",
             "WEBAPP_ZMQ_ADDR": "ipc:///run/trades.sock",
         }
@@ -28,6 +29,7 @@ def test_values_are_read_from_their_variables() -> None:
     assert settings.journal_sync == "normal"
     assert settings.journal_retention == 900
     assert settings.webapp_cors_origins == ("https://a.example", "http://b.example:81")
+    assert settings.allowed_hosts == ("desk.example", "sidecar")
     assert settings.trading_symbols == ("BTCUSDT", "ETH/USD")
     assert settings.webapp_zmq_addr == "ipc:///run/trades.sock"
 
@@ -45,6 +47,7 @@ BAD = {
     "SECRET_KEY": "short",
     "LOG_LEVEL": "LOUD",
     "WEBAPP_CORS_ORIGINS": "example.com",
+    "ALLOWED_HOSTS": "*.example",
     "WEB_CONCURRENCY": "0",
     "SYMBOL_LIMIT": "1e3",
     "TRADING_SYMBOLS": "BTC USDT 😀",
@@ -62,6 +65,13 @@ def test_a_bad_value_stops_the_start_and_names_itself(name: str, value: str) -> 
         Settings.from_env({name: value})
     assert str(caught.value).startswith(f"{name} is ")
     assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["a:8000", "http://a", ".a.example,", "a b", "*", "ü.example", "a" * 254])
+def test_an_allowed_host_is_a_whole_name(value: str) -> None:
+    with pytest.raises(BadSettingError, match="without a port or a wildcard"):
+        Settings.from_env({"ALLOWED_HOSTS": value})
+    assert Settings.from_env({"ALLOWED_HOSTS": ""}).allowed_hosts == ()
 
 
 def test_a_secret_is_never_shown() -> None:
