@@ -85,10 +85,8 @@ def _expose_trades(state: State, births: Births) -> Iterator[Metric]:
     trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
     quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
     notional = CounterMetricFamily("trading_notional", "Price times quantity.", labels=by_side)
-    price = GaugeMetricFamily("trading_last_price", "Price of the newest trade.", labels=["symbol"])
-    moment = GaugeMetricFamily(
-        "trading_last_trade_timestamp_seconds", "When the newest trade happened.", labels=["symbol"]
-    )
+    price = GaugeMetricFamily("trading_last_price", "Price of the trade with the newest ts.", labels=["symbol"])
+    moment = GaugeMetricFamily("trading_last_trade_timestamp_seconds", "The newest ts.", labels=["symbol"])
     for name, symbol in state.symbols.items():
         for side, tally in symbol.tallies.items():
             born = births.tell(name, side, tally.born)

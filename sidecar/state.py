@@ -31,7 +31,7 @@ SOURCES: Final[tuple[Source, ...]] = ("live", "journal")
 
 
 class Symbol(Struct):
-    """What has been counted of one symbol; ``last_price`` and ``last_ts`` as they stand in its newest event."""
+    """What has been counted of one symbol; ``last_price`` and ``last_ts`` are those of its newest ``ts``."""
 
     tallies: dict[Side, Tally] = field(default_factory=lambda: {side: Tally() for side in SIDES})
     last_price: str | None = None
@@ -97,9 +97,12 @@ class State(Struct):
             for notional in notionals:
                 buckets[bisect_left(NOTIONAL_BOUNDS, notional)] += 1
             self.observed.events[source] += len(notionals)
-        for each in sorted(groups, key=attrgetter("last_seq")):
+            self.last_seq = max(self.last_seq, each.last_seq)
+        # Of trades with the same ts the later seq is the newer, whichever side it is on.
+        for each in sorted(groups, key=attrgetter("newest_seq")):
             symbol = self.symbols.get(each.symbol) or self.symbols[OTHER]
-            symbol.last_price, symbol.last_ts, self.last_seq = each.last_price, each.last_ts, each.last_seq
+            if symbol.last_ts is None or each.newest_ts >= symbol.last_ts:
+                symbol.last_price, symbol.last_ts = each.newest_price, each.newest_ts
 
     def _place(self, first: Group, limit: int) -> Symbol:
         name = first.symbol

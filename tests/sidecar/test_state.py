@@ -1,7 +1,13 @@
 import random
+from collections.abc import Iterable
 from decimal import Decimal
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sidecar.state import FOLDED_NAMES, NOTIONAL_BOUNDS, OTHER, State, read_seconds
+from tape.event import SIDES, Event, Side
 from tests.conftest import ORIGIN, make_event
 
 
@@ -60,6 +66,36 @@ def test_registered_symbols_start_at_zero() -> None:
     state.register(["ETHUSDT"])
     assert state.symbols["ETHUSDT"].tallies["BUY"].trades == 0
     assert state.symbols["ETHUSDT"].last_price is None
+
+
+def last_trade(events: Iterable[Event], size: int) -> tuple[str | None, str | None]:
+    state, rest = State(ORIGIN), list(events)
+    while rest:
+        state.apply(rest[:size], "journal", 9)
+        rest = rest[size:]
+    symbol = state.symbols["BTCUSDT"]
+    assert state.last_seq == 40
+    return symbol.last_price, symbol.last_ts
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(SIDES)), min_size=40, max_size=40))
+def test_the_last_price_is_that_of_the_newest_ts_and_of_the_later_seq_at_the_same_ts(
+    size: int, trades: list[tuple[int, Side]]
+) -> None:
+    events = [
+        make_event(seq, side=side, price=str(seq), ts=f"2026-01-31T09:30:0{second}.000000Z")
+        for seq, (second, side) in enumerate(trades, start=1)
+    ]
+    newest = max(events, key=lambda event: (event.ts, event.seq))
+    assert last_trade(events, size) == (newest.price, newest.ts)
+
+
+def test_importing_the_trades_of_last_year_does_not_move_the_last_price() -> None:
+    state = State(ORIGIN)
+    state.apply([make_event(1, price="7", ts="2026-01-31T09:30:00.000000Z")], "journal", 9)
+    state.apply([make_event(2, price="3", ts="2025-01-31T09:30:00.000000Z")], "journal", 9)
+    assert (state.symbols["BTCUSDT"].last_price, state.last_seq) == ("7", 2)
 
 
 def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:

@@ -30,6 +30,8 @@ def test_what_the_journal_groups_is_what_its_events_group_to(tmp_path: Path, aft
             price=f"{chance.randrange(99)}.{chance.randrange(99)}",
             qty=str(chance.randrange(1, 99)),
             accepted_at=f"2026-01-31T10:00:00.{number:06}Z",
+            # In any order, and often the same.
+            ts=f"2026-01-31T09:00:0{chance.randrange(4)}.000000Z",
         )
         for number in range(300)
     ]
