@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from sidecar.snapshot import decode_state, encode_state
 from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import JournalError, SnapshotError
-from tape.event import now, write_instant
+from tape.event import Instant, now, write_instant
 from tape.journal import Journal
 
 BATCH: Final = 500
 """Events that leave in one transaction: writers wait for it only some milliseconds."""
+
+LOOK: Final = 1000
+"""Times of acceptance that are read at once."""
 
 
 def read_base(journal: Journal, symbols: Iterable[str]) -> State:
@@ -29,15 +33,20 @@ def read_base(journal: Journal, symbols: Iterable[str]) -> State:
     try:
         state = decode_state(base)
     except SnapshotError as error:
-        raise JournalError("version", f"journal {journal.path}: its base is {error}") from error
-    # A journal that was restored from a copy has its model's base, and an origin of its own.
+        raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error.detail}") from error
+    # A journal that was restored from a copy has its model's checkpoint, and an origin of its own.
     state.origin = journal.origin
     state.register(symbols)
     return state
 
 
 class Pruner:
-    """Takes old trades and forgotten keys out of the journal, a little at each step."""
+    """Takes old trades and forgotten keys out of the journal, a little at each step.
+
+    What leaves is always all of the journal up to one seq, so nothing leaves uncounted. Clocks step, so times may stand
+    in any order: a trade within the retention keeps all that follow it, and one stamped later than now goes with the
+    next one that is old enough.
+    """
 
     def __init__(  # noqa: PLR0913 - the world is injected
         self,
@@ -48,6 +57,7 @@ class Pruner:
         symbol_limit: int,
         trading_symbols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], datetime] = now,
     ) -> None:
         """Keep how long trades (zero: for ever) and keys stay; the journal opens with the first step."""
         self._connection = Connection(open_journal)
@@ -56,6 +66,8 @@ class Pruner:
         self._limit = symbol_limit
         self._symbols = trading_symbols
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._prefix: _Prefix | None = None
 
     def step(self, saved_seq: int, seconds: float) -> int:
         """Prune for at most about ``seconds``, and only what the snapshot at ``saved_seq`` has; gives how many trades.
@@ -65,25 +77,61 @@ class Pruner:
         return self._connection.ask(lambda journal: self._prune(journal, saved_seq, self._clock() + seconds))
 
     def _prune(self, journal: Journal, saved_seq: int, deadline: float) -> int:
-        journal.forget_keys(write_instant(now() - self._keys_kept))
+        moment = self._wall_clock()
+        journal.forget_keys(write_instant(moment - self._keys_kept))
         pruned = 0
         if not self._retention:
             return pruned
-        before = write_instant(now() - self._retention)
         base = read_base(journal, self._symbols)
+        if self._prefix is None or self._prefix.origin != journal.origin:
+            self._prefix = _Prefix(journal.origin, base.last_seq, base.last_seq)
+        before, after = _write_old(moment, self._retention), write_instant(moment)
         while self._clock() < deadline:
-            batch = [
-                event
-                for event in journal.read_after(base.last_seq, BATCH)
-                if event.seq <= saved_seq and event.accepted_at < before
-            ]
-            if not batch:
-                break
-            base.apply(batch, "journal", self._limit)
-            journal.prune(base.last_seq, encode_state(base))
-            pruned += len(batch)
+            if self._prefix.end <= base.last_seq:
+                times = journal.read_times(self._prefix.looked, saved_seq, LOOK)
+                if not self._prefix.look(times, before, after):
+                    break
+            if self._prefix.end > base.last_seq:
+                batch = [event for event in journal.read_after(base.last_seq, BATCH) if event.seq <= self._prefix.end]
+                base.apply(batch, "journal", self._limit)
+                journal.prune(base.last_seq, encode_state(base))
+                pruned += len(batch)
         return pruned
 
     def close(self) -> None:
         """Close the journal."""
         self._connection.close()
+
+
+@dataclass
+class _Prefix:
+    """How much of a journal is old enough: all up to ``end``; what follows it up to ``looked`` is stamped ahead.
+
+    It outlives a step, so that trades stamped ahead are looked at once, however many they are.
+    """
+
+    origin: str
+    end: int
+    looked: int
+
+    def look(self, times: Sequence[tuple[int, Instant]], before: Instant, after: Instant) -> bool:
+        """Look at the trades that follow: old is one accepted before ``before``, ahead one ``after``.
+
+        False when the first of them is neither, or there is none.
+        """
+        looked = self.looked
+        for seq, accepted_at in times:
+            if before <= accepted_at <= after:
+                break
+            self.looked = seq
+            if accepted_at < before:
+                self.end = seq
+        return self.looked > looked
+
+
+def _write_old(moment: datetime, retention: timedelta) -> Instant:
+    try:
+        return write_instant(moment - retention)
+    except OverflowError:
+        # Longer than there are years: every time is later than this text.
+        return ""

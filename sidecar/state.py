@@ -14,7 +14,7 @@ from sidecar.workers import Workers
 from tape.event import SIDES, Event, Instant, Side
 from tape.facts import Spread
 from tape.groups import Group, group
-from tape.tally import Tally
+from tape.tally import Count, Tally
 from tape.wire import BAD_MESSAGE_REASONS, Hint
 
 OTHER: Final = "other"
@@ -57,7 +57,7 @@ class State(Struct):
     """
 
     origin: str
-    last_seq: int = 0
+    last_seq: Count = 0
     symbols: dict[str, Symbol] = field(default_factory=dict)
     folded: int = 0
     folded_names: dict[str, int] = field(default_factory=dict)

@@ -116,6 +116,11 @@ class Journal:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
         return self._read(_SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
 
+    def read_times(self, seq: int, until: int, limit: int) -> list[tuple[int, Instant]]:
+        """Read when up to ``limit`` events past ``seq`` and up to ``until`` were accepted. Raises JournalError."""
+        times = "SELECT seq, accepted_at FROM trades WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        return self.query(times, seq, until, limit)
+
     def last_seq(self) -> int:
         """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
         with translated(self.path):

@@ -2,26 +2,39 @@
 
 import operator
 from decimal import Context, Decimal, localcontext
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Meta, Struct, field
 
+from tape.errors import JournalError
 from tape.event import Instant
+from tape.journal import Journal
 
 EXACT: Final = Context(prec=100)
 """Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
 
 
+Count = Annotated[int, Meta(ge=0)]
+
+
 class Tally(Struct):
     """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity.
 
-    ``born`` is when its first trade was accepted.
+    ``born`` is when its first trade was accepted. Raises ValueError for sums that no trades add up to.
     """
 
-    trades: int = 0
+    trades: Count = 0
     quantity: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
     born: Instant | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file."""
+        for name, value in (("quantity", self.quantity), ("notional", self.notional)):
+            if not value.is_finite() or value < 0:
+                message = f"{name} is {value}; expected a finite number of at least 0"
+                raise ValueError(message)
 
     def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
         """Count trades, and give the notional of each."""
@@ -33,6 +46,14 @@ class Tally(Struct):
         self.trades += len(amounts)
         return notionals
 
+    def merge(self, other: "Tally") -> None:
+        """Add what another tally has counted."""
+        with localcontext(EXACT):
+            self.quantity += other.quantity
+            self.notional += other.notional
+        self.trades += other.trades
+        self.born = min((moment for moment in (self.born, other.born) if moment is not None), default=None)
+
 
 class PrunedSymbol(Struct):
     """What the pruned trades of one symbol add up to, by side."""
@@ -41,7 +62,18 @@ class PrunedSymbol(Struct):
 
 
 class PrunedTotals(Struct):
-    """The part of the journal's base that others than the sidecar read; it has more fields, which are its own."""
+    """The part of the journal's checkpoint that others than the sidecar read; it has more fields, which are its own."""
 
-    last_seq: int = 0
+    last_seq: Count = 0
     symbols: dict[str, PrunedSymbol] = field(default_factory=dict)
+
+
+def read_pruned(journal: Journal) -> PrunedTotals:
+    """Read what the pruned trades of a journal add up to. Raises JournalError."""
+    checkpoint = journal.read_base()
+    if checkpoint is None:
+        return PrunedTotals()
+    try:
+        return msgspec.json.decode(checkpoint, type=PrunedTotals)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error}") from error

@@ -1,10 +1,13 @@
 import time
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sidecar.retention import Pruner, read_base
 from sidecar.state import State
@@ -104,10 +107,166 @@ def test_a_step_ends_in_time(journal: Journal) -> None:
     pruner.close()
 
 
-def test_a_base_of_another_version_is_said(journal: Journal) -> None:
-    journal.prune(0, b"{}")
-    with pytest.raises(JournalError, match="base"):
+@pytest.mark.parametrize("checkpoint", [b"{}", b"{", b"\xff", b'{"origin":"a","last_seq":-1}'])
+def test_a_damaged_checkpoint_is_a_clear_error(journal: Journal, checkpoint: bytes) -> None:
+    journal.prune(0, checkpoint)
+    with pytest.raises(JournalError, match=r"journal .*checkpoint") as caught:
         read_base(journal, [])
+    assert caught.value.reason == "corrupt"
+
+
+RETENTION = timedelta(hours=1)
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+AGES = st.one_of(
+    st.sampled_from([timedelta(0), RETENTION, RETENTION + timedelta(microseconds=1), timedelta(microseconds=-1)]),
+    st.integers(-4 * 60, 4 * 60).map(lambda minutes: timedelta(minutes=minutes)),
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = MOMENT
+
+    def tell(self) -> datetime:
+        return self.now
+
+
+def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RETENTION) -> Pruner:
+    return Pruner(
+        partial(Journal, journal.path),
+        retention=retention,
+        keys_kept=timedelta(hours=24),
+        symbol_limit=3,
+        wall_clock=clock.tell,
+    )
+
+
+def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
+    start = journal.last_seq()
+    journal.append(
+        [
+            make_event(
+                0,
+                id=f"{start + n}",
+                symbol=f"S{(start + n) % 5}",
+                side=("BUY", "SELL")[n % 2],
+                price=f"{start + n + 1}.25",
+                accepted_at=write_instant(MOMENT - age),
+            )
+            for n, age in enumerate(ages)
+        ]
+    )
+
+
+def count_prunable(journal: Journal, saved_seq: int, moment: datetime) -> int:
+    """Tell, from the rule alone, up to which seq trades may leave."""
+    end = 0
+    for event in journal.read_after(0, 10**6):
+        age = moment - datetime.fromisoformat(event.accepted_at)
+        if event.seq > saved_seq or timedelta(0) <= age <= RETENTION:
+            break
+        if age > RETENTION:
+            end = event.seq
+    return end
+
+
+STEPS = st.lists(st.tuples(st.lists(AGES, max_size=12), st.floats(0, 1), st.integers(-90, 90)), min_size=1, max_size=8)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[list[timedelta], float, int]]
+) -> None:
+    monkeypatch.setattr("sidecar.retention.BATCH", 3)
+    monkeypatch.setattr("sidecar.retention.LOOK", 2)
+    clock, accepted = Clock(), State("")
+    with Journal(tmp_path / f"{uuid4()}.db") as journal:
+        accepted.origin = journal.origin
+        pruner = make_timed_pruner(journal, clock)
+        for ages, saved, minutes in steps:
+            accept(journal, ages)
+            accepted.apply(journal.read_after(accepted.last_seq), "journal", 3)
+            saved_seq = round(journal.last_seq() * saved)
+            fresh = make_timed_pruner(journal, clock)
+            prunable = count_prunable(journal, saved_seq, clock.now)
+            for each in (fresh, pruner):
+                each.step(saved_seq, 10)
+                # Both snapshots are lost: what stands in the journal is all there is.
+                assert count_anew(journal) == accepted
+                rest = [event.seq for event in journal.read_after(0, 10**6)]
+                assert rest == list(range(journal.last_seq() + 1 - len(rest), journal.last_seq() + 1))
+                assert not rest or rest[0] > prunable
+            fresh.close()
+            clock.now += timedelta(minutes=minutes)
+        pruner.close()
+
+
+def test_a_fresh_time_among_old_ones_loses_no_trade(journal: Journal) -> None:
+    accept(journal, [timedelta(0) if n % 7 == 0 else 2 * RETENTION for n in range(1, 300)])
+    accept(journal, [timedelta(0)] * 120)
+    before, clock = count_anew(journal), Clock()
+    pruner = make_timed_pruner(journal, clock)
+    assert pruner.step(saved_seq=419, seconds=10) == 6
+    assert count_anew(journal) == before
+    clock.now += 2 * RETENTION
+    assert pruner.step(saved_seq=419, seconds=10) == 413
+    assert count_anew(journal) == before
+    pruner.close()
+
+
+def test_one_time_long_past_does_not_take_along_what_is_within_the_retention(journal: Journal) -> None:
+    accept(journal, [timedelta(minutes=5)] * 10 + [timedelta(days=20_000)])
+    pruner = make_timed_pruner(journal, Clock())
+    assert pruner.step(saved_seq=11, seconds=10) == 0
+    pruner.close()
+
+
+def test_any_number_of_trades_stamped_ahead_goes_with_the_next_old_one(journal: Journal) -> None:
+    accept(journal, [timedelta(hours=-5)] * 3000 + [2 * RETENTION] + [timedelta(hours=-5)] * 10)
+    before = count_anew(journal)
+    ticks = iter(range(1000))
+    pruner = Pruner(
+        partial(Journal, journal.path),
+        retention=RETENTION,
+        keys_kept=timedelta(hours=24),
+        symbol_limit=3,
+        clock=lambda: float(next(ticks)),
+        wall_clock=Clock().tell,
+    )
+    # A step ends in time, and the next one goes on where it ended.
+    pruned = [pruner.step(saved_seq=3011, seconds=2.5) for _ in range(8)]
+    assert sum(pruned) == 3001
+    assert max(pruned) <= 1000
+    assert pruned[0] == 0
+    assert count_anew(journal) == before
+    pruner.close()
+
+
+def test_what_follows_the_trades_stamped_ahead_is_looked_at_once(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(journal, [timedelta(hours=-5)] * 5000 + [timedelta(0)] * 5000)
+    looked: list[int] = []
+    read_times = Journal.read_times
+
+    def watch(self: Journal, seq: int, until: int, limit: int) -> list[tuple[int, str]]:
+        looked.append(seq)
+        return read_times(self, seq, until, limit)
+
+    monkeypatch.setattr(Journal, "read_times", watch)
+    pruner = make_timed_pruner(journal, Clock())
+    for _ in range(5):
+        assert pruner.step(saved_seq=10_000, seconds=10) == 0
+    assert len(looked) <= 11
+    pruner.close()
+
+
+def test_a_retention_longer_than_the_calendar_keeps_everything(journal: Journal) -> None:
+    accept(journal, [timedelta(days=1000)] * 3)
+    pruner = make_timed_pruner(journal, Clock(), timedelta(days=999_999))
+    assert pruner.step(saved_seq=3, seconds=10) == 0
+    pruner.close()
 
 
 def test_the_default_clock_is_monotonic() -> None:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from urllib.parse import urljoin
 
 import click
-import msgspec
 from flask import current_app
 from flask.cli import with_appcontext
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tape.errors import JournalError
 from tape.journal import Journal
 from tape.settings import Settings, write_address
-from tape.tally import PrunedTotals, Tally
+from tape.tally import Tally, read_pruned
 from webapp.cli.client import get
 
 WATCH_SECONDS = 2.0
@@ -27,8 +26,7 @@ Totals = dict[tuple[str, str], Tally]
 def total_journal(journal: Journal, last_seq: int) -> Totals:
     """Total the journal up to ``last_seq``, with what was pruned from it. Raises JournalError."""
     totals: Totals = {}
-    base = journal.read_base()
-    pruned = PrunedTotals() if base is None else msgspec.json.decode(base, type=PrunedTotals)
+    pruned = read_pruned(journal)
     for symbol, held in pruned.symbols.items():
         for side, tally in held.tallies.items():
             totals[symbol, side] = tally
@@ -47,10 +45,7 @@ def fold(totals: Totals, known: set[str]) -> Totals:
     folded: Totals = {}
     for (symbol, side), tally in totals.items():
         name = symbol if symbol in known else _OTHER
-        into = folded.setdefault((name, side), Tally())
-        into.trades += tally.trades
-        into.quantity += tally.quantity
-        into.notional += tally.notional
+        folded.setdefault((name, side), Tally()).merge(tally)
     return folded
 
 
