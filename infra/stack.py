@@ -24,6 +24,7 @@ READY_SECONDS: Final = 60
 
 _COMPOSE = ["docker", "compose", "--file", str(INFRA / "compose.yml")]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_DOCKER_HOST = "host.docker.internal"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 
@@ -56,11 +57,14 @@ def write_target(kind: str, *addresses: str) -> None:
 def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False) -> None:
     """Start Prometheus and Grafana, with ``alerts`` Alertmanager too, and say where they are. Raises InfraError."""
     if has_engine():
-        write_target("targets", write_address("host.docker.internal", settings.sidecar_http_port))
+        write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
         write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
         if sys.platform == "linux" and settings.sidecar_http_host in _LOOPBACK:
             _say("The sidecar listens on loopback only, where a container cannot reach it: set")
             _say('SIDECAR_HTTP_HOST="0.0.0.0" in .env, behind a firewall, and start the stack again.')
+        if _DOCKER_HOST not in settings.allowed_hosts:
+            _say(f"The sidecar does not answer to {_DOCKER_HOST}, as Prometheus calls it:")
+            _say("add that name to ALLOWED_HOSTS in .env, and start the stack again.")
         profile = ["--profile", "alerts"] if alerts else []
         if subprocess.run([*_COMPOSE, *profile, "up", "--detach", "--wait"], check=False).returncode != 0:
             raise InfraError("docker compose could not start the containers; its message stands above.")

@@ -13,11 +13,13 @@ from sidecar.consumer import Consumer
 from sidecar.last_words import LastWords
 from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_base
-from sidecar.server import Server, make_app
+from sidecar.routes import Routes
+from sidecar.server import Server
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
 from tape.connection import Connection
 from tape.errors import JournalError, SnapshotError
+from tape.hosts import HostRule
 from tape.journal import Journal, Room
 from tape.settings import Settings
 from tape.transport import Receiver
@@ -80,7 +82,9 @@ class Daemon:
                     return 0
                 registries = Registries(self._make_sight(consumer))
                 ready = partial(_ready, consumer)
-                server.open(make_app(registries.choose, self._check_alive, ready, lambda: consumer.state.last_seq))
+                rule = HostRule(settings.sidecar_http_host, settings.allowed_hosts)
+                routes = Routes(rule, registries.choose, self._check_alive, ready, lambda: consumer.state.last_seq)
+                server.open(routes.answer)
                 self._start("consumer", partial(consumer.run, self._stopping))
                 self._start("http", partial(server.serve_forever, poll_interval=0.1))
                 _log.info(

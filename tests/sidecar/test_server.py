@@ -1,13 +1,22 @@
+import contextlib
+import http
+import json
+import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Metric
+from prometheus_client.core import GaugeMetricFamily
 
-from sidecar.server import Server, make_app
+from sidecar import server as module
+from sidecar.routes import Answer, Request, Routes
+from sidecar.server import CONNECTIONS_LIMIT, Server
 from tape.errors import AddressError
+from tape.hosts import HostRule
+from tests.waiting import wait_for
 
 
 class Health:
@@ -17,23 +26,80 @@ class Health:
         return self.wrong
 
 
+class Gate:
+    """A collector that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.inside = 0
+        self.most = 0
+        self.families: list[Metric] = []
+
+    def collect(self) -> list[Metric]:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        assert self.open.wait(20)
+        self.inside -= 1
+        return self.families
+
+
+@contextlib.contextmanager
+def serve(answer: Callable[[Request], Answer]) -> Iterator[str]:
+    server = Server("127.0.0.1", 0)
+    server.open(answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
 @pytest.fixture
 def health() -> Health:
     return Health()
 
 
 @pytest.fixture
-def url(health: Health) -> Iterator[str]:
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def url(health: Health, gate: Gate) -> Iterator[str]:
     registry = CollectorRegistry()
     Counter("seen", "Seen.", registry=registry).inc()
-    server = Server("127.0.0.1", 0)
-    server.open(make_app(lambda _: registry, health.check, health.check))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join(5)
-    server.server_close()
+    registry.register(gate)
+    routes = Routes(HostRule("127.0.0.1", ("sidecar",)), lambda _: registry, health.check, health.check)
+    with serve(routes.answer) as url:
+        yield url
+        gate.open.set()
+
+
+@contextlib.contextmanager
+def connect(url: str) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as connection:
+        yield connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            found += piece
+    return found
+
+
+def talk(url: str, sent: bytes) -> tuple[int, bytes]:
+    with connect(url) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(sent)
+        answer = read_all(connection)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else 0, body
 
 
 def get(url: str, **headers: str) -> tuple[int, str, str]:
@@ -54,10 +120,40 @@ def test_metrics_are_text_and_openmetrics_when_asked_for(url: str) -> None:
     assert body.endswith("# EOF\n")
 
 
+def test_metrics_are_compressed_and_limited_to_names_when_asked_for(url: str) -> None:
+    request = urllib.request.Request(f"{url}/metrics?name[]=none", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+    assert "seen" not in get(f"{url}/metrics?name[]=none")[2]
+    assert "seen" in get(f"{url}/metrics?name[]=seen_total")[2]
+    status, kind, body = get(f"{url}/metrics?{'name[]=x&' * 101}")
+    assert (status, kind) == (400, "application/problem+json")
+    assert json.loads(body)["reason"] == "query"
+
+
+@pytest.mark.parametrize("version", ["x", "1.x", "1.0.0; charset", "", "٣.0.0", "9" * 5000, "1.0.0\r\n Evil: 1"])
+def test_no_accept_header_is_a_bug(url: str, version: str) -> None:
+    for kind in ("application/openmetrics-text", "text/plain"):
+        accept = f"Accept: {kind}; version={version}, */*\r\n".encode()
+        with connect(url) as connection:
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n" + accept + b"\r\n")
+            answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.0 200 ")
+        assert b"Evil" not in answer
+
+
 def test_the_landing_page_leads_on(url: str) -> None:
     status, kind, body = get(url)
     assert (status, kind) == (200, "text/html; charset=utf-8")
     assert 'href="/metrics"' in body
+
+
+@pytest.mark.parametrize("route", ["/", "/metrics", "/healthz", "/readyz", "/nope"])
+def test_every_answer_tells_a_browser_to_take_it_for_what_it_is(url: str, route: str) -> None:
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url + route, timeout=5) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("route", ["/healthz", "/readyz"])
@@ -75,7 +171,153 @@ def test_other_routes_and_methods_are_refused(url: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=5)
     assert caught.value.code == 405
+    assert caught.value.headers["Allow"] == "GET"
     caught.value.close()
+
+
+def test_a_page_under_another_name_reads_nothing_but_health(url: str) -> None:
+    for route in ("/", "/metrics", "/nope", "/healthz/"):
+        status, kind, body = get(url + route, Host="evil.example:8001")
+        assert (status, kind) == (400, "application/problem+json")
+        assert json.loads(body)["reason"] == "host"
+    for route in ("/healthz", "/readyz"):
+        assert get(url + route, Host="evil.example:8001")[0] == 200
+    assert get(f"{url}/metrics", Host="sidecar:8001")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 400),
+        (b"GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http://sidecar:8001/metrics HTTP/1.1\r\nHost: sidecar:8001\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
+        (b"GET /metrics\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n", 403),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n", 405),
+    ],
+)
+def test_the_host_rule_holds_for_each_form_of_a_request(url: str, head: bytes, status: int) -> None:
+    assert talk(url, head)[0] == status
+
+
+HOST = b"Host: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/9.9\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.x\r\n" + HOST + b"\r\n",
+        b"GET http://[::1 HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /\x00 HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /%00%ff%F0 HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /metrics?%ff=%00&name[]=%ff HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\n folded\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + HOST + b"X: y\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"y" * 20_000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello",
+        b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\nTransfer-Encoding: nonsense\r\n\r\nhello",
+        b"POST /metrics HTTP/1.1\r\n" + HOST + b"Content-Length: 900000\r\n\r\n" + b"x" * 900_000,
+        b"BREW /metrics HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\n\r\n",
+        b"CONNECT localhost:1 HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
+    ],
+    ids=lambda sent: ascii(sent[:24]),
+)
+def test_no_request_is_a_bug_or_kept_waiting(
+    url: str, sent: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(url) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+    assert not answer or 200 <= int(answer.split()[1]) < 500
+    assert len(answer) < 4000
+    assert get(f"{url}/healthz")[0] == 200
+    assert not caplog.records
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_silent_connections_shut_nobody_out(url: str) -> None:
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connect(url)) for _ in range(CONNECTIONS_LIMIT * 4)]
+        for each in silent[::2]:
+            with contextlib.suppress(OSError):
+                each.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        before = threading.active_count()
+        assert get(f"{url}/metrics")[0] == 200
+        assert before <= CONNECTIONS_LIMIT * 2 + 10
+        wait_for(lambda: threading.active_count() <= CONNECTIONS_LIMIT + 10, "the threads of cut connections end")
+
+
+def test_a_request_that_drips_in_is_ended_as_a_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
+    with connect(url) as connection:
+        connection.settimeout(0.05)
+        answer, sent = b"", 0
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        while not answer:
+            assert sent < 400
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b"X: y\r\n")
+                sent += 1
+                answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.0 408 ")
+
+
+def test_a_client_that_does_not_read_is_cut(url: str, monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+    names = {each.name for each in threading.enumerate()}
+    gate.families = [GaugeMetricFamily("big", "y" * 40_000_000)]
+    with connect(url) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_for(lambda: connection.recv(1, socket.MSG_PEEK), "the answer begins")
+        wait_for(lambda: {each.name for each in threading.enumerate()} <= names, "its thread ends")
+
+
+def test_scrapes_take_turns_and_all_are_bounded(url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.routes.SCRAPE_WAIT_SECONDS", 0.2)
+    gate.open.clear()
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(connect(url))
+        first.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_for(lambda: gate.inside, "the first scrape is at work")
+        assert talk(url, b"GET /metrics HTTP/1.0\r\n\r\n")[0] == 503
+        assert get(f"{url}/healthz")[0] == 200
+        gate.open.set()
+        assert read_all(first).startswith(b"HTTP/1.0 200 ")
+    assert gate.most == 1
+    assert get(f"{url}/metrics")[0] == 200
+
+
+def test_when_every_connection_is_worked_for_one_more_is_told_to_come_back() -> None:
+    opened, at_work = threading.Event(), []
+
+    def answer(request: Request) -> Answer:
+        at_work.append(request)
+        assert opened.wait(20)
+        return Answer(http.HTTPStatus.OK, "text/plain", b"done")
+
+    with serve(answer) as url, contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(connect(url)) for _ in range(CONNECTIONS_LIMIT)]
+        for each in busy:
+            each.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        wait_for(lambda: len(at_work) == CONNECTIONS_LIMIT, "each connection is worked for")
+        status, body = talk(url, b"")
+        assert (status, json.loads(body)["reason"]) == (503, "busy")
+        opened.set()
+        assert all(read_all(each).endswith(b"done") for each in busy)
+        assert talk(url, b"GET / HTTP/1.0\r\n\r\n") == (200, b"done")
 
 
 def test_until_it_is_opened_nobody_is_answered() -> None:
@@ -89,3 +331,16 @@ def test_a_port_in_use_is_said_in_one_line(url: str) -> None:
     port = int(url.rpartition(":")[2])
     with pytest.raises(AddressError, match=f"cannot bind http://127.0.0.1:{port}: it is in use"):
         Server("127.0.0.1", port)
+
+
+def test_a_failure_is_answered_without_its_detail_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> str:
+        message = "secret detail"
+        raise RuntimeError(message)
+
+    with serve(Routes(HostRule("127.0.0.1"), lambda _: CollectorRegistry(), fail, fail).answer) as url:
+        status, kind, body = get(f"{url}/healthz")
+    assert (status, kind) == (500, "application/problem+json")
+    assert "secret" not in body
+    (line,) = caplog.records
+    assert (line.message, line.exc_info is not None) == ("request failed", True)

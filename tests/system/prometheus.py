@@ -13,17 +13,20 @@ from tests.waiting import wait_for
 
 _CONFIG = """
 global: {{scrape_interval: 1s}}
-scrape_configs: [{{job_name: sidecar, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
+scrape_configs: [{{job_name: sidecar, static_configs: [{{targets: [{targets}]}}]{more}}}]
 """
 
 
 class Prometheus:
-    def __init__(self, folder: Path, sidecar_port: str) -> None:
+    def __init__(self, folder: Path, sidecar_port: str, *names: str) -> None:
+        """Scrape the sidecar, with names under each of these, which lead to it as a proxy would lead there."""
         self._folder = folder
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         config = folder / "prometheus.yml"
-        config.write_text(_CONFIG.format(port=sidecar_port))
+        targets = ", ".join(f'"{name}:{sidecar_port}"' for name in names or ("127.0.0.1",))
+        more = f', proxy_url: "http://127.0.0.1:{sidecar_port}"' if names else ""
+        config.write_text(_CONFIG.format(targets=targets, more=more))
         self._command = [
             require_program("prometheus"),
             f"--config.file={config}",

@@ -7,9 +7,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
 
-from sidecar.server import Server, make_app
+from sidecar.routes import Routes
+from sidecar.server import Server
 from tape import summary
 from tape.event import now, write_instant
+from tape.hosts import HostRule
 from tape.journal import Journal
 from tape.settings import Settings
 from tests.conftest import make_event
@@ -101,7 +103,8 @@ def test_the_pipeline_tells_of_a_sidecar_that_is_away_or_behind(settings: Settin
     away = look(create_app(Settings(**{**vars(settings), "sidecar_http_port": port})))
     assert away["sidecar"] == {"reachable": False, "ready": False, "last_seq": None}
     assert (away["web"]["ready"], away["last_seq"], away["lag_events"]) == (True, filled.last_seq(), None)
-    server.open(make_app(lambda _: CollectorRegistry(), lambda: None, lambda: None, lambda: 2))
+    routes = Routes(HostRule("127.0.0.1"), lambda _: CollectorRegistry(), lambda: None, lambda: None, lambda: 2)
+    server.open(routes.answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     behind = look(create_app(Settings(**{**vars(settings), "sidecar_http_port": port})))

@@ -1,0 +1,179 @@
+"""The routes of the sidecar's HTTP: metrics, health and a landing page."""
+
+import gzip
+import http
+import json
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from html import escape
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+
+from tape import __version__
+from tape.accept import clean_accept
+from tape.hosts import HostRule, RequestRejectedError
+
+SCRAPE_WAIT_SECONDS: Final = 2.0
+"""How long a scrape waits for the one before it; they take turns, since counting needs the same interpreter."""
+
+NAMES_LIMIT: Final = 100
+"""How many parameters a scrape may have, each the name of a metric that it is limited to."""
+
+_LANDING = f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>Sidecar · Trading Telemetry</title></head>
+<body>
+<h1>Trading Telemetry sidecar</h1>
+<p>Version {escape(__version__)}. It counts each accepted trade once.</p>
+<ul>
+<li><a href="/metrics">Metrics</a>, for Prometheus; OpenMetrics when asked for</li>
+<li><a href="/healthz">Alive</a></li>
+<li><a href="/readyz">Ready</a>: caught up with the journal and counting</li>
+</ul>
+</body>
+</html>
+""".encode()
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_REJECTED: Final = {"host": http.HTTPStatus.BAD_REQUEST, "origin": http.HTTPStatus.FORBIDDEN}
+
+Check = Callable[[], str | None]
+"""Gives what is wrong, or None when all is well."""
+
+ChooseRegistry = Callable[[str | None], CollectorRegistry]
+"""Gives the registry for a scraper by its name; None is anybody else."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The head of a request; nothing that the sidecar answers has a body."""
+
+    method: str
+    target: str
+    version: str
+    headers: Message
+    peer: str
+
+    def get(self, name: str) -> str | None:
+        """Give a header's value, those of repeated headers joined by commas."""
+        found = self.headers.get_all(name)
+        return None if found is None else ",".join(str(value).strip() for value in found)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent back."""
+
+    status: http.HTTPStatus
+    kind: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def make_problem(status: http.HTTPStatus, reason: str, detail: str) -> Answer:
+    """Make an answer of problem+json (RFC 9457)."""
+    problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, "reason": reason}
+    headers = (("Retry-After", "1"),) if status == http.HTTPStatus.SERVICE_UNAVAILABLE else ()
+    return Answer(status, "application/problem+json", json.dumps(problem).encode() + b"\n", headers)
+
+
+class Routes:
+    """Answers requests over a registry for each scraper, two checks, and the newest seq counted."""
+
+    def __init__(
+        self,
+        rule: HostRule,
+        choose_registry: ChooseRegistry,
+        check_alive: Check,
+        check_ready: Check,
+        tell_last_seq: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Keep what to answer from."""
+        self._rule = rule
+        self._choose_registry = choose_registry
+        self._check_alive = check_alive
+        self._check_ready = check_ready
+        self._tell_last_seq = tell_last_seq
+        self._turn = threading.Lock()
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request; a failure is logged, and answered 500."""
+        try:
+            return self._answer(request)
+        except RequestRejectedError as error:
+            return make_problem(_REJECTED[error.reason], error.reason, error.detail)
+        except Exception:  # noqa: BLE001 - one bad answer must not end the server
+            _log.exception("request failed")
+            return make_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The sidecar failed; its log says why.")
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            target = urlsplit(request.target)
+        except ValueError:
+            return make_problem(http.HTTPStatus.BAD_REQUEST, "target", "the request target is no URL")
+        path = unquote(target.path) or "/"
+        self._check_names(request, path)
+        if request.method != "GET":
+            return Answer(http.HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"expected GET\n", (("Allow", "GET"),))
+        if path == "/metrics":
+            return self._scrape(request, target.query)
+        return self._show(path)
+
+    def _check_names(self, request: Request, path: str) -> None:
+        host = request.get("Host")
+        # Health checks come under whatever name an orchestrator has for the sidecar; they show nothing.
+        if path not in {"/healthz", "/readyz"}:
+            self._rule.check_host(host, request.target, request.version)
+        self._rule.check_origin(request.method, request.get("Origin"), host)
+
+    def _show(self, path: str) -> Answer:
+        match path:
+            case "/":
+                return Answer(http.HTTPStatus.OK, "text/html; charset=utf-8", _LANDING)
+            case "/healthz":
+                return _answer_check("alive", self._check_alive())
+            case "/readyz":
+                return _answer_check("ready", self._check_ready(), last_seq=self._tell_last_seq())
+        return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, b"expected /, /metrics, /healthz or /readyz\n")
+
+    def _scrape(self, request: Request, query: str) -> Answer:
+        try:
+            names = parse_qs(query, max_num_fields=NAMES_LIMIT).get("name[]")
+        except ValueError:
+            detail = f"more than {NAMES_LIMIT} parameters; expected at most that many, each name[]=METRIC"
+            return make_problem(http.HTTPStatus.BAD_REQUEST, "query", detail)
+        encode, kind = choose_encoder(clean_accept(request.get("Accept")))
+        registry: Any = self._choose_registry(_name_scraper(request))
+        if names:
+            registry = registry.restricted_registry(names)
+        if not self._turn.acquire(timeout=SCRAPE_WAIT_SECONDS):
+            return make_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many scrapes at once")
+        try:
+            body = encode(registry)
+        finally:
+            self._turn.release()
+        if gzip_accepted(request.get("Accept-Encoding") or ""):
+            return Answer(http.HTTPStatus.OK, kind, gzip.compress(body), (("Content-Encoding", "gzip"),))
+        return Answer(http.HTTPStatus.OK, kind, body)
+
+
+def _name_scraper(request: Request) -> str | None:
+    # Only Prometheus sends this header, and only Prometheus must be told how a series began.
+    if request.get("X-Prometheus-Scrape-Timeout-Seconds") is None:
+        return None
+    return f"{request.peer} {request.get('User-Agent') or ''}"
+
+
+def _answer_check(word: str, wrong: str | None, **more: int) -> Answer:
+    status = http.HTTPStatus.OK if wrong is None else http.HTTPStatus.SERVICE_UNAVAILABLE
+    body = {"status": word} if wrong is None else {"status": f"not {word}", "detail": wrong}
+    return Answer(status, "application/json", json.dumps(body | more).encode() + b"\n")
