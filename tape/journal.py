@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, Self
 from tape.errors import JournalError
 from tape.event import Event, Instant
 from tape.journal_file import back_up, identify, open_file, translated
+from tape.transport import KeyPair
 
 _INSERT = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT seq, id, ?, accepted_at, ts, symbol, side, price, qty FROM trades"
@@ -55,7 +56,9 @@ class Journal:
         try:
             with translated(path):
                 self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
-                self.origin: str = self._db.execute("SELECT origin FROM journal").fetchone()[0]
+                found = self._db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
+            self.origin: str = found[0]
+            self.key_pair = KeyPair(found[1], found[2])
         except JournalError:
             self.close()
             raise

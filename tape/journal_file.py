@@ -1,6 +1,7 @@
 """The journal's file: its schema, how it is made, and how it is told from any other file."""
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import uuid
@@ -9,42 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from tape.errors import JournalError
+from tape.holders import find_holders
+from tape.journal_schema import APPLICATION_ID, FILE_PRAGMAS, SCHEMA_VERSION, list_statements
+from tape.transport import make_key_pair
 
-SCHEMA_VERSION: Final = 1
-APPLICATION_ID: Final = 0x54415045
-"""Marks a SQLite file as a journal: "TAPE" in ASCII."""
+MIGRATION_TRIES: Final = 10
+MIGRATION_TRY_SECONDS: Final = 0.2
 
 WAL_BYTES: Final = 64 * 1024 * 1024
 """What the write-ahead log is cut back to once it has been copied into the journal."""
-
-_SCHEMA = f"""
-PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE journal (origin TEXT NOT NULL, base BLOB, room BLOB);
-CREATE TABLE trades (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    accepted_at TEXT NOT NULL,
-    ts TEXT NOT NULL,
-    symbol TEXT NOT NULL,
-    side TEXT NOT NULL,
-    price TEXT NOT NULL,
-    qty TEXT NOT NULL
-);
-CREATE INDEX trades_symbol ON trades (symbol);
-CREATE TABLE keys (
-    client TEXT NOT NULL,
-    name TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    used_at TEXT NOT NULL,
-    PRIMARY KEY (client, name)
-) WITHOUT ROWID;
-CREATE INDEX keys_used_at ON keys (used_at);
-CREATE TABLE facts (worker TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-"""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "locked",
@@ -56,7 +30,7 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: "corrupt",
     sqlite3.SQLITE_NOTADB: "corrupt",
 }
-JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), "foreign", "version", "replaced", "failed")
+JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), "foreign", "version", "in_use", "replaced", "failed")
 """Every ``reason`` of a JournalError."""
 
 
@@ -78,19 +52,85 @@ def _blame_folder(path: Path) -> str:
 
 
 def open_file(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    """Open the journal's file, making it first if there is none. Raises JournalError when it is no journal."""
+    """Open the journal's file, making it first if there is none, and migrating it if it is of an earlier version.
+
+    Raises JournalError when it is no journal, is newer than this program, or is open in an earlier program.
+    """
     with translated(path):
         if not path.exists():
             _create(path)
-        address = f"file:{_quoted(path)}?mode=rw"
-        db = sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+        with contextlib.closing(_connect(path, busy_seconds)) as db:
+            version = read_version(db, path)
+        if version < SCHEMA_VERSION:
+            migrate(path)
+        db = _connect(path, busy_seconds)
         try:
-            _check(db, path)
             db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         except BaseException:
             db.close()
             raise
     return db
+
+
+def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    address = f"file:{_quoted(path)}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+
+
+def migrate(path: Path) -> None:
+    """Bring an older journal to this program's version, in one transaction and alone with the file.
+
+    Raises JournalError when a process of the earlier version still has it open.
+    """
+    with _locked_folder(path.parent):
+        with contextlib.closing(_connect(path, MIGRATION_TRY_SECONDS)) as db:
+            if read_version(db, path) == SCHEMA_VERSION:
+                return
+        # An earlier program would go on writing by its own rules. Others of this one only look at the version.
+        found = []
+        for _ in range(MIGRATION_TRIES):
+            if _migrate_alone(path):
+                return
+            found.append(find_holders(path.with_name(f"{path.name}-shm")))
+    who = ", ".join(map(str, sorted(set.intersection(*found)))) or "a process that cannot be seen from here"
+    raise JournalError("in_use", f"journal {path} is of an earlier version and still open in {who}; stop it first")
+
+
+def _migrate_alone(path: Path) -> bool:
+    with contextlib.closing(_connect(path, MIGRATION_TRY_SECONDS)) as db:
+        # SQLite then gives the lock only while no other connection exists.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        try:
+            db.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if _REASONS.get(error.sqlite_errorcode & 0xFF) == "locked":
+                return False
+            raise
+        take_steps(db, read_version(db, path))
+        db.execute("COMMIT")
+    return True
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    # Two that wait for SQLite's exclusive lock would wait for each other. The lock is not on the journal itself:
+    # closing a second descriptor of that file would give up SQLite's own locks.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def take_steps(db: sqlite3.Connection, version: int) -> None:
+    """Bring a journal from ``version`` to SCHEMA_VERSION, in the caller's transaction."""
+    if version == SCHEMA_VERSION:
+        return
+    for statement in list_statements(version):
+        db.execute(statement)
+    pair = make_key_pair()
+    db.execute("UPDATE journal SET public_key = ?, secret_key = ?", (pair.public, pair.secret))
 
 
 def identify(path: Path) -> tuple[int, int] | None:
@@ -102,13 +142,17 @@ def identify(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
+def read_version(db: sqlite3.Connection, path: Path) -> int:
+    """Read the schema version of a journal. Raises JournalError when it is none, or newer than this program."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:
         raise JournalError("foreign", f"{path} is a SQLite file, but not a journal of trades")
-    if version != SCHEMA_VERSION:
-        raise JournalError("version", f"journal {path} has schema {version}; expected {SCHEMA_VERSION}")
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise JournalError(
+            "version", f"journal {path} has schema {version}, newer than this program; expected 1 to {SCHEMA_VERSION}"
+        )
+    return version
 
 
 def _quoted(path: Path) -> str:
@@ -122,18 +166,27 @@ def back_up(db: sqlite3.Connection, path: Path) -> None:
 
 
 def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
-    """Make a copy the journal at a path where no file is. Raises JournalError.
+    """Make a copy, of this version or an earlier one, the journal at a path where no file is. Raises JournalError.
 
-    It gets an origin of its own: it may give numbers anew that its model gave to later trades.
+    It gets an origin and a key pair of its own: it may give numbers anew that its model gave to later trades, and
+    copies of its model's secret may lie anywhere.
     """
     with translated(copy):
         if not copy.exists():
             raise JournalError("unopenable", f"there is no copy {copy}")
-    db = open_file(copy, 0)
+        db = _connect(copy, 0)
+        try:
+            version = read_version(db, copy)
+        except BaseException:
+            db.close()
+            raise
 
     def fill(draft: sqlite3.Connection) -> None:
         db.backup(draft)
-        draft.execute("UPDATE journal SET origin = ?", (new_origin().hex,))
+        draft.execute("BEGIN")
+        take_steps(draft, version)
+        _name(draft, new_origin())
+        draft.execute("COMMIT")
 
     try:
         with translated(path):
@@ -144,12 +197,22 @@ def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.u
 
 def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
     def fill(draft: sqlite3.Connection) -> None:
-        draft.executescript(_SCHEMA)
-        draft.execute("INSERT INTO journal (origin) VALUES (?)", (new_origin().hex,))
+        draft.executescript(FILE_PRAGMAS)
+        draft.execute("BEGIN")
+        for statement in list_statements(0):
+            draft.execute(statement)
+        draft.execute("INSERT INTO journal (origin) VALUES ('')")
+        _name(draft, new_origin())
+        draft.execute("COMMIT")
 
     # Of two processes that start at once, one makes the journal of both.
     with contextlib.suppress(FileExistsError):
         _place(path, fill)
+
+
+def _name(db: sqlite3.Connection, origin: uuid.UUID) -> None:
+    pair = make_key_pair()
+    db.execute("UPDATE journal SET origin = ?, public_key = ?, secret_key = ?", (origin.hex, pair.public, pair.secret))
 
 
 def _place(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:

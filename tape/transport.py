@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 import zmq
+from msgspec import Struct
 
 from tape.errors import AddressError
 
@@ -18,6 +19,23 @@ MESSAGE_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of the largest frame the receiver takes; a peer that sends a larger one is cut off."""
 
 _LINGER_MS = 200
+
+
+class KeyPair(Struct, frozen=True):
+    """A CURVE key pair, each key as 40 characters of Z85; the secret is never shown."""
+
+    public: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Show the public key only."""
+        return f"KeyPair(public={self.public!r})"
+
+
+def make_key_pair() -> KeyPair:
+    """Make a new random key pair."""
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public.decode(), secret.decode())
 
 
 class Sender:
