@@ -8,19 +8,25 @@ from typing import Any
 from tape.errors import BadSettingError
 from tape.logs import describe_logging
 from tape.settings import Settings
+from webapp.connections import find_connection_limit
 from webapp.publisher import close_publisher
 from webapp.reporting import end_reporting, start_reporting
 
 try:
     _settings = Settings.from_env()
     _settings.require_secret_key()
+    _connections = find_connection_limit(_settings.feed_max_clients)
 except BadSettingError as error:
     sys.stderr.write(f"web cannot start: {error}\n")
     raise SystemExit(1) from None
 
 # Said outright, since honcho sets PORT and gunicorn would then listen on every interface.
 bind = _settings.write_webapp_address()
-worker_class = "gevent"
+worker_class = "webapp.worker.Worker"
+# At so many gunicorn stops accepting; the worker rejects what is more than its limit before that.
+worker_connections = _connections + 1
+# Files go the way of all answers, which has a deadline.
+sendfile = False
 workers = _settings.web_concurrency
 graceful_timeout = 3
 keepalive = 5

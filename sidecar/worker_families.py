@@ -31,6 +31,12 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
     yield count_by(
         "webapp_feed_dropped", "Viewers of the feed that were too slow, or one too many.", ["reason"], total.dropped
     )
+    yield count_by(
+        "webapp_connections_dropped",
+        "Connections rejected, or ended because the client kept the server waiting.",
+        ["reason"],
+        total.connections_dropped,
+    )
     serving = [workers.live[worker] for worker in live if worker in workers.live]
     yield gauge("webapp_workers", "Workers that serve.", len(live))
     yield gauge(
@@ -39,4 +45,5 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
         sum(facts.resident_bytes for facts in serving),
     )
     yield gauge("webapp_feed_viewers", "Open feeds.", sum(facts.viewers for facts in serving))
+    yield gauge("webapp_connections", "Open connections.", sum(facts.connections for facts in serving))
     yield gauge("webapp_process_open_fds", "Open files of the workers that serve.", sum(f.open_fds for f in serving))

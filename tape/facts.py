@@ -81,16 +81,19 @@ class Facts(Struct):
     durations: dict[Route, Spread] = field(default_factory=dict)
     rejected: dict[Reason, Count] = field(default_factory=dict)
     dropped: dict[Reason, Count] = field(default_factory=dict)
+    connections_dropped: dict[Reason, Count] = field(default_factory=dict)
     commits: Spread = field(default_factory=lambda: Spread.over(DURATION_BOUNDS))
     groups: Spread = field(default_factory=lambda: Spread.over(GROUP_BOUNDS))
     cpu_micros: Count = 0
     resident_bytes: Count = 0
     open_fds: Count = 0
     viewers: Count = 0
+    connections: Count = 0
 
     def find_fault(self) -> str | None:
         """Tell what no worker could have told of itself, if anything: sums over many workers know no such limits."""
-        counted = (self.requests, self.durations, self.rejected, self.dropped)
+        reasons = (self.rejected, self.dropped, self.connections_dropped)
+        counted = (self.requests, self.durations, *reasons)
         by_seconds = [self.commits, *self.durations.values()]
         if any(len(kinds) > KINDS_MAX for kinds in counted):
             return f"more than {KINDS_MAX} kinds"
@@ -100,16 +103,18 @@ class Facts(Struct):
             return "a spread has more or fewer places than its bounds"
         spreads = [self.groups, *by_seconds]
         numbers = [self.number, self.cpu_micros, self.resident_bytes, self.open_fds, self.viewers]
+        numbers.append(self.connections)
         numbers += [number for spread in spreads for number in (*spread.counts, spread.total)]
-        numbers += [count for kinds in (self.requests, self.rejected, self.dropped) for count in kinds.values()]
+        numbers += [count for kinds in (self.requests, *reasons) for count in kinds.values()]
         return f"a number above {NUMBER_MAX}" if max(numbers) > NUMBER_MAX else None
 
     def add(self, other: "Facts") -> None:
-        """Add the totals of another worker; memory, open files and viewers are of living ones only, and left alone."""
+        """Add the totals of another worker; memory, open files and connections are of living ones, and left alone."""
         for mine, theirs in (
             (self.requests, other.requests),
             (self.rejected, other.rejected),
             (self.dropped, other.dropped),
+            (self.connections_dropped, other.connections_dropped),
         ):
             for kind, count in theirs.items():
                 mine[kind] = mine.get(kind, 0) + count

@@ -100,6 +100,16 @@ def _duration(text: str) -> int:
     return int(found[1]) * _SECONDS[found[2]] if found[1] else 0
 
 
+def _seconds(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _duration(text)
+        if not low <= seconds <= high:
+            raise ValueError
+        return seconds
+
+    return read
+
+
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "webapp_http_host": (_host, "a host name or an address, like 127.0.0.1"),
     "webapp_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
@@ -117,6 +127,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of viewers for each worker, 0 to 100000"),
+    "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
 }
 
@@ -142,6 +153,7 @@ class Settings:
     symbol_limit: int = 200
     trading_symbols: tuple[str, ...] = ()
     feed_max_clients: int = 400
+    body_timeout: int = 10
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

@@ -24,6 +24,7 @@ REJECTIONS: Final = (
     "key_reused",
     "key_in_flight",
     "too_large",
+    "request_timeout",
     "unsupported_media_type",
     "bug",
     *(f"journal_{reason}" for reason in JOURNAL_REASONS),
@@ -32,6 +33,9 @@ REJECTIONS: Final = (
 
 DROPS: Final = ("slow", "full")
 """Why a viewer of the feed may be dropped, or not let in."""
+
+CONNECTION_DROPS: Final = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
+"""Why a connection may be ended, or rejected."""
 
 KINDS_LIMIT: Final = 900
 """Kinds of requests that are counted apart; routes and methods are few, so it is a guard and no more."""
@@ -46,7 +50,12 @@ class Measures:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin at zero, under a name that no other worker has."""
-        self._facts = Facts(new_worker().hex, rejected=dict.fromkeys(REJECTIONS, 0), dropped=dict.fromkeys(DROPS, 0))
+        self._facts = Facts(
+            new_worker().hex,
+            rejected=dict.fromkeys(REJECTIONS, 0),
+            dropped=dict.fromkeys(DROPS, 0),
+            connections_dropped=dict.fromkeys(CONNECTION_DROPS, 0),
+        )
         self._clock = clock
         self._lock = threading.Lock()
         self._process = ProcessCollector(registry=CollectorRegistry())
@@ -80,6 +89,15 @@ class Measures:
         """Count one viewer that was dropped or not let in."""
         with self._lock:
             self._facts.dropped[reason] = self._facts.dropped.get(reason, 0) + 1
+
+    def set_connections(self, connections: int) -> None:
+        """Note how many connections are open."""
+        self._facts.connections = connections
+
+    def count_connection_drop(self, reason: str) -> None:
+        """Count one connection that was ended or rejected."""
+        with self._lock:
+            self._facts.connections_dropped[reason] = self._facts.connections_dropped.get(reason, 0) + 1
 
     def tell(self, *, ended: bool = False) -> Facts:
         """Give the totals so far, under the next number."""

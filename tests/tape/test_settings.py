@@ -35,6 +35,7 @@ def test_values_are_read_from_their_variables() -> None:
 
 
 BAD = {
+    "BODY_TIMEOUT": "0",
     "WEBAPP_HTTP_HOST": "two words",
     "WEBAPP_HTTP_PORT": "65536",
     "WEBAPP_ZMQ_ADDR": "tcp://*:5555",

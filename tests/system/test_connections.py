@@ -1,0 +1,270 @@
+"""Clients that hold connections, bodies and answers back: they are ended in time, and cost others nothing."""
+
+import contextlib
+import http.client
+import json
+import resource
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tape.journal import Journal
+from tests.conftest import ROOT, make_event, require
+from tests.system.stack import BIN, Stack
+from tests.waiting import wait_for
+
+SILENT = 2050
+HEAD = b"POST /trade HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 90\r\n"
+
+
+def address_of(stack: Stack) -> tuple[str, int]:
+    return "127.0.0.1", int(stack.settings["WEBAPP_HTTP_PORT"])
+
+
+@contextlib.contextmanager
+def connections(address: tuple[str, int], count: int, send: bytes) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as held:
+        opened = []
+        for _ in range(count):
+            opened.append(held.enter_context(socket.create_connection(address, 5)))
+            opened[-1].sendall(send)
+            opened[-1].settimeout(15)
+        yield opened
+
+
+def answer(client: socket.socket) -> tuple[int, dict[str, str]]:
+    with http.client.HTTPResponse(client) as response:
+        response.begin()
+        return response.status, json.loads(response.read())
+
+
+def is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1 << 20) == b""
+    except ConnectionResetError:
+        return True
+
+
+def logged(stack: Stack, message: str) -> list[dict[str, str]]:
+    lines = [line.partition(" | ")[2] or line for line in stack.log.read_text().splitlines()]
+    found = [json.loads(line) for line in lines if f'"{message}"' in line]
+    return [line for line in found if line["message"] == message]
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Give a running stack that waits a second for a body."""
+    with Stack(tmp_path_factory.mktemp("hasty"), BODY_TIMEOUT="1") as stack:
+        yield stack.start()
+
+
+def test_silent_bodies_stop_nobody_else_and_are_answered_408_and_closed(cold: Stack) -> None:
+    require("room" if resource.getrlimit(resource.RLIMIT_NOFILE)[1] > SILENT + 500 else None, "file descriptors")
+    cold.settings["BODY_TIMEOUT"] = "4"
+    cold.start()
+    with connections(address_of(cold), SILENT, HEAD + b"\r\n") as silent:
+        for _ in range(20):
+            cold.renew()
+            assert cold.post().status_code == 201
+        for client in silent:
+            status, problem = answer(client)
+            assert (status, problem["reason"]) == (408, "request_timeout")
+            assert is_closed(client)
+    wait_for(lambda: cold.total("webapp_trades_rejected_total", reason="request_timeout") == SILENT, "each is counted")
+    lines = [line for line in logged(cold, "request") if line.get("reason") == "request_timeout"]
+    assert len({line["request_id"] for line in lines}) == len(lines) == SILENT
+    assert "Traceback" not in cold.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 64\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n40\r\n"], ids=["length", "chunked"]
+)
+def test_the_deadline_is_for_the_whole_body_however_it_trickles(hasty: Stack, framing: bytes) -> None:
+    head = b"POST /trade HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with connections(address_of(hasty), 1, head + framing) as (client,):
+        client.settimeout(0.1)
+        began = time.monotonic()
+        for _ in range(50):
+            with contextlib.suppress(TimeoutError):
+                if client.recv(1, socket.MSG_PEEK):
+                    break
+            client.sendall(b" ")
+        assert time.monotonic() - began < 4
+        client.settimeout(5)
+        status, problem = answer(client)
+    assert (status, problem["reason"], problem["title"]) == (408, "request_timeout", "Request Timeout")
+
+
+def test_a_form_whose_body_never_comes_is_answered_408(hasty: Stack) -> None:
+    head = HEAD.replace(b"application/json", b"application/x-www-form-urlencoded")
+    with connections(address_of(hasty), 1, head + b"\r\n") as (client,):
+        assert answer(client)[0] == 408
+
+
+def test_a_body_that_no_route_reads_is_waited_for_no_longer(hasty: Stack) -> None:
+    head = HEAD.replace(b"/trade", b"/nowhere")
+    with connections(address_of(hasty), 1, head + b"\r\n") as (client,):
+        assert answer(client)[0] == 404
+        assert is_closed(client)
+
+
+def test_a_slow_body_within_its_time_is_accepted(hasty: Stack) -> None:
+    body = json.dumps({"symbol": "SLOW", "side": "BUY", "price": "1", "qty": "1"}).encode()
+    head = HEAD.replace(b"90", str(len(body)).encode())
+    with connections(address_of(hasty), 1, head + b"\r\n") as (client,):
+        for place in range(0, len(body), 10):
+            client.sendall(body[place : place + 10])
+            time.sleep(0.05)
+        assert answer(client)[0] == 201
+
+
+def test_a_head_that_trickles_is_ended_counted_and_logged(hasty: Stack) -> None:
+    before = hasty.total("webapp_connections_dropped_total", reason="head_timeout")
+    with connections(address_of(hasty), 3, HEAD) as clients:
+        for client in clients:
+            status, problem = answer(client)
+            assert (status, problem["reason"]) == (408, "head_timeout")
+            assert is_closed(client)
+    wait_for(
+        lambda: hasty.total("webapp_connections_dropped_total", reason="head_timeout") == before + 3, "they are counted"
+    )
+    assert any(line["reason"] == "head_timeout" for line in logged(hasty, "connection dropped"))
+
+
+def test_a_connection_that_asks_nothing_is_closed_without_a_word(hasty: Stack) -> None:
+    with connections(address_of(hasty), 1, b"") as (client,):
+        assert is_closed(client)
+
+
+def test_an_answer_that_is_not_read_is_ended_and_a_slow_reader_has_it_whole(hasty: Stack) -> None:
+    with Journal(Path(hasty.settings["JOURNAL_PATH"])) as journal:
+        # More than the buffers of both ends hold.
+        while journal.last_seq() < 60_000:
+            last = journal.last_seq()
+            journal.append([make_event(0, id=str(last + place)) for place in range(5000)])
+    ask = b"GET /blotter.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.socket() as stalled, socket.socket() as slow:
+        for client in (stalled, slow):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            client.connect(address_of(hasty))
+            client.settimeout(20)
+            client.sendall(ask)
+        with http.client.HTTPResponse(slow) as response:
+            response.begin()
+            taken = b"".join(iter(lambda: _take(response), b""))
+        assert len(json.loads(taken)) >= 60_000
+        wait_for(
+            lambda: hasty.total("webapp_connections_dropped_total", reason="write_timeout") == 1, "one was dropped"
+        )
+        wait_for(lambda: is_closed(stalled), "it was reset")
+    assert "Traceback" not in hasty.log.read_text()
+
+
+def _take(response: http.client.HTTPResponse, pause: float = 0.004) -> bytes:
+    time.sleep(pause)
+    return response.read(16 * 1024)
+
+
+def test_every_series_is_there_before_anything_happens(cold: Stack) -> None:
+    cold.start()
+    reasons = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
+    zero = dict.fromkeys((("webapp_connections_dropped_total", frozenset({("reason", each)})) for each in reasons), 0)
+    wait_for(lambda: zero.items() <= cold.samples().items(), "every reason is shown at 0")
+    with connections(address_of(cold), 7, b""):
+        wait_for(lambda: cold.total("webapp_connections") >= 7, "the open connections are shown")
+
+
+@contextlib.contextmanager
+def few_descriptors(stack: Stack, limit: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the web process alone, with so many file descriptors."""
+    command = ["bash", "-c", f"ulimit -n {limit}; exec {BIN}/gunicorn 'webapp:create_app()'"]
+    environ = {"PATH": "/usr/bin:/bin"} | stack.settings
+    with stack.log.open("ab") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_with_64_file_descriptors_it_rejects_what_is_too_much_and_recovers(cold: Stack) -> None:
+    cold.settings |= {"BODY_TIMEOUT": "3", "WEB_CONCURRENCY": "1"}
+    with few_descriptors(cold, 64) as process:
+        wait_for(lambda: _readyz(cold) == 200, "the web process is ready", 30)
+        assert cold.post().status_code == 201
+        with connections(address_of(cold), 200, HEAD + b"\r\n") as clients:
+            statuses = [answer(client)[0] for client in clients]
+            assert set(statuses) == {408, 503}
+            assert statuses.count(503) > 100
+        cold.renew()
+        assert cold.post().status_code == 201
+        (worker,) = psutil.Process(process.pid).children()
+        wait_for(lambda: worker.num_fds() < 50, "the connections are closed")
+    assert "Traceback" not in cold.log.read_text()
+    lines = [line for line in logged(cold, "connection dropped") if line["reason"] == "worker_limit"]
+    assert 1 <= len(lines) <= 20
+
+
+def _readyz(stack: Stack) -> int:
+    with contextlib.suppress(requests.ConnectionError):
+        return requests.get(f"{stack.web_url}/readyz", timeout=5).status_code
+    return 0
+
+
+def test_when_descriptors_run_out_a_connection_is_rejected_and_does_not_hang(cold: Stack) -> None:
+    cold.settings["WEB_CONCURRENCY"] = "1"
+    with few_descriptors(cold, 1000) as process:
+        wait_for(lambda: _readyz(cold) == 200, "the web process is ready", 30)
+        (worker,) = psutil.Process(process.pid).children()
+        cold.post()
+        cold.renew()
+        # Fewer than it was started with, as if something else had used them up.
+        worker.rlimit(
+            psutil.RLIMIT_NOFILE, (max(int(each.name) for each in Path(f"/proc/{worker.pid}/fd").iterdir()) + 1, 1000)
+        )
+        with connections(address_of(cold), 20, b"") as clients:
+            for client in clients[10:]:
+                client.settimeout(5)
+                assert answer(client)[0] == 503
+        worker.rlimit(psutil.RLIMIT_NOFILE, (1000, 1000))
+        assert cold.post().status_code == 201
+    assert "Traceback" not in cold.log.read_text()
+    assert {line["reason"] for line in logged(cold, "connection dropped")} == {"file_descriptors"}
+
+
+def test_too_few_descriptors_to_serve_anyone_stop_the_start_in_one_line(cold: Stack) -> None:
+    with few_descriptors(cold, 32) as process:
+        assert process.wait(10) == 1
+    assert "file descriptors" in cold.log.read_text()
+    assert cold.log.read_text().count("\n") == 1
+
+
+def test_an_address_has_only_so_many_connections_and_others_are_served(cold: Stack) -> None:
+    found = [
+        each.address
+        for addresses in psutil.net_if_addrs().values()
+        for each in addresses
+        if each.family == socket.AF_INET and not each.address.startswith("127.")
+    ]
+    own = require(found[0] if found else None, "an address that is not loopback")
+    cold.settings |= {"WEBAPP_HTTP_HOST": "0.0.0.0", "WEB_CONCURRENCY": "1"}
+    cold.start()
+    port = address_of(cold)[1]
+    with connections((own, port), 150, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as clients:
+        statuses = []
+        for client in clients:
+            with http.client.HTTPResponse(client) as response:
+                response.begin()
+                statuses.append(response.status)
+        assert statuses == [200] * 100 + [429] * 50
+        assert cold.post().status_code == 201
+    wait_for(
+        lambda: cold.total("webapp_connections_dropped_total", reason="address_limit") == 50, "each one is counted"
+    )
