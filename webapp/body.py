@@ -1,10 +1,21 @@
 """The JSON body of a request, read without losing a digit: numbers keep the text they came with."""
 
 import json
+import re
 from dataclasses import dataclass
-from typing import Never
+from typing import Final, Never
+
+FIELDS_LIMIT: Final = 100
+"""Fields of one object."""
+
+VALUES_LIMIT: Final = 1000
+"""Values of a whole body, counted by their commas; no valid text has as many."""
+
+DEPTH_LIMIT: Final = 16
+"""Objects and arrays inside each other."""
 
 _SHOWN = 64
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class BadBodyError(Exception):
@@ -20,22 +31,20 @@ class JsonNumber:
 
 def read_object(body: bytes) -> dict[str, object]:
     """Read a body as one JSON object, its numbers as JsonNumber. Raises BadBodyError."""
+    _check_size(body)
     try:
         found = json.loads(
             body.decode(),
             parse_float=JsonNumber,
             parse_int=JsonNumber,
             parse_constant=JsonNumber,
-            object_pairs_hook=_read_pairs,
+            object_pairs_hook=read_pairs,
         )
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8 at byte {error.start}; expected a JSON object"
         raise BadBodyError(message) from error
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error}; expected a JSON object"
-        raise BadBodyError(message) from error
-    except RecursionError as error:
-        message = "the body is nested too deep; expected a JSON object"
         raise BadBodyError(message) from error
     if not isinstance(found, dict):
         message = f"the body is {show(found)}; expected a JSON object"
@@ -52,17 +61,50 @@ def show(value: object) -> str:
             text = "an object"
         case list():
             text = "an array"
+        case str():
+            text = json.dumps(value[:_SHOWN])
         case _:
             text = json.dumps(value)
+    return shorten(text)
+
+
+def shorten(text: str) -> str:
+    """Cut a text to 64 characters."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _read_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def read_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Read the fields of an object. Raises BadBodyError for too many, or for one that is named twice."""
+    if len(pairs) > FIELDS_LIMIT:
+        message = f"an object has more than {FIELDS_LIMIT} fields; expected those of a trade"
+        raise BadBodyError(message)
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        _refuse_repeat(next(name for name in names if names.count(name) > 1))
+        seen = set[str]()
+        for name, _ in pairs:
+            if name in seen:
+                _refuse_repeat(name)
+            seen.add(name)
     return found
+
+
+def _check_size(body: bytes) -> None:
+    # Before a body is read, since reading what is wide or deep is what costs time.
+    if body.count(b",") > VALUES_LIMIT:
+        message = f"the body has more than {VALUES_LIMIT} values; expected a JSON object"
+        raise BadBodyError(message)
+    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT:
+        return
+    depth = 0
+    for found in _BRACKETS.finditer(body):
+        match found[0]:
+            case b"[" | b"{":
+                depth += 1
+            case b"]" | b"}":
+                depth = max(0, depth - 1)
+        if depth > DEPTH_LIMIT:
+            message = f"the body is nested too deep, by more than {DEPTH_LIMIT}; expected a JSON object"
+            raise BadBodyError(message)
 
 
 def _refuse_repeat(name: str) -> Never:

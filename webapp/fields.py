@@ -1,15 +1,20 @@
 """Fields: how each kind of value is read, and what is said when it cannot be."""
 
+import itertools
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from tape.event import DECIMAL_PATTERN, SIDES, SYMBOL_PATTERN, now, read_instant, write_instant
-from webapp.body import JsonNumber, show
+from webapp.body import JsonNumber, shorten, show
 
 T = TypeVar("T")
+
+UNKNOWN_NAMED: Final = 10
+"""How many unknown names an answer repeats."""
 
 MAX_AHEAD = timedelta(seconds=60)
 
@@ -129,6 +134,14 @@ class StrictSchema(Schema):
         """Refuse the unknown."""
 
         unknown = RAISE
+
+    def read(self, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each schema makes what it describes
+        """Read values, the unknown ones bounded in number and length. Raises marshmallow's ValidationError."""
+        if not given.keys() <= self.fields.keys():
+            known = {name: value for name, value in given.items() if name in self.fields}
+            unknown = (name for name in given if name not in self.fields)
+            given = known | dict.fromkeys(map(shorten, itertools.islice(unknown, UNKNOWN_NAMED)))
+        return self.load(given)
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,6 +14,8 @@ from webapp.body import BadBodyError
 from webapp.schemas import read_messages
 
 RETRY_AFTER_SECONDS: Final = 1
+ACCEPT_BYTES: Final = 1024
+"""Up to what length an Accept header is read: each kilobyte takes a millisecond."""
 
 Errors = Mapping[str, list[str]]
 
@@ -56,6 +58,8 @@ def describe_journal_failure(error: JournalError) -> str:
 
 
 def _prefers_html() -> bool:
+    if len(request.headers.get("Accept", "")) > ACCEPT_BYTES:
+        return False
     kinds = ["application/problem+json", "application/json", "text/html"]
     return request.accept_mimetypes.best_match(kinds) == "text/html"
 

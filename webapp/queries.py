@@ -88,5 +88,5 @@ def _read(query: Query) -> dict[str, Any]:
 
 
 def _load(schema: StrictSchema, given: Mapping[str, Any]) -> dict[str, Any]:
-    wanted: dict[str, Any] = schema.load(given)
+    wanted: dict[str, Any] = schema.read(given)
     return wanted

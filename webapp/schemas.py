@@ -28,7 +28,7 @@ _TRADE = TradeSchema()
 
 def read_trade(values: Mapping[str, object]) -> Trade:
     """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, naming every bad field."""
-    trade: Trade = _TRADE.load(values)
+    trade: Trade = _TRADE.read(values)
     return trade
 
 

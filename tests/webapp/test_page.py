@@ -46,6 +46,20 @@ def test_unknown_and_repeated_fields_are_refused_as_in_the_api(client: FlaskClie
     assert journal.last_seq() == 0
 
 
+def test_a_form_is_bounded_and_so_is_its_answer(client: FlaskClient) -> None:
+    for body in ("a&" * 20_000, "%ff" * 3000, "&".join(f"n{number}=1" for number in range(3000))):
+        answer = client.post("/trade", data=body, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 413
+        assert "8192 bytes" in answer.text
+    status, page = post_form(client, **{f"n{number}": "1" for number in range(50)})
+    assert status == 422
+    assert "n9: unknown field" in page
+    assert "n10: unknown field" not in page
+    status, page = post_form(client, **{"x" * 5000: "1"})
+    assert status == 422
+    assert "x" * 100 not in page
+
+
 def test_a_form_without_its_token_is_400_and_keeps_what_was_typed(client: FlaskClient, journal: Journal) -> None:
     for token in ({}, {"csrf_token": "forged"}):
         answer = client.post("/trade", data=GOOD | token)

@@ -8,6 +8,7 @@ from werkzeug.test import TestResponse
 
 from tape.journal import Journal
 from tests.webapp.conftest import GOOD
+from webapp.body import BadBodyError, read_pairs
 
 
 def post(client: FlaskClient, body: str | bytes, kind: str = "application/json") -> TestResponse:
@@ -199,6 +200,12 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
         ("[" * 30_000, "nested too deep"),
         ("[" * 970 + "]" * 970, "expected a JSON object"),
         ("﻿{}", "not JSON"),
+        ("{" + ",".join(f'"{n}":1' for n in range(101)) + "}", "more than 100 fields"),
+        ('{"x":{' + ",".join(f'"{n}":1' for n in range(101)) + "}}", "more than 100 fields"),
+        ('{"x":[' + "1," * 1001 + "1]}", "more than 1000 values"),
+        ('{"x":' * 17 + "1" + "}" * 17, "nested too deep"),
+        ('{"x":' + "[" * 16 + "]" * 16 + "}", "nested too deep"),
+        ("]" * 20 + "[" * 17, "nested too deep"),
     ],
 )
 def test_a_body_that_is_not_a_json_object_is_400(
@@ -206,6 +213,65 @@ def test_a_body_that_is_not_a_json_object_is_400(
 ) -> None:
     assert says in problem(post(client, body), 400)["detail"]
     assert journal.last_seq() == 0
+
+
+def test_brackets_in_a_text_are_no_nesting(client: FlaskClient) -> None:
+    for text in ("[" * 40, '\\"' + "{" * 40, "\\\\" + "[{" * 20):
+        body = json.dumps(GOOD).replace('"BTCUSDT"', f'"{text}"')
+        assert list(problem(post(client, body), 422)["errors"]) == ["symbol"]
+    body = json.dumps(GOOD).replace('"0.25"', "[" * 15 + "]" * 15)
+    assert list(problem(post(client, body), 422)["errors"]) == ["qty"]
+
+
+def test_the_first_ten_unknown_fields_are_named(client: FlaskClient) -> None:
+    errors = problem(send(client, price="x", **{f"no{number}": 1 for number in range(50)}), 422)["errors"]
+    assert set(errors) == {"price", *(f"no{number}" for number in range(10))}
+    names = [f"page{number}" for number in range(50)]
+    assert set(problem(client.get("/trades?" + "&".join(names)), 422)["errors"]) == set(names[:10])
+
+
+BIG = 60_000
+LARGE_BODIES = {
+    "a repeated name": "{" + ",".join(f'"{n}":1' for n in range(6000)) + ',"a":1,"a":1}',
+    "names": "{" + ",".join(f'"{n}":1' for n in range(6000)) + "}",
+    "ninety long names": "{" + ",".join(f'"{n}{"😀" * 170}":1' for n in range(90)) + "}",
+    "a long name": '{"' + "é" * (BIG // 2) + '":1}',
+    "backslashes": '{"' + "\\" * BIG + '":1}',
+    "a long text": json.dumps(GOOD).replace("0.25", "é" * (BIG // 2)),
+    "a long number": json.dumps(GOOD).replace('"0.25"', "9" * BIG),
+    "numbers": '{"x":[' + "1," * (BIG // 2) + "1]}",
+    "objects": '{"x":[' + '{"a":1},' * (BIG // 8) + "1]}",
+    "depth": '{"x":' * (BIG // 5),
+}
+
+
+@pytest.mark.parametrize("body", LARGE_BODIES.values(), ids=LARGE_BODIES)
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_no_body_makes_a_large_answer(client: FlaskClient, body: str, accept: str) -> None:
+    headers = {"Accept": accept, "Content-Type": "application/json"}
+    answer = client.post("/trade", data=body, headers=headers)
+    assert answer.status_code in {400, 422}
+    assert len(answer.data) < 20_000
+
+
+def test_a_body_is_read_in_one_pass() -> None:
+    # Counted, since time is not the same twice: what was quadratic asked for the names 30 million times.
+    calls = 0
+
+    class Name(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal calls
+            calls += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    pairs: list[tuple[str, object]] = [(Name(name), 1) for name in (*range(98), "a", "a")]
+    with pytest.raises(BadBodyError, match="more than once"):
+        read_pairs(pairs)
+    assert calls < 10
 
 
 def test_a_body_too_large_is_413(client: FlaskClient, journal: Journal) -> None:
