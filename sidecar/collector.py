@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sidecar.births import Births
-from sidecar.families import add_histogram, add_spread, count, count_by, gauge
-from sidecar.state import DELAY_BOUNDS, NOTIONAL_BOUNDS, OTHER, Observed, State, read_seconds
+from sidecar.families import add_histogram, count, count_by, gauge
+from sidecar.state import OTHER, Observed, State, read_seconds
 from sidecar.worker_families import expose_workers
 from tape import __version__
 from tape.errors import JournalError
@@ -101,9 +101,8 @@ def _expose_trades(state: State, births: Births) -> Iterator[Metric]:
         if symbol.last_ts is not None:
             moment.add_metric([name], read_seconds(symbol.last_ts))
     sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
-    for side, counts in state.notional.items():
-        total = sum(symbol.tallies[side].notional for symbol in state.symbols.values())
-        add_histogram(sizes, [side], NOTIONAL_BOUNDS, counts, float(total))
+    for side, histogram in state.notional.items():
+        add_histogram(sizes, [side], histogram)
     yield from (trades, quantity, notional, price, moment, sizes)
 
 
@@ -117,7 +116,7 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
     delay = HistogramMetricFamily(
         "trading_event_delay_seconds", "From acceptance to counting, live events only.", labels=[]
     )
-    add_spread(delay, [], DELAY_BOUNDS, observed.delay)
+    add_histogram(delay, [], observed.delay)
     yield delay
     yield count_by("sidecar_events", "Events counted, by where they came from.", ["source"], observed.events)
     yield count_by("sidecar_rejected", "Messages that could not be used.", ["reason"], observed.rejected)

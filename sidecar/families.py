@@ -1,14 +1,14 @@
 """Metric families in one line each, for the collectors."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily
 
-from tape import facts
+import tape.histogram
+from tape.histogram import Histogram
 
 
 def count(name: str, text: str, value: float) -> Metric:
@@ -32,29 +32,16 @@ def count_by(name: str, text: str, labels: Sequence[str], values: Mapping[Any, i
 def add_histogram(
     family: Any,  # noqa: ANN401 - untyped there
     labels: Sequence[str],
-    bounds: Iterable[float | Decimal],
-    counts: Sequence[int],
-    total: float,
-) -> None:
-    """Add one histogram to its family."""
-    ends = [*(str(float(bound)) for bound in bounds), "+Inf"]
-    family.add_metric(labels, list(zip(ends, itertools.accumulate(counts), strict=True)), sum_value=total)
-
-
-def add_spread(
-    family: Any,  # noqa: ANN401 - untyped there
-    labels: Sequence[str],
-    bounds: Iterable[float],
-    spread: facts.Spread,
+    histogram: Histogram,
 ) -> None:
     """Add one histogram, and the exemplars of its buckets, which only OpenMetrics shows."""
-    ends = [*(str(bound) for bound in bounds), "+Inf"]
+    sums = itertools.accumulate(histogram.buckets.values())
     buckets = [
-        (end, sum_, _write_exemplar(spread.exemplars.get(place)))
-        for place, (end, sum_) in enumerate(zip(ends, itertools.accumulate(spread.counts), strict=True))
+        (end, sum_, _write_exemplar(histogram.exemplars.get(end)))
+        for end, sum_ in zip(histogram.buckets, sums, strict=True)
     ]
-    family.add_metric(labels, buckets, sum_value=spread.total / facts.MILLION)
+    family.add_metric(labels, buckets, sum_value=float(histogram.total))
 
 
-def _write_exemplar(known: facts.Exemplar | None) -> Exemplar | None:
+def _write_exemplar(known: tape.histogram.Exemplar | None) -> Exemplar | None:
     return None if known is None else Exemplar({"request_id": known.request_id}, known.value, known.at)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from sidecar.consumer import Consumer
+from sidecar.version_1 import upgrade_facts
 from tape.connection import Connection
 from tape.errors import BadMessageError
 from tape.facts import Facts
@@ -44,7 +45,7 @@ class LastWords:
 
 
 def _read(worker: str, body: bytes) -> Facts:
-    facts = decode_facts(body)
+    facts = decode_facts(upgrade_facts(body))
     if facts.worker != worker or not facts.ended:
         raise BadMessageError("body", f"these are no last words of worker {worker[:64]!r}")
     return facts

@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
-from sidecar.state import State
+from sidecar.state import STATE_VERSION, State
+from sidecar.version_1 import upgrade_state
 from tape.errors import SnapshotError
 
 VERSION: Final = b"sidecar-snapshot/1"
+"""Of the file: a checksum, then a state, which has a version of its own."""
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(State)
+
+
+class _Versioned(Struct):
+    version: int = 1
+
+
+_versions = msgspec.json.Decoder(_Versioned)
 
 
 def write_snapshot(path: Path, state: bytes) -> None:
@@ -52,17 +62,27 @@ def encode_state(state: State) -> bytes:
 
 
 def decode_state(encoded: bytes) -> State:
-    """Read a state that ``encode_state`` wrote. Raises SnapshotError."""
+    """Read a state that ``encode_state`` wrote, in this version or in an earlier one.
+
+    Raises SnapshotError with the reason ``version`` or ``content``.
+    """
     try:
-        return _decoder.decode(encoded)
-    except msgspec.MsgspecError as error:
-        raise SnapshotError("version", f"not a state of this version: {error}") from error
+        version = _versions.decode(encoded).version
+        if not 1 <= version <= STATE_VERSION:
+            raise SnapshotError("version", f"a state of version {version}; expected up to {STATE_VERSION}")
+        state = _decoder.decode(upgrade_state(encoded) if version == 1 else encoded)
+        fault = state.find_fault()
+    except (ValueError, RecursionError) as error:
+        raise SnapshotError("content", f"not a state: {error}") from error
+    if fault is not None:
+        raise SnapshotError("content", f"not a state that trades come to: {fault}")
+    return state
 
 
 def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
     """Load the state of a journal that begins after ``base`` and ends at ``last_seq``; None when there is no file.
 
-    Raises SnapshotError with the reason ``torn``, ``version``, ``foreign``, ``ahead``, ``behind`` or ``read``.
+    Raises SnapshotError with one of the reasons in ``SNAPSHOT_REASONS``.
     """
     try:
         head, _, body = path.read_bytes().partition(b"\n")
@@ -75,7 +95,10 @@ def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
         raise SnapshotError("version", f"snapshot {path} begins with {version[:32]!r}; expected {VERSION!r}")
     if digest != _digest(body):
         raise SnapshotError("torn", f"snapshot {path} does not match its checksum")
-    state = decode_state(body)
+    try:
+        state = decode_state(body)
+    except SnapshotError as error:
+        raise SnapshotError(error.reason, f"snapshot {path}: {error.detail}") from error
     if state.origin != base.origin:
         raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {base.origin}")
     if state.last_seq > last_seq:

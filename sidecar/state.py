@@ -1,7 +1,6 @@
 """What has been counted: a pure fold over events. No clock, no socket and no file is known here."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -11,11 +10,14 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from sidecar.workers import Workers
-from tape.event import SIDES, Event, Instant, Side
-from tape.facts import Spread
+from tape.event import SIDES, DecimalText, Event, Instant, Side
+from tape.facts import Reason
 from tape.groups import Group, group
-from tape.tally import Count, Tally
+from tape.histogram import Histogram
+from tape.tally import EXACT, Count, Tally
 from tape.wire import BAD_MESSAGE_REASONS, Hint
+
+STATE_VERSION: Final = 2
 
 OTHER: Final = "other"
 """The symbol of the trades past the limit; in lower case, so no trade can bear it itself."""
@@ -34,37 +36,68 @@ class Symbol(Struct):
     """What has been counted of one symbol; ``last_price`` and ``last_ts`` are those of its newest ``ts``."""
 
     tallies: dict[Side, Tally] = field(default_factory=lambda: {side: Tally() for side in SIDES})
-    last_price: str | None = None
+    last_price: DecimalText | None = None
     last_ts: Instant | None = None
 
 
 class Observed(Struct):
     """What no journal can tell again: what the sidecar has seen itself, and what the workers have told it."""
 
-    delay: Spread = field(default_factory=lambda: Spread.over(DELAY_BOUNDS))
-    events: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
-    repeats: int = 0
-    gaps: int = 0
-    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
+    delay: Histogram = field(default_factory=lambda: Histogram.over(DELAY_BOUNDS))
+    events: dict[Source, Count] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
+    repeats: Count = 0
+    gaps: Count = 0
+    rejected: dict[Reason, Count] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
     workers: Workers = field(default_factory=Workers)
+
+    def __post_init__(self) -> None:
+        """Go over to the bounds and reasons of this program: those that a file does not know begin at 0."""
+        self.delay.rebound(DELAY_BOUNDS)
+        self.events = dict.fromkeys(SOURCES, 0) | self.events
+        self.rejected = dict.fromkeys(BAD_MESSAGE_REASONS, 0) | self.rejected
 
 
 class State(Struct):
     """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``origin``.
 
-    ``notional`` counts trades by bucket of NOTIONAL_BOUNDS, with one place more for what is above them all.
-    ``folded_names`` counts the trades of some folded symbols, the frequent ones surely among them.
+    ``notional`` is the size of trades by side. ``folded_names`` counts the trades of some folded symbols, the frequent
+    ones surely among them.
     """
 
     origin: str
     last_seq: Count = 0
     symbols: dict[str, Symbol] = field(default_factory=dict)
-    folded: int = 0
-    folded_names: dict[str, int] = field(default_factory=dict)
-    notional: dict[Side, list[int]] = field(
-        default_factory=lambda: {side: [0] * (len(NOTIONAL_BOUNDS) + 1) for side in SIDES}
+    folded: Count = 0
+    folded_names: dict[str, Count] = field(default_factory=dict)
+    notional: dict[Side, Histogram] = field(
+        default_factory=lambda: {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES}
     )
     observed: Observed = field(default_factory=Observed)
+    version: int = STATE_VERSION
+
+    def __post_init__(self) -> None:
+        """Go over to the bounds of this program."""
+        for histogram in self.notional.values():
+            histogram.rebound(NOTIONAL_BOUNDS)
+
+    def find_fault(self) -> str | None:
+        """Find what no fold over events could have come to, if anything: it was read from a file."""
+        counted = 0
+        for side in SIDES:
+            tallies = [symbol.tallies.get(side) for symbol in self.symbols.values()]
+            if None in tallies or side not in self.notional:
+                return f"a side {side} is missing"
+            trades = sum(tally.trades for tally in tallies if tally)
+            if trades != sum(self.notional[side].buckets.values()):
+                return f"{trades} trades of side {side}, but another number in the buckets of their notional"
+            counted += trades
+        if counted > self.last_seq or (counted == 0 and self.last_seq > 0):
+            return f"{counted} trades up to seq {self.last_seq}"
+        for symbol in self.symbols.values():
+            for instant in (symbol.last_ts, *(tally.born for tally in symbol.tallies.values())):
+                if instant is not None and not _is_instant(instant):
+                    return f"{instant} is not in the calendar"
+        return self.observed.workers.find_fault()
 
     def register(self, symbols: Iterable[str]) -> None:
         """Give symbols their own series before their first trade."""
@@ -81,7 +114,7 @@ class State(Struct):
             for event in events:
                 delay = max(0.0, counted_at - read_seconds(event.accepted_at))
                 request_id = event.request_id if isinstance(event, Hint) else ""
-                self.observed.delay.observe(DELAY_BOUNDS, delay, request_id, counted_at)
+                self.observed.delay.observe(delay, request_id, counted_at)
 
     def count(self, groups: Sequence[Group], source: Source, limit: int) -> None:
         """Count the groups of events past ``last_seq``; symbols past ``limit`` fold into OTHER.
@@ -92,10 +125,9 @@ class State(Struct):
             symbol = self.symbols.get(each.symbol) or self._place(each, limit)
             tally = symbol.tallies[each.side]
             tally.born = tally.born or each.first_accepted_at
-            buckets = self.notional[each.side]
+            before = tally.notional
             notionals = tally.add(each.prices, each.quantities)
-            for notional in notionals:
-                buckets[bisect_left(NOTIONAL_BOUNDS, notional)] += 1
+            self.notional[each.side].count(notionals, EXACT.subtract(tally.notional, before))
             self.observed.events[source] += len(notionals)
             self.last_seq = max(self.last_seq, each.last_seq)
         # Of trades with the same ts the later seq is the newer, whichever side it is on.
@@ -124,3 +156,12 @@ class State(Struct):
 def read_seconds(instant: Instant) -> float:
     """Read a canonical instant as seconds since 1970."""
     return datetime.fromisoformat(instant).timestamp()
+
+
+def _is_instant(text: Instant) -> bool:
+    # The pattern alone would let a 13th month through.
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from prometheus_client import Metric
 from prometheus_client.core import HistogramMetricFamily
 
-from sidecar.families import add_spread, count, count_by, gauge
+from sidecar.families import add_histogram, count, count_by, gauge
 from sidecar.workers import Workers
-from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, MILLION
+from tape.facts import MILLION
 
 
 def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
@@ -18,14 +18,14 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
     durations = HistogramMetricFamily(
         "webapp_http_request_duration_seconds", "From a request's arrival to its answer.", labels=by_route
     )
-    for kind, spread in total.durations.items():
-        add_spread(durations, kind.split(" "), DURATION_BOUNDS, spread)
+    for kind, histogram in total.durations.items():
+        add_histogram(durations, kind.split(" "), histogram)
     yield durations
     yield count_by("webapp_trades_rejected", "Trades refused, by reason.", ["reason"], total.rejected)
     commits = HistogramMetricFamily("webapp_commit_duration_seconds", "Time of one commit to the journal.", labels=[])
-    add_spread(commits, [], DURATION_BOUNDS, total.commits)
+    add_histogram(commits, [], total.commits)
     groups = HistogramMetricFamily("webapp_commit_trades", "Trades that shared one commit.", labels=[])
-    add_spread(groups, [], GROUP_BOUNDS, total.groups)
+    add_histogram(groups, [], total.groups)
     yield from (commits, groups)
     yield count("webapp_process_cpu_seconds", "Processor time of all workers.", total.cpu_micros / MILLION)
     yield count_by(

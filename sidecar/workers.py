@@ -45,6 +45,16 @@ class Workers(Struct):
         old = [worker for worker in self.gone[:-GONE_LIMIT] if worker in kept]
         self.gone = old + self.gone[-GONE_LIMIT:]
 
+    def find_fault(self) -> str | None:
+        """Find what no workers could have told, if anything: it was read from a file."""
+        for worker, facts in self.live.items():
+            if worker != facts.worker:
+                return f"facts of worker {facts.worker!r} stand under the name {worker[:64]!r}"
+            fault = facts.find_fault()
+            if fault is not None:
+                return f"facts of worker {worker!r}: {fault}"
+        return None
+
     def sum_up(self) -> Facts:
         """Add up what all workers have ever done."""
         total = Facts()

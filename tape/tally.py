@@ -15,7 +15,22 @@ EXACT: Final = Context(prec=100)
 """Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
 
 
+SUM_MAX: Final = Decimal(10) ** 62
+SUM_PLACES: Final = 38
+"""More digits than any sum of trades has before and after the point, and together no more than EXACT keeps."""
+
 Count = Annotated[int, Meta(ge=0)]
+
+
+def check_sum(name: str, value: Decimal) -> None:
+    """Check a sum that was read from a file or from the wire. Raises ValueError when trades cannot add up to it."""
+    # Of infinity and NaN the exponent is a letter.
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or not 0 <= value < SUM_MAX or exponent < -SUM_PLACES:
+        message = (
+            f"{name} is {value}; expected at least 0, 62 digits before the point and {SUM_PLACES} after it at most"
+        )
+        raise ValueError(message)
 
 
 class Tally(Struct):
@@ -31,10 +46,8 @@ class Tally(Struct):
 
     def __post_init__(self) -> None:
         """Check what was read from a file."""
-        for name, value in (("quantity", self.quantity), ("notional", self.notional)):
-            if not value.is_finite() or value < 0:
-                message = f"{name} is {value}; expected a finite number of at least 0"
-                raise ValueError(message)
+        check_sum("quantity", self.quantity)
+        check_sum("notional", self.notional)
 
     def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
         """Count trades, and give the notional of each."""

@@ -10,7 +10,8 @@ import msgspec
 from flask import Flask, current_app
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, MILLION, Facts, Spread
+from tape.facts import DURATION_BOUNDS, MILLION, Facts
+from tape.histogram import Histogram
 from tape.journal_file import JOURNAL_REASONS
 from tape.process import PerProcess
 
@@ -67,8 +68,8 @@ class Measures:
             if f"{kind} {status}" not in requests and len(requests) >= KINDS_LIMIT:
                 return
             requests[f"{kind} {status}"] = requests.get(f"{kind} {status}", 0) + 1
-            spread = self._facts.durations.setdefault(kind, Spread.over(DURATION_BOUNDS))
-            spread.observe(DURATION_BOUNDS, seconds, request_id, self._clock())
+            histogram = self._facts.durations.setdefault(kind, Histogram.over(DURATION_BOUNDS))
+            histogram.observe(seconds, request_id, self._clock())
 
     def count_rejection(self, reason: str) -> None:
         """Count one refused trade."""
@@ -78,8 +79,8 @@ class Measures:
     def observe_commit(self, seconds: float, trades: int) -> None:
         """Count one commit and the trades that shared it."""
         with self._lock:
-            self._facts.commits.observe(DURATION_BOUNDS, seconds)
-            self._facts.groups.observe(GROUP_BOUNDS, trades)
+            self._facts.commits.observe(seconds)
+            self._facts.groups.observe(trades)
 
     def set_viewers(self, viewers: int) -> None:
         """Note how many feeds are open."""

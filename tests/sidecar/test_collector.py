@@ -9,7 +9,8 @@ from sidecar.collector import Sight, SnapshotRecord, StateCollector
 from sidecar.state import State, read_seconds
 from tape import wire
 from tape.errors import JournalError
-from tape.facts import DURATION_BOUNDS, GROUP_BOUNDS, Facts, Spread
+from tape.facts import DURATION_BOUNDS, Facts
+from tape.histogram import Histogram
 from tape.journal import Room
 from tests.conftest import ORIGIN, make_event
 
@@ -79,7 +80,7 @@ def test_folded_symbols_have_totals_but_no_price() -> None:
 def test_what_the_workers_tell_is_exposed() -> None:
     state = State(ORIGIN)
     facts = Facts("w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4)
-    facts.groups.observe(GROUP_BOUNDS, 2)
+    facts.groups.observe(2)
     state.observed.workers.hear(facts)
     samples = expose(state)
     assert samples["webapp_http_requests_total,method=POST,route=/trade,status=201"] == 3
@@ -94,9 +95,9 @@ def test_what_the_workers_tell_is_exposed() -> None:
 def test_slow_observations_lead_to_their_requests() -> None:
     state = State(ORIGIN)
     state.apply([wire.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
-    spread = Spread.over(DURATION_BOUNDS)
-    spread.observe(DURATION_BOUNDS, 0.3, "r-web", 5.0)
-    state.observed.workers.hear(Facts("w1", 1, durations={"POST /trade": spread}))
+    histogram = Histogram.over(DURATION_BOUNDS)
+    histogram.observe(0.3, "r-web", 5.0)
+    state.observed.workers.hear(Facts("w1", 1, durations={"POST /trade": histogram}))
     lines = write(state).splitlines()
     assert [line for line in lines if 'le="5.0"' in line and 'request_id="r-slow"' in line and "delay" in line]
     assert [line for line in lines if 'le="0.5"' in line and 'request_id="r-web"' in line and 'route="/trade"' in line]

@@ -1,11 +1,25 @@
+import random
+import threading
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import generate_latest
 
-from sidecar.snapshot import encode_state, load_snapshot, name_previous, set_aside, write_snapshot
+from sidecar.births import Births
+from sidecar.collector import Sight, SnapshotRecord, StateCollector
+from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
 from tape.errors import SnapshotError
+from tape.facts import DURATION_BOUNDS, Facts
+from tape.histogram import Histogram
+from tape.journal import Room
+from tape.wire import BAD_MESSAGE_REASONS
 from tests.conftest import ORIGIN, make_event
 
 
@@ -101,3 +115,107 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_last_one(path: Path, state
         write_snapshot(path, encode_state(state))
     assert caught.value.reason == "write"
     assert path.read_bytes() == before
+
+
+def alter(encoded: bytes, dice: random.Random) -> bytes:
+    """Change one place of a JSON text: put something else there, or take it away."""
+    whole = msgspec.json.decode(encoded)
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:  # noqa: ANN401 - it is any JSON
+        for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else []:
+            places.append((node, key))
+            walk(node[key])
+
+    walk(whole)
+    node, key = dice.choice(places)
+    if dice.random() < 0.3:
+        del node[key]
+    elif isinstance(node, dict) and dice.random() < 0.2:
+        node[dice.choice(["", "x", "BUY", "1.0", "99", "live"])] = node.pop(key)
+    else:
+        rubbish = [None, True, -1, 0, 1, 2**64, 1.5, -1e308, "", "NaN", "-1", "1e99999", "é", [], {}, [None], {"a": 1}]
+        node[key] = dice.choice(rubbish)
+    return msgspec.json.encode(whole)
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.randoms(use_true_random=False))
+def test_a_state_with_anything_else_in_a_place_is_told_from_one_or_counts_on(state: State, dice: random.Random) -> None:
+    facts = Facts("w1", 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
+    facts.commits.observe(0.02, "r-1", 5.0)
+    facts.durations["POST /trade"] = Histogram.over(DURATION_BOUNDS)
+    state.observed.workers.hear(facts)
+    try:
+        loaded = decode_state(alter(encode_state(state), dice))
+    except SnapshotError:
+        return
+    last = loaded.last_seq
+    loaded.apply([make_event(last + 1), make_event(last + 2, side="SELL", symbol="Y")], "live", 2, 1e10)
+    for reason in BAD_MESSAGE_REASONS:
+        loaded.observed.rejected[reason] += 1
+    loaded.observed.workers.hear(Facts("w1", 2**61, ended=True))
+    again = decode_state(encode_state(loaded))
+    assert again == loaded
+    assert b"# EOF" in expose(loaded)
+
+
+def expose(state: State) -> bytes:
+    sight = Sight(lambda: state, threading.Lock(), SnapshotRecord(), lambda: (9, Room(1, 2, 3)), lambda: ["w1"])
+    sight.snapshots.observed = state.observed
+    registry = CollectorRegistry()
+    registry.register(StateCollector(sight, Births()))
+    text: bytes = generate_latest(registry)
+    return text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"origin":1}',
+        b'{"origin":"%b","last_seq":5}' % ORIGIN.encode(),
+        b'{"origin":"%b","last_seq":5,"version":2}' % ORIGIN.encode(),
+        b'{"origin":"%b","version":2,"symbols":{"A":{"tallies":{}}}}' % ORIGIN.encode(),
+        b'{"origin":"%b","version":2,"symbols":{"A":{"last_ts":"2026-13-01T00:00:00.000000Z"}}}' % ORIGIN.encode(),
+        b'{"origin":"%b","version":2,"notional":{}}' % ORIGIN.encode(),
+        b'{"origin":"%b","version":2,"observed":{"rejected":{"two words":1}}}' % ORIGIN.encode(),
+        b'{"origin":"%b","notional":{"BUY":[1,2]}}' % ORIGIN.encode(),
+        b'{"origin":"%b","observed":{"delay":{"counts":[1]}}}' % ORIGIN.encode(),
+        b'{"origin":"%b","observed":[]}' % ORIGIN.encode(),
+    ],
+)
+def test_a_right_checksum_over_wrong_content_is_refused(path: Path, wrong: bytes) -> None:
+    write_snapshot(path, wrong)
+    with pytest.raises(SnapshotError, match=str(path)) as caught:
+        load_snapshot(path, State(ORIGIN), 9)
+    assert caught.value.reason == "content"
+
+
+def test_a_state_of_a_later_version_is_refused(path: Path) -> None:
+    write_snapshot(path, b'{"origin":"%b","version":3}' % ORIGIN.encode())
+    with pytest.raises(SnapshotError, match="version 3") as caught:
+        load_snapshot(path, State(ORIGIN), 2)
+    assert caught.value.reason == "version"
+
+
+def test_other_bounds_and_reasons_do_not_keep_a_snapshot_from_being_loaded(
+    path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.state.NOTIONAL_BOUNDS", (Decimal(5), Decimal(100), Decimal(1000)))
+    monkeypatch.setattr("sidecar.state.DELAY_BOUNDS", (0.3,))
+    monkeypatch.setattr("tape.facts.DURATION_BOUNDS", (0.3,))
+    monkeypatch.setattr("sidecar.state.BAD_MESSAGE_REASONS", ("size", "body"))
+    loaded = load_snapshot(path, State(ORIGIN), 2)
+    assert loaded is not None
+    assert loaded.notional["SELL"].buckets == {"5.0": 0, "100.0": 0, "1000.0": 1, "+Inf": 0}
+    assert sum(loaded.observed.delay.buckets.values()) == 2
+    assert loaded.observed.rejected["size"] == 0
+    assert loaded.observed.rejected["body"] == 3
+    loaded.apply([make_event(3)], "live", 2, 1e10)
+    assert loaded.notional["SELL"].total == state.notional["SELL"].total

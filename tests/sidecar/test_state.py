@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.state import FOLDED_NAMES, NOTIONAL_BOUNDS, OTHER, State, read_seconds
+from sidecar.state import FOLDED_NAMES, OTHER, State, read_seconds
 from tape.event import SIDES, Event, Side
 from tests.conftest import ORIGIN, make_event
 
@@ -24,17 +24,16 @@ def test_totals_are_exact_by_symbol_and_side() -> None:
     assert read_seconds(symbol.last_ts) == 1769853600.5
     assert state.last_seq == 5
     assert state.observed.events == {"live": 2, "journal": 1}
-    assert sum(state.observed.delay.counts) == 2
+    assert sum(state.observed.delay.buckets.values()) == 2
 
 
 def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_last() -> None:
     state = State(ORIGIN)
     state.apply([make_event(1, price="10", qty="1"), make_event(2, price="10.000000000001", qty="1")], "journal", 200)
     state.apply([make_event(3, price="100000000", qty="1")], "journal", 200)
-    counts = state.notional["BUY"]
-    assert counts[NOTIONAL_BOUNDS.index(Decimal(10))] == 1
-    assert counts[NOTIONAL_BOUNDS.index(Decimal(30))] == 1
-    assert counts[-1] == 1
+    histogram = state.notional["BUY"]
+    assert {end: count for end, count in histogram.buckets.items() if count} == {"10.0": 1, "30.0": 1, "+Inf": 1}
+    assert histogram.total == Decimal("100000020.000000000001")
 
 
 def test_symbols_past_the_limit_fold_into_other_and_totals_stay_right() -> None:
@@ -102,7 +101,7 @@ def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
     state = State(ORIGIN)
     state.apply([make_event(1)], "live", 200, counted_at=0.0)
     assert state.observed.delay.total == 0
-    assert state.observed.delay.counts[0] == 1
+    assert state.observed.delay.buckets["0.001"] == 1
 
 
 def test_the_worst_of_the_folded_symbols_are_known_by_name_in_bounded_memory() -> None:

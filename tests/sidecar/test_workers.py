@@ -1,15 +1,18 @@
 import msgspec
 
 from sidecar.workers import GONE_LIMIT, LIVE_LIMIT, Workers
-from tape.facts import DURATION_BOUNDS, Facts, Spread
+from tape.facts import DURATION_BOUNDS, Facts
+from tape.histogram import Histogram
 
 
 def tell(worker: str, number: int, requests: int, *, ended: bool = False) -> Facts:
-    spread = Spread.over(DURATION_BOUNDS)
+    histogram = Histogram.over(DURATION_BOUNDS)
     for _ in range(requests):
-        spread.observe(DURATION_BOUNDS, 0.02, f"{worker}-{number}", number)
+        histogram.observe(0.02, f"{worker}-{number}", number)
     kind = "POST /trade"
-    return Facts(worker, number, ended, {f"{kind} 201": requests}, {kind: spread}, {"invalid": 1}, cpu_micros=500_000)
+    return Facts(
+        worker, number, ended, {f"{kind} 201": requests}, {kind: histogram}, {"invalid": 1}, cpu_micros=500_000
+    )
 
 
 def count(workers: Workers) -> int:
@@ -23,8 +26,8 @@ def test_the_newest_facts_of_every_worker_add_up() -> None:
     assert workers.hear(tell("a", 4, 9))
     total = workers.sum_up()
     assert total.requests == {"POST /trade 201": 16}
-    assert sum(total.durations["POST /trade"].counts) == 16
-    assert total.durations["POST /trade"].exemplars[4].request_id == "a-4"
+    assert sum(total.durations["POST /trade"].buckets.values()) == 16
+    assert total.durations["POST /trade"].exemplars["0.025"].request_id == "a-4"
     assert total.rejected == {"invalid": 2}
     assert total.cpu_micros == 1_000_000
 
@@ -33,7 +36,7 @@ def test_no_sum_falls_when_a_worker_ends() -> None:
     workers = Workers()
     for number, seconds in enumerate((0.1, 0.2, 0.3, 0.7, 1.1)):
         facts = Facts(f"w{number}", 1, cpu_micros=round(seconds * 1_000_000))
-        facts.commits.observe(DURATION_BOUNDS, seconds)
+        facts.commits.observe(seconds)
         workers.hear(facts)
     before = workers.sum_up()
     for worker in ("w3", "w0", "w4", "w1"):

@@ -6,7 +6,7 @@ import pytest
 
 from tape import wire
 from tape.errors import BadMessageError
-from tape.facts import DURATION_BOUNDS, Facts
+from tape.facts import Facts
 from tests.conftest import ORIGIN, make_event
 
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
@@ -34,7 +34,7 @@ def test_a_hint_carries_the_id_of_its_request() -> None:
 
 
 def test_facts_come_back_as_they_were() -> None:
-    FACTS.commits.observe(DURATION_BOUNDS, 0.02, "r-1", 5.0)
+    FACTS.commits.observe(0.02, "r-1", 5.0)
     assert wire.decode_message([wire.FACTS, wire.encode_facts(FACTS)], ORIGIN) == FACTS
 
 

@@ -1,0 +1,88 @@
+"""Reads what release 0.1.0 wrote: histograms there were lists of counts, over bounds that stood in the program."""
+
+from collections.abc import Sequence
+from decimal import Decimal, localcontext
+from typing import Any, Final
+
+import msgspec
+
+from tape.tally import EXACT
+
+SECONDS: Final = (
+    "0.001",
+    "0.0025",
+    "0.005",
+    "0.01",
+    "0.025",
+    "0.05",
+    "0.1",
+    "0.25",
+    "0.5",
+    "1.0",
+    "2.5",
+    "5.0",
+    "10.0",
+)
+TRADES: Final = ("1.0", "2.0", "5.0", "10.0", "20.0", "50.0", "100.0", "200.0", "500.0", "1000.0")
+NOTIONAL: Final = (
+    *(f"{factor * 10**power}.0" for power in range(7) for factor in (1, 3)),
+    "10000000.0",
+)
+
+
+def upgrade_state(encoded: bytes) -> bytes:
+    """Write a state of version 1 as one of version 2. Raises ValueError for anything else."""
+    try:
+        state = msgspec.json.decode(encoded)
+        state["version"] = 2
+        if "notional" in state:
+            state["notional"] = {
+                side: _key(counts, NOTIONAL, _sum_notional(state, side)) for side, counts in state["notional"].items()
+            }
+        observed = state.get("observed", {})
+        if "delay" in observed:
+            observed["delay"] = _upgrade_spread(observed["delay"], SECONDS)
+        workers = observed.get("workers", {})
+        for facts in (*workers.get("live", {}).values(), workers.get("past", {})):
+            _upgrade_facts(facts)
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        message = f"not a state of version 1: {error!r}"
+        raise ValueError(message) from error
+    return msgspec.json.encode(state)
+
+
+def upgrade_facts(body: bytes) -> bytes:
+    """Write facts of version 1 as those of this version, and give anything else as it is."""
+    try:
+        facts = msgspec.json.decode(body)
+        _upgrade_facts(facts)
+        return msgspec.json.encode(facts)
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
+        return body
+
+
+def _upgrade_facts(facts: dict[str, Any]) -> None:
+    for name, keys in (("commits", SECONDS), ("groups", TRADES)):
+        if name in facts:
+            facts[name] = _upgrade_spread(facts[name], keys)
+    for kind, spread in facts.get("durations", {}).items():
+        facts["durations"][kind] = _upgrade_spread(spread, SECONDS)
+
+
+def _upgrade_spread(spread: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    if "counts" not in spread:
+        return spread
+    ends = (*keys, "+Inf")
+    # The sum was in millionths.
+    total = Decimal(spread.get("total", 0)).scaleb(-6)
+    exemplars = {ends[int(place)]: exemplar for place, exemplar in spread.get("exemplars", {}).items()}
+    return _key(spread["counts"], keys, total) | {"exemplars": exemplars}
+
+
+def _key(counts: Sequence[int], keys: Sequence[str], total: Decimal) -> dict[str, Any]:
+    return {"buckets": dict(zip((*keys, "+Inf"), counts, strict=True)), "total": total}
+
+
+def _sum_notional(state: dict[str, Any], side: str) -> Decimal:
+    with localcontext(EXACT):
+        return sum((Decimal(symbol["tallies"][side]["notional"]) for symbol in state["symbols"].values()), Decimal(0))

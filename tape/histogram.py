@@ -1,0 +1,130 @@
+"""A histogram that carries its bounds, so that one written under other bounds can still be read."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
+from typing import Annotated, Final, Self, TypeVar
+
+from msgspec import Meta, Struct, field
+
+from tape.tally import EXACT, Count, check_sum
+
+MICRO: Final = 6
+"""Digits after the point that a measured value adds to the sum."""
+
+LAST: Final = "+Inf"
+BUCKETS_MAX: Final = 100
+YEAR_10000: Final = 253_402_300_800
+"""In seconds since 1970."""
+
+Number = TypeVar("Number", float, Decimal)
+
+
+class Exemplar(Struct, frozen=True):
+    """One observation, by the id of its request; ``at`` is in seconds since 1970.
+
+    Raises ValueError for a value or a time that no observation has.
+    """
+
+    request_id: Annotated[str, Meta(max_length=64)]
+    value: float
+    at: float
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file or from the wire."""
+        if not (math.isfinite(self.value) and self.value >= 0 and 0 <= self.at < YEAR_10000):
+            message = (
+                f"exemplar of {self.value} at {self.at}; expected a value of at least 0 and a time of this calendar"
+            )
+            raise ValueError(message)
+
+
+class Histogram(Struct):
+    """Observations by bucket, keyed by its upper bound as in the exposition, and the newest of each bucket.
+
+    The sum ``total`` is exact: it is the same in any order, and one that fell by a bit would be a reset.
+    Raises ValueError for bounds out of order, and for sums and exemplars that no observations have.
+    """
+
+    buckets: Annotated[dict[str, Count], Meta(min_length=1, max_length=BUCKETS_MAX)]
+    total: Decimal = Decimal(0)
+    exemplars: dict[str, Exemplar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file or from the wire."""
+        _check_keys(tuple(self.buckets))
+        check_sum("total", self.total)
+        for key, exemplar in self.exemplars.items():
+            if key not in self.buckets or exemplar.value > float(key):
+                message = f"exemplar of {exemplar.value} in bucket {key[:32]!r}"
+                raise ValueError(message)
+
+    @classmethod
+    def over(cls, bounds: Sequence[float | Decimal]) -> Self:
+        """Make an empty one."""
+        return cls(dict.fromkeys(_write_keys(tuple(bounds)), 0))
+
+    def observe(self, value: float, request_id: str = "", at: float = 0.0) -> None:
+        """Count one measured value, and keep it as an exemplar when it has a request's id."""
+        keys = tuple(self.buckets)
+        key = keys[bisect_left(_read_bounds(keys, float), value)]
+        self.buckets[key] += 1
+        self.total = EXACT.add(self.total, Decimal(round(value * 10**MICRO)).scaleb(-MICRO))
+        if request_id:
+            self.exemplars[key] = Exemplar(request_id, value, at)
+
+    def count(self, values: Sequence[Decimal], total: Decimal) -> None:
+        """Count exact values that add up to ``total``."""
+        keys, buckets = tuple(self.buckets), self.buckets
+        bounds = _read_bounds(keys, Decimal)
+        for value in values:
+            buckets[keys[bisect_left(bounds, value)]] += 1
+        self.total = EXACT.add(self.total, total)
+
+    def add(self, other: "Histogram") -> None:
+        """Add the observations of another one over the same bounds."""
+        for key, count in other.buckets.items():
+            self.buckets[key] += count
+        self.total = EXACT.add(self.total, other.total)
+        self._take_exemplars(other.exemplars.items())
+
+    def rebound(self, bounds: Sequence[float | Decimal]) -> None:
+        """Go over to other bounds: counts of a removed one move to the next one up, new ones begin at 0."""
+        keys = _write_keys(tuple(bounds))
+        if keys == tuple(self.buckets):
+            return
+        ends = _read_bounds(keys, float)
+        moved = {key: keys[bisect_left(ends, float(key))] for key in self.buckets}
+        held, exemplars = self.buckets, self.exemplars
+        self.buckets, self.exemplars = dict.fromkeys(keys, 0), {}
+        for key, count in held.items():
+            self.buckets[moved[key]] += count
+        self._take_exemplars([(moved[key], exemplar) for key, exemplar in exemplars.items()])
+
+    def _take_exemplars(self, exemplars: Iterable[tuple[str, Exemplar]]) -> None:
+        for key, exemplar in exemplars:
+            known = self.exemplars.get(key)
+            if known is None or known.at < exemplar.at:
+                self.exemplars[key] = exemplar
+
+
+@lru_cache(maxsize=64)
+def _write_keys(bounds: tuple[float | Decimal, ...]) -> tuple[str, ...]:
+    return (*(str(float(bound)) for bound in bounds), LAST)
+
+
+@lru_cache(maxsize=64)
+def _read_bounds(keys: tuple[str, ...], number: type[Number]) -> tuple[Number, ...]:
+    return tuple(number(key) for key in keys[:-1])
+
+
+@lru_cache(maxsize=64)
+def _check_keys(keys: tuple[str, ...]) -> None:
+    bounds = [float(key) for key in keys[:-1]]
+    ascending = all(low < high for low, high in pairwise(bounds))
+    if keys != _write_keys(tuple(bounds)) or not ascending or not all(map(math.isfinite, bounds)):
+        message = f"buckets {[key[:32] for key in keys]}; expected upper bounds in ascending order, {LAST} last"
+        raise ValueError(message)
