@@ -17,8 +17,8 @@ GROUP_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 100
 """Trades in one commit."""
 
 KINDS_MAX: Final = 1000
-NUMBER_MAX: Final = 2**62
-"""The most that one worker may tell of anything: more than it can do."""
+NUMBER_MAX: Final = 2**53
+"""The most that one worker may tell of anything: more than it can do, and few enough to add up those of many."""
 
 MILLION: Final = 1_000_000
 

@@ -4,23 +4,27 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Final, NamedTuple, Self
 
 from msgspec import Meta, Struct, field
 
 from tape.tally import EXACT, Count, check_sum
 
-MICRO: Final = 6
-"""Digits after the point that a measured value adds to the sum."""
+MICRO: Final = Decimal("0.000001")
+"""What measured values are rounded to before they are added up."""
 
 LAST: Final = "+Inf"
 BUCKETS_MAX: Final = 100
 YEAR_10000: Final = 253_402_300_800
 """In seconds since 1970."""
 
-Number = TypeVar("Number", float, Decimal)
+
+class _Ends(NamedTuple):
+    keys: tuple[str, ...]
+    floats: tuple[float, ...]
+    decimals: tuple[Decimal, ...]
 
 
 class Exemplar(Struct, frozen=True):
@@ -42,7 +46,7 @@ class Exemplar(Struct, frozen=True):
             raise ValueError(message)
 
 
-class Histogram(Struct):
+class Histogram(Struct, dict=True):
     """Observations by bucket, keyed by its upper bound as in the exposition, and the newest of each bucket.
 
     The sum ``total`` is exact: it is the same in any order, and one that fell by a bit would be a reset.
@@ -62,6 +66,10 @@ class Histogram(Struct):
                 message = f"exemplar of {exemplar.value} in bucket {key[:32]!r}"
                 raise ValueError(message)
 
+    @cached_property
+    def _ends(self) -> _Ends:
+        return _read_ends(tuple(self.buckets))
+
     @classmethod
     def over(cls, bounds: Sequence[float | Decimal]) -> Self:
         """Make an empty one."""
@@ -69,17 +77,17 @@ class Histogram(Struct):
 
     def observe(self, value: float, request_id: str = "", at: float = 0.0) -> None:
         """Count one measured value, and keep it as an exemplar when it has a request's id."""
-        keys = tuple(self.buckets)
-        key = keys[bisect_left(_read_bounds(keys, float), value)]
+        keys, bounds, _ = self._ends
+        key = keys[bisect_left(bounds, value)]
         self.buckets[key] += 1
-        self.total = EXACT.add(self.total, Decimal(round(value * 10**MICRO)).scaleb(-MICRO))
+        self.total = EXACT.fma(round(value * 1_000_000), MICRO, self.total)
         if request_id:
             self.exemplars[key] = Exemplar(request_id, value, at)
 
     def count(self, values: Sequence[Decimal], total: Decimal) -> None:
         """Count exact values that add up to ``total``."""
-        keys, buckets = tuple(self.buckets), self.buckets
-        bounds = _read_bounds(keys, Decimal)
+        keys, _, bounds = self._ends
+        buckets = self.buckets
         for value in values:
             buckets[keys[bisect_left(bounds, value)]] += 1
         self.total = EXACT.add(self.total, total)
@@ -96,10 +104,12 @@ class Histogram(Struct):
         keys = _write_keys(tuple(bounds))
         if keys == tuple(self.buckets):
             return
-        ends = _read_bounds(keys, float)
-        moved = {key: keys[bisect_left(ends, float(key))] for key in self.buckets}
         held, exemplars = self.buckets, self.exemplars
         self.buckets, self.exemplars = dict.fromkeys(keys, 0), {}
+        # It was read from the old ones.
+        self.__dict__.pop("_ends", None)
+        _, bounds, _ = self._ends
+        moved = {key: keys[bisect_left(bounds, float(key))] for key in held}
         for key, count in held.items():
             self.buckets[moved[key]] += count
         self._take_exemplars([(moved[key], exemplar) for key, exemplar in exemplars.items()])
@@ -117,8 +127,8 @@ def _write_keys(bounds: tuple[float | Decimal, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _read_bounds(keys: tuple[str, ...], number: type[Number]) -> tuple[Number, ...]:
-    return tuple(number(key) for key in keys[:-1])
+def _read_ends(keys: tuple[str, ...]) -> _Ends:
+    return _Ends(keys, tuple(map(float, keys[:-1])), tuple(map(Decimal, keys[:-1])))
 
 
 @lru_cache(maxsize=64)

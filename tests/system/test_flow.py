@@ -11,6 +11,7 @@ import pytest
 import requests
 import zmq
 
+from sidecar.snapshot import write_snapshot
 from tests.system.stack import REAL_TOTALS, TRADE, Stack
 from tests.waiting import wait_for
 
@@ -134,6 +135,17 @@ def test_a_torn_snapshot_is_set_aside_and_the_journal_replayed(cold: Stack) -> N
     assert cold.total("trading_trades_total") == 10
     assert (cold.folder / "snapshot.torn").exists()
     assert "snapshot set aside" in cold.log.read_text()
+
+
+def test_a_snapshot_of_wrong_content_is_set_aside_and_the_one_before_it_stands_in(cold: Stack) -> None:
+    cold.start("web").accept(10)
+    cold.start("sidecar")
+    cold.stop("sidecar")
+    body = (cold.folder / "snapshot").read_bytes().partition(b"\n")[2]
+    write_snapshot(cold.folder / "snapshot", body.replace(b'"last_seq":10,', b'"last_seq":9,'))
+    cold.start("sidecar")
+    assert cold.total("trading_trades_total") == 10
+    assert (cold.folder / "snapshot.content").exists()
 
 
 def test_garbage_on_the_zeromq_port_is_counted_and_changes_nothing(cold: Stack) -> None:

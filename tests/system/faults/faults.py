@@ -1,6 +1,8 @@
 """The faults, each under its name: done to the running processes, and over when the function returns."""
 
 import contextlib
+import hashlib
+import json
 import os
 import random
 import signal
@@ -14,6 +16,7 @@ from typing import NoReturn
 import psutil
 import zmq
 
+from sidecar.snapshot import VERSION
 from tests.system.stack import Stack
 from tests.waiting import wait_for
 
@@ -135,6 +138,26 @@ def tear_snapshot(stack: Stack, dice: random.Random) -> None:
     assert list(path.parent.glob(f"{path.name}.torn")) + list(path.parent.glob(f"{path.name}.version"))
 
 
+def spoil_snapshot(stack: Stack, dice: random.Random) -> None:
+    """Put something else into a snapshot, under a right checksum."""
+    kill(stack.find("sidecar"))
+    stack.stop("sidecar")
+    path = Path(stack.settings["SNAPSHOT_PATH"])
+    state = json.loads(path.read_bytes().partition(b"\n")[2])
+    rubbish: list[dict[str, object]] = [
+        {"last_seq": 1},
+        {"notional": {}},
+        {"observed": []},
+        {"symbols": {}},
+        {"version": 99},
+    ]
+    spoiled = dice.choice(rubbish)
+    body = json.dumps(state | spoiled).encode()
+    path.write_bytes(b"%b %b\n%b" % (VERSION, hashlib.sha256(body).hexdigest().encode(), body))
+    stack.start("sidecar")
+    assert list(path.parent.glob(f"{path.name}.content")) + list(path.parent.glob(f"{path.name}.version"))
+
+
 def lose_snapshot(stack: Stack, _: random.Random) -> None:
     kill(stack.find("sidecar"))
     stack.stop("sidecar")
@@ -176,6 +199,7 @@ FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
         fill_disk,
         fail_writes,
         tear_snapshot,
+        spoil_snapshot,
         lose_snapshot,
         send_rubbish,
     )

@@ -1,0 +1,139 @@
+"""Files that earlier releases wrote (tests/data/README.md) are read by this one, and no counter falls."""
+
+import json
+import shutil
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from sidecar.collector import StateCollector
+from sidecar.consumer import Consumer
+from sidecar.last_words import LastWords
+from sidecar.retention import read_base
+from sidecar.snapshot import load_snapshot
+from sidecar.state import NOTIONAL_BOUNDS, State
+from tape.journal import Journal
+from tests.conftest import ROOT
+from tests.sidecar.test_collector import NO_BIRTHS, see
+from tests.sidecar.test_last_words import Silence
+from tests.system.faults.client import read_counters
+from webapp.cli.audit import fold, total_journal
+
+LIMIT = 3
+REGISTERED = ["DOGEUSDT"]
+OWN = {"BTCUSDT", "ETHUSDT"}
+COUNTED = 90
+"""Trades that the snapshot holds."""
+
+Totals = dict[tuple[str, str], tuple[int, Decimal, Decimal]]
+
+
+@pytest.fixture(params=sorted(path.name for path in (ROOT / "tests" / "data").iterdir() if path.is_dir()))
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return shutil.copytree(ROOT / "tests" / "data" / request.param, tmp_path / "data")
+
+
+@pytest.fixture
+def journal(folder: Path) -> Iterator[Journal]:
+    with Journal(folder / "journal.db") as journal:
+        yield journal
+
+
+def add_up(folder: Path, count: int | None, *, folded: bool) -> Totals:
+    totals: Totals = {}
+    for trade in json.loads((folder / "trades.json").read_text())[:count]:
+        symbol = trade["symbol"] if not folded or trade["symbol"] in OWN else "other"
+        price, quantity = Decimal(trade["price"]), Decimal(trade["qty"])
+        trades, quantities, notional = totals.get((symbol, trade["side"]), (0, Decimal(0), Decimal(0)))
+        totals[symbol, trade["side"]] = (trades + 1, quantities + quantity, notional + price * quantity)
+    return totals
+
+
+def total(state: State) -> Totals:
+    return {
+        (name, side): (tally.trades, tally.quantity, tally.notional)
+        for name, symbol in state.symbols.items()
+        for side, tally in symbol.tallies.items()
+        if tally.trades
+    }
+
+
+def expect_notionals(state: State, folder: Path, count: int | None) -> None:
+    expected = {side: [0] * (len(NOTIONAL_BOUNDS) + 1) for side in ("BUY", "SELL")}
+    for trade in json.loads((folder / "trades.json").read_text())[:count]:
+        notional = Decimal(trade["price"]) * Decimal(trade["qty"])
+        expected[trade["side"]][bisect_left(NOTIONAL_BOUNDS, notional)] += 1
+    assert {side: list(histogram.buckets.values()) for side, histogram in state.notional.items()} == expected
+    sums = dict.fromkeys(expected, Decimal(0))
+    for (_, side), (_, _, notional) in add_up(folder, count, folded=True).items():
+        sums[side] += notional
+    assert {side: histogram.total for side, histogram in state.notional.items()} == sums
+
+
+def make_consumer(state: State, journal: Journal) -> Consumer:
+    return Consumer(state, Silence(), partial(Journal, journal.path), symbol_limit=LIMIT, trading_symbols=REGISTERED)
+
+
+def expose(state: State) -> dict[str, float]:
+    registry = CollectorRegistry()
+    registry.register(StateCollector(see(state), NO_BIRTHS))
+    return read_counters(generate_latest(registry).decode())
+
+
+@pytest.mark.parametrize("name", ["snapshot", "snapshot.previous"])
+def test_a_snapshot_is_loaded_with_every_total_and_counts_on(folder: Path, journal: Journal, name: str) -> None:
+    state = load_snapshot(folder / name, read_base(journal, REGISTERED), journal.last_seq())
+    assert state is not None
+    assert state.last_seq == COUNTED
+    assert total(state) == add_up(folder, COUNTED, folded=True)
+    expect_notionals(state, folder, COUNTED)
+    make_consumer(state, journal).catch_up(threading.Event())
+    assert state.last_seq == journal.last_seq()
+    assert total(state) == add_up(folder, None, folded=True)
+    expect_notionals(state, folder, None)
+
+
+def test_no_counter_falls_or_vanishes(folder: Path, journal: Journal) -> None:
+    state = load_snapshot(folder / "snapshot", read_base(journal, REGISTERED), journal.last_seq())
+    assert state is not None
+    shown, now = read_counters((folder / "metrics.txt").read_text()), expose(state)
+    assert shown
+    assert {name: (value, now.get(name)) for name, value in shown.items() if now.get(name, -1) < value} == {}
+    assert set(state.observed.delay.exemplars) == {"0.001", "0.0025", "0.005", "0.01"}
+
+
+def test_a_journal_alone_is_counted_from_its_checkpoint(folder: Path, journal: Journal) -> None:
+    state = read_base(journal, REGISTERED)
+    assert state.last_seq == 60
+    assert total(state) == add_up(folder, 60, folded=True)
+    make_consumer(state, journal).catch_up(threading.Event())
+    assert total(state) == add_up(folder, None, folded=True)
+    expect_notionals(state, folder, None)
+
+
+def test_a_journal_is_audited_with_what_was_pruned_from_it(folder: Path, journal: Journal) -> None:
+    # What was pruned is folded already.
+    audited = total_journal(journal, 100)
+    folded: Totals = {}
+    for (symbol, side), tally in fold(audited, OWN).items():
+        folded[symbol, side] = (tally.trades, tally.quantity, tally.notional)
+    assert folded == add_up(folder, None, folded=True)
+
+
+def test_the_last_words_of_a_worker_are_heard(folder: Path, journal: Journal) -> None:
+    consumer = make_consumer(State(journal.origin), journal)
+    last_words = LastWords(partial(Journal, folder / "journal.db"), consumer)
+    last_words.step([])
+    last_words.close()
+    heard = consumer.state.observed.workers.sum_up()
+    assert heard.requests["POST /trade 201"] > 0
+    assert sum(heard.durations["POST /trade"].buckets.values()) == heard.requests["POST /trade 201"]
+    assert heard.durations["POST /trade"].exemplars
+    assert heard.groups.total == sum(heard.commits.buckets.values())
+    assert consumer.state.observed.rejected["body"] == 0
