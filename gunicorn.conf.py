@@ -27,6 +27,14 @@ worker_class = "webapp.worker.Worker"
 worker_connections = _connections + 1
 # Files go the way of all answers, which has a deadline.
 sendfile = False
+# No proxy is believed: gunicorn trusts those on loopback by default, and takes SCRIPT_NAME from them.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+# Long enough for every filter of the blotter, and for the cookies of other programs on this host.
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
 workers = _settings.web_concurrency
 graceful_timeout = 3
 keepalive = 5

@@ -13,6 +13,9 @@ from webapp.measures import current_measures
 UNMATCHED: Final = "(unmatched)"
 """The route of every path that no rule matches: paths are users' input."""
 
+OTHER_METHOD: Final = "(other)"
+"""The method of every request with an unusual one, or with none that could be read."""
+
 TRADE_ENDPOINT: Final = "trades.accept_trade"
 """Where trades are accepted, and their refusals counted."""
 
@@ -30,7 +33,7 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    method = request.method if request.method in _METHODS else "(other)"
+    method = request.method if request.method in _METHODS else OTHER_METHOD
     route = request.url_rule.rule if request.url_rule else UNMATCHED
     seconds = time.perf_counter() - g.began
     line = {

@@ -15,7 +15,7 @@ from tape.journal import Journal
 from tape.summary import find_first
 from webapp.ledger import Ledger, current_ledger
 from webapp.problems import refuse
-from webapp.queries import read_blotter
+from webapp.queries import BLOTTER_FILTERS, read_blotter
 from webapp.schemas import read_messages
 
 CHUNK: Final = 1000
@@ -36,7 +36,8 @@ def show_blotter() -> Response:
     else:
         events = list(reversed(_select(current_ledger(), wanted, wanted["limit"] + 1)))
     older = events[wanted["limit"] - 1].seq if wanted and len(events) > wanted["limit"] else None
-    filters = {name: value for name, value in request.args.items() if value and name != "before"}
+    # Only those: url_for takes some names for options of its own.
+    filters = {name: request.args[name] for name in BLOTTER_FILTERS if request.args.get(name)}
     page = render_template(
         "blotter/index.html",
         events=events[: wanted.get("limit")],

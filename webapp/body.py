@@ -1,9 +1,13 @@
-"""The JSON body of a request, read without losing a digit: numbers keep the text they came with."""
+"""The body of a request, received whole, and its JSON read without losing a digit: numbers keep their text."""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Final, Never
+
+from flask import Request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # gunicorn is not typed
+from werkzeug.exceptions import BadRequest
 
 FIELDS_LIMIT: Final = 100
 """Fields of one object."""
@@ -27,6 +31,26 @@ class JsonNumber:
     """A number as it was written; NaN and Infinity too, so that their field can be named."""
 
     text: str
+
+
+def receive(request: Request, limit: int | None = None) -> bytes:
+    """Receive the whole body, of at most ``limit`` bytes.
+
+    Raises BadRequest when it is malformed or ends early, RequestEntityTooLarge, and RequestTimeout.
+    """
+    if limit is not None:
+        request.max_content_length = limit
+    try:
+        body = request.get_data()
+    except ParseException as error:
+        raise BadRequest("The chunks of the body are malformed") from error
+    except OSError as error:
+        raise BadRequest("The body ended before its last chunk, or the connection broke") from error
+    expected = request.content_length
+    # gunicorn ends a body that ends early like one that is whole.
+    if expected is not None and len(body) < expected:
+        raise BadRequest(f"The body ended after {len(body)} bytes; Content-Length says {expected}")
+    return body
 
 
 def read_object(body: bytes) -> dict[str, object]:

@@ -29,6 +29,7 @@ OWN_DESCRIPTORS: Final = 40
 _CONNECTIONS_MIN: Final = 8
 _DESCRIPTORS_WANTED: Final = 65_536
 _SITE_BITS: Final = 64
+_TRY_AGAIN: Final = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 _log = logging.getLogger(__name__)
 
@@ -137,8 +138,11 @@ class Connections:
         reject(client, status, reason, detail)
 
 
-def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) -> None:
-    """Answer a connection of which no request was read, as far as that goes without waiting, and end it."""
+def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) -> str:
+    """Answer a connection of which no request was read, as far as that goes without waiting, and end it.
+
+    Gives the id of the request.
+    """
     request_id = str(uuid7())
     problem = {
         "type": "about:blank",
@@ -155,7 +159,8 @@ def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) 
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         f"X-Request-ID: {request_id}",
-        *(["Retry-After: 1"] if status != HTTPStatus.REQUEST_TIMEOUT else []),
+        "X-Content-Type-Options: nosniff",
+        *(["Retry-After: 1"] if status in _TRY_AGAIN else []),
     ]
     client.settimeout(0)
     with suppress(OSError):
@@ -164,3 +169,4 @@ def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) 
     with suppress(OSError):
         client.send("\r\n".join([*lines, "", ""]).encode() + body)
         client.shutdown(socket.SHUT_WR)
+    return request_id

@@ -98,6 +98,10 @@ class DeadlineSocket:
             except OSError as error:
                 raise BrokenPipeError(errno.EPIPE, "the client is gone") from error
 
+    def reject(self, status: HTTPStatus, reason: str, detail: str) -> str:
+        """Answer a request that could not be read, without waiting for the client; gives the request's id."""
+        return reject(self._client, status, reason, detail)
+
     def _wait_for(self, phase: Phase, seconds: float) -> None:
         self._phase = phase
         self._deadline = time.monotonic() + seconds
@@ -109,7 +113,7 @@ class DeadlineSocket:
         if self._phase is Phase.HEAD:
             self._drop("head_timeout")
             detail = f"The request's head did not arrive within {self._timeout:g} s"
-            reject(self._client, HTTPStatus.REQUEST_TIMEOUT, "head_timeout", detail)
+            self.reject(HTTPStatus.REQUEST_TIMEOUT, "head_timeout", detail)
         return b""
 
     def _count_unsent(self) -> int:

@@ -21,7 +21,9 @@ from webapp.publisher import current_publisher
 from webapp.schemas import read_messages, read_trade
 
 RECENT = 20
+
 FORM_BYTES: Final = 8 * 1024
+"""Bytes of a posted form: the fields of a trade are short, and reading what is percent-encoded is slow."""
 
 bp = Blueprint("page", __name__)
 
@@ -34,8 +36,6 @@ def show_page() -> Response:
 
 def accept_form() -> BaseResponse:
     """Accept the trade of a posted form, or show the form again with what was wrong and what was typed."""
-    # The fields of a trade are short, and reading what is percent-encoded is slow.
-    request.max_content_length = FORM_BYTES
     form = TradeForm()
     if not form.validate():
         refuse("csrf")

@@ -59,6 +59,9 @@ class BlotterSchema(_QuerySchema):
     limit = WholeField(1, 1000, load_default=50)
 
 
+BLOTTER_FILTERS: Final = ("symbol", "side", "since", "until", "limit")
+"""What leads from one page of the blotter to the next, beside ``before``."""
+
 _PAGE, _FEED, _STATS, _BLOTTER = PageSchema(), FeedSchema(), StatsSchema(), BlotterSchema()
 
 

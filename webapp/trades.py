@@ -7,10 +7,10 @@ from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from tape import wire
-from webapp.body import read_object
+from webapp.body import read_object, receive, shorten
 from webapp.idempotency import read_header
 from webapp.ledger import current_ledger
-from webapp.page import accept_form
+from webapp.page import FORM_BYTES, accept_form
 from webapp.publisher import current_publisher
 from webapp.queries import read_page
 from webapp.schemas import read_trade
@@ -23,17 +23,18 @@ def accept_trade() -> BaseResponse:
     """Accept one trade, sent as JSON or by the page's form."""
     match request.mimetype:
         case "application/json":
-            return _accept_json()
+            return _accept_json(receive(request))
         case "application/x-www-form-urlencoded":
+            receive(request, FORM_BYTES)
             return accept_form()
-    given = request.mimetype or "none"
+    given = shorten(request.mimetype) or "none"
     raise UnsupportedMediaType(
         f"Content-Type is {given}; expected application/json, or application/x-www-form-urlencoded from the page",
     )
 
 
-def _accept_json() -> Response:
-    values = read_object(request.get_data())
+def _accept_json(body: bytes) -> Response:
+    values = read_object(body)
     trade = read_trade(values)
     acceptance = current_publisher().accept([trade], read_header(values), request_id=g.request_id)
     (event,) = acceptance.events

@@ -15,6 +15,7 @@ from tape.process import PerProcess
 from tape.settings import Settings
 from webapp.connections import Address, Connections
 from webapp.deadlines import DeadlineSocket
+from webapp.malformed import MalformedRequests, describe
 from webapp.measures import Measures
 
 _DRAIN_BYTES: Final = 64 * 1024
@@ -92,12 +93,23 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
 
     connections: Connections
 
+    malformed: MalformedRequests
+
     def run(self) -> None:
         """Serve until told to stop."""
         measures = cast("PerProcess[Measures]", self.app.callable.extensions["measures"]).get()
         # gunicorn's pool takes one more: were it full, nothing would be accepted, and so nothing rejected.
         self.connections = Connections(self.worker_connections - 1, measures)
+        self.malformed = MalformedRequests(measures)
         super().run()
+
+    def handle_error(self, req: Any, client: Any, addr: Address, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn is not typed
+        """Answer a request that could not be read; anything else is a bug, which gunicorn logs."""
+        found = describe(exc)
+        if found is None:
+            super().handle_error(req, client, addr, exc)
+        else:
+            self.malformed.answer(found, client, addr)
 
     def server_class(self, listener: socket.socket, *, spawn: Pool, **_: object) -> Server:
         """Make the server of one listener."""
