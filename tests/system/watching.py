@@ -45,7 +45,7 @@ class Watcher:
         self._socket.connect(self._address)
         after = self.ids[-1] if self.ids else self._after
         resume = "" if after is None else f"Last-Event-ID: {after}\r\n"
-        self._socket.sendall(f"GET /feed HTTP/1.1\r\nHost: test\r\n{resume}\r\n".encode())
+        self._socket.sendall(f"GET /feed HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
 
     @property
     def name(self) -> tuple[str, int]:
