@@ -11,6 +11,7 @@ from typing import Final
 from sidecar.collector import Sight, SnapshotRecord
 from sidecar.consumer import Consumer
 from sidecar.last_words import LastWords
+from sidecar.lock import locked
 from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_base
 from sidecar.routes import Routes
@@ -56,10 +57,14 @@ class Daemon:
     def run(self) -> int:
         """Count until stopped, and give the exit code: 1 when a thread died.
 
-        Raises JournalError or AddressError when it cannot start.
+        Raises JournalError, AddressError or LockError when it cannot start.
         """
         settings = self._settings
-        with Receiver(settings.webapp_zmq_addr) as receiver:
+        # Before anything is bound: of a socket in a file a second one would take the name away.
+        with (
+            locked(journal=settings.journal_path, snapshot=settings.snapshot_path),
+            Receiver(settings.webapp_zmq_addr) as receiver,
+        ):
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
                 with self._open_journal() as journal:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from sidecar.state import STATE_VERSION, State
 from sidecar.version_1 import upgrade_state
 from tape.errors import SnapshotError
+from tape.paths import DRAFT, PREVIOUS
 
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file: a checksum, then a state, which has a version of its own."""
@@ -32,7 +33,7 @@ _versions = msgspec.json.Decoder(_Versioned)
 
 def write_snapshot(path: Path, state: bytes) -> None:
     """Put an encoded state in the place of the last snapshot, which becomes the previous one. Raises SnapshotError."""
-    draft = path.with_name(f"{path.name}.new")
+    draft = path.with_name(f"{path.name}{DRAFT}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as file:
@@ -53,7 +54,7 @@ def write_snapshot(path: Path, state: bytes) -> None:
 
 def name_previous(path: Path) -> Path:
     """Tell where the snapshot before this one is kept."""
-    return path.with_name(f"{path.name}.previous")
+    return path.with_name(f"{path.name}{PREVIOUS}")
 
 
 def encode_state(state: State) -> bytes:

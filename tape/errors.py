@@ -38,5 +38,9 @@ class AddressError(TapeError):
     """An address that cannot be bound or connected to."""
 
 
+class LockError(TapeError):
+    """A file that cannot be locked, or that another process has locked."""
+
+
 class SnapshotError(TapeError):
     """A snapshot that cannot be trusted; the caller sets it aside and replays the journal."""

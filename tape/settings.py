@@ -10,12 +10,15 @@ from typing import Any, Self
 
 from tape.errors import BadSettingError
 from tape.event import SYMBOL_PATTERN
+from tape.paths import find_clash
 
 KEYS_KEPT = timedelta(hours=24)
 
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
 _SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder that is refused
+_FILE = "the path of a file, not of a folder or a device"
+_IPC = "ipc://"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -44,9 +47,21 @@ def _zmq_addr(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    if not text or "\0" in text:
+    path = Path(text)
+    if "\0" in text or text.endswith("/") or path.name in {"", ".."}:
         raise ValueError
-    return Path(text)
+    try:
+        path.resolve()
+        other = path.exists() and not path.is_file()
+    except PermissionError:
+        # What opens it says so.
+        return path
+    except (OSError, RuntimeError):
+        # Too long, or a link that leads to itself.
+        raise ValueError from None
+    if other:
+        raise ValueError
+    return path
 
 
 def _one_of(*choices: str, fold: Callable[[str], str]) -> Callable[[str], str]:
@@ -116,10 +131,10 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "webapp_zmq_addr": (_zmq_addr, "a ZeroMQ address, like tcp://127.0.0.1:5555 or ipc:///run/trades.sock"),
     "sidecar_http_host": (_host, "a host name or an address, like 127.0.0.1"),
     "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
-    "journal_path": (_path, "the path of a file"),
+    "journal_path": (_path, _FILE),
     "journal_sync": (_one_of("full", "normal", fold=str.lower), "full or normal"),
     "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
-    "snapshot_path": (_path, "the path of a file"),
+    "snapshot_path": (_path, _FILE),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
     "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
@@ -172,7 +187,21 @@ class Settings:
             except ValueError:
                 shown = "(not shown)" if name == "secret_key" else text
                 raise BadSettingError(name.upper(), shown, expected) from None
-        return cls(**values)
+        settings = cls(**values)
+        settings._check_paths()
+        return settings
+
+    def _check_paths(self) -> None:
+        address = self.webapp_zmq_addr
+        sockets = [Path(address.removeprefix(_IPC))] if address.startswith(_IPC) else []
+        journal, snapshot = self.journal_path, self.snapshot_path
+        if find_clash(journal, snapshot) is not None:
+            expected = (
+                f"a file that is none of the journal's, whose JOURNAL_PATH is {str(journal)!r}, and has none of it"
+            )
+            raise BadSettingError("SNAPSHOT_PATH", str(snapshot), expected)
+        if find_clash(journal, snapshot, sockets) is not None:
+            raise BadSettingError("WEBAPP_ZMQ_ADDR", address, "a socket that is no file of the journal or the snapshot")
 
     def write_webapp_address(self) -> str:
         """Write where the web process listens, as ``host:port``."""

@@ -42,14 +42,66 @@ def test_a_port_in_use_is_said_in_one_line(shared: Stack) -> None:
     assert line["message"].startswith(f"cannot bind http://127.0.0.1:{shared.settings['WEBAPP_HTTP_PORT']}")
     assert "Traceback" not in web.stderr
 
-    sidecar = run(shared, *SIDECAR)
+    own = {"JOURNAL_PATH": str(shared.folder / "own.db"), "SNAPSHOT_PATH": str(shared.folder / "own")}
+    sidecar = run(shared, *SIDECAR, **own)
     assert sidecar.returncode == 1
     (line,) = [json.loads(line) for line in sidecar.stderr.splitlines()]
     assert line["detail"] == f"cannot bind {shared.settings['WEBAPP_ZMQ_ADDR']}: it is in use"
 
-    sidecar = run(shared, *SIDECAR, WEBAPP_ZMQ_ADDR=f"ipc://{shared.folder}/hints")
+    sidecar = run(shared, *SIDECAR, WEBAPP_ZMQ_ADDR=f"ipc://{shared.folder}/hints", **own)
     (line,) = [json.loads(line) for line in sidecar.stderr.splitlines()]
     assert line["detail"] == f"cannot bind {shared.sidecar_url}: it is in use"
+
+
+def test_a_second_sidecar_on_a_journal_or_a_snapshot_says_so_in_one_line_and_ends(shared: Stack) -> None:
+    shared.post()
+    journal, snapshot = shared.settings["JOURNAL_PATH"], shared.settings["SNAPSHOT_PATH"]
+    pid = shared.find("sidecar").pid
+    (shared.folder / "link.db").symlink_to("journal.db")
+    other = {"SIDECAR_HTTP_PORT": "0", "WEBAPP_ZMQ_ADDR": f"ipc://{shared.folder}/others-hints"}
+    before = shared.total("trading_trades_total")
+    for taken, given in {
+        f"journal {journal}": {},
+        f"journal {journal} ": {"SNAPSHOT_PATH": f"{shared.folder}/another"},
+        f"journal {shared.folder}/link.db": {"JOURNAL_PATH": f"{shared.folder}/link.db"},
+        f"snapshot {snapshot}": {"JOURNAL_PATH": f"{shared.folder}/another.db"},
+    }.items():
+        second = run(shared, *SIDECAR, **(other | given))
+        assert second.returncode == 1
+        (line,) = [json.loads(line) for line in second.stderr.splitlines()]
+        assert line["reason"] == "in_use"
+        assert line["detail"] == f"{taken.strip()} is in use by another sidecar, process {pid}"
+    shared.post()
+    shared.wait_counted(round(before) + 1)
+
+
+def test_a_file_that_cannot_be_locked_is_said_in_one_line(cold: Stack) -> None:
+    (cold.folder / "notes").write_text("mine")
+    (cold.folder / "journal.db.lock").symlink_to("notes")
+    done = run(cold, *SIDECAR)
+    assert done.returncode == 1
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert line["reason"] == "lock"
+    assert line["detail"].startswith(f"journal {cold.settings['JOURNAL_PATH']} cannot be locked")
+    done = run(cold, *SIDECAR, SNAPSHOT_PATH=f"{cold.folder}/notes/snapshot", JOURNAL_PATH=f"{cold.folder}/other.db")
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert line["detail"].startswith(f"snapshot {cold.folder}/notes/snapshot cannot be locked")
+    assert (cold.folder / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
+def test_a_snapshot_in_the_place_of_the_journal_stops_the_start_and_touches_nothing(
+    cold: Stack, command: tuple[str, ...]
+) -> None:
+    cold.start("web").accept(3)
+    cold.stop("web")
+    before = sorted(cold.folder.glob("journal.db*"))
+    done = run(cold, *command, SNAPSHOT_PATH=cold.settings["JOURNAL_PATH"])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.partition("SNAPSHOT_PATH is ")[2].startswith(f"'{cold.settings['JOURNAL_PATH']}'; expected")
+    assert sorted(cold.folder.glob("journal.db*")) == before
+    assert cold.journalled() == 3
 
 
 def test_a_journal_that_is_none_stops_the_sidecar_in_one_line(cold: Stack) -> None:

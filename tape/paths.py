@@ -1,0 +1,41 @@
+"""The files that the journal and the snapshot take, and whether one of them would take another's."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+LOCK: Final = ".lock"
+PREVIOUS: Final = ".previous"
+DRAFT: Final = ".new"
+
+SNAPSHOT_REASONS: Final = ("torn", "version", "content", "foreign", "ahead", "behind", "read")
+"""Why a snapshot may be set aside, under a name that ends so."""
+
+_JOURNAL: Final = ("", "-wal", "-shm", "-journal", LOCK)
+_SNAPSHOT: Final = ("", PREVIOUS, DRAFT, LOCK, *(f".{reason}" for reason in SNAPSHOT_REASONS))
+
+
+def find_clash(journal: Path, snapshot: Path, others: Iterable[Path] = ()) -> Path | None:
+    """Find a file that two of them would take: the journal, the snapshot, and ``others``, which take one each."""
+    taken: dict[object, Path] = {}
+    for path, suffixes in ((journal, _JOURNAL), (snapshot, _SNAPSHOT), *((other, ("",)) for other in others)):
+        mine: dict[object, Path] = {}
+        for suffix in suffixes:
+            for base in (path.parent.resolve() / path.name, path.resolve()):
+                file = Path(f"{base}{suffix}")
+                mine |= dict.fromkeys(_identify(file), file)
+        clash = mine.keys() & taken.keys()
+        if clash:
+            return min(mine[each] for each in clash)
+        taken |= mine
+    return None
+
+
+def _identify(file: Path) -> set[object]:
+    """Give all that says which file a name means, whatever links lead to it."""
+    names: set[object] = {file, file.resolve()}
+    try:
+        found = file.stat()
+    except OSError:
+        return names
+    return names | {(found.st_dev, found.st_ino)}
