@@ -5,7 +5,8 @@ import socket
 import sys
 from typing import Any
 
-from tape.errors import BadSettingError
+from tape.errors import BadSettingError, JournalError
+from tape.journal import Journal
 from tape.logs import describe_logging
 from tape.settings import Settings
 from webapp.connections import find_connection_limit
@@ -50,7 +51,16 @@ logconfig_dict["loggers"] = {
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is not typed
-    """Say in one line that the address cannot be bound, where gunicorn would try five times."""
+    """Say in one line why it cannot start, before any worker: for the address gunicorn would try five times."""
+    try:
+        # Closed again before the first fork. Without a journal the first trade makes one.
+        if _settings.journal_path.exists():
+            Journal(_settings.journal_path).close()
+    except JournalError as error:
+        # Other failures may pass while the workers answer 503.
+        if error.reason in {"in_use", "version"}:
+            server.log.error("cannot start: %s", error.detail)  # noqa: TRY400 - one line
+            raise SystemExit(1) from None
     if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
         return
     family = socket.AF_INET6 if ":" in _settings.webapp_http_host else socket.AF_INET

@@ -135,7 +135,6 @@ class Daemon:
         return Pruner(
             partial(Journal, settings.journal_path, settings.journal_sync),
             retention=timedelta(seconds=settings.journal_retention),
-            keys_kept=settings.tell_keys_kept(),
             symbol_limit=settings.symbol_limit,
             trading_symbols=settings.trading_symbols,
         )

@@ -41,7 +41,7 @@ def read_base(journal: Journal, symbols: Iterable[str]) -> State:
 
 
 class Pruner:
-    """Takes old trades and forgotten keys out of the journal, a little at each step.
+    """Takes old trades, with their keys, out of the journal, a little at each step.
 
     What leaves is always all of the journal up to one seq, so nothing leaves uncounted. Clocks step, so times may stand
     in any order: a trade within the retention keeps all that follow it, and one stamped later than now goes with the
@@ -53,16 +53,14 @@ class Pruner:
         open_journal: Callable[[], Journal],
         *,
         retention: timedelta,
-        keys_kept: timedelta,
         symbol_limit: int,
         trading_symbols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
-        """Keep how long trades (zero: for ever) and keys stay; the journal opens with the first step."""
+        """Keep how long trades stay (zero: for ever); the journal opens with the first step."""
         self._connection = Connection(open_journal)
         self._retention = retention
-        self._keys_kept = keys_kept
         self._limit = symbol_limit
         self._symbols = trading_symbols
         self._clock = clock
@@ -78,7 +76,6 @@ class Pruner:
 
     def _prune(self, journal: Journal, saved_seq: int, deadline: float) -> int:
         moment = self._wall_clock()
-        journal.forget_keys(write_instant(moment - self._keys_kept))
         pruned = 0
         if not self._retention:
             return pruned

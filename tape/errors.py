@@ -23,7 +23,11 @@ class JournalError(TapeError):
 
 
 class KeyReusedError(TapeError):
-    """An idempotency key that was used before, for another payload."""
+    """A key that was used before, for other fields; ``rows`` are the indexes of the trades with such keys."""
+
+    def __init__(self, reason: str, detail: str, rows: tuple[int, ...] = ()) -> None:
+        super().__init__(reason, detail)
+        self.rows = rows
 
 
 class KeyInFlightError(TapeError):

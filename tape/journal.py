@@ -6,31 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-from tape.errors import JournalError
+from tape import keys, rows
+from tape.appending import AppendResult, Request, append
+from tape.errors import JournalError, KeyReusedError
 from tape.event import Event, Instant
-from tape.journal_file import back_up, identify, open_file, translated
+from tape.journal_file import identify, open_file, translated
 from tape.transport import KeyPair
-
-_INSERT = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT seq, id, ?, accepted_at, ts, symbol, side, price, qty FROM trades"
 
 PROBE_BYTES: Final = 32 * 1024
 """More pages than a trade touches, in its table and its indexes."""
-
-
-class Key(NamedTuple):
-    """A client's name for one request: the same name with the same payload is the same trade, once."""
-
-    client: str
-    name: str
-    payload: str
-
-
-class Place(NamedTuple):
-    """Where an event stands: ``fresh`` if it was written now; ``seq`` 0 if its key was used for another payload."""
-
-    seq: int
-    fresh: bool
 
 
 class Room(NamedTuple):
@@ -68,27 +52,16 @@ class Journal:
 
         All are on the disk when this returns, or none is. Raises JournalError.
         """
-        return [place.seq for place in self.append_keyed([(event, None) for event in events], "")]
+        with self._write():
+            return [rows.insert(self._db, event) for event in events]
 
-    def append_keyed(self, entries: Sequence[tuple[Event, Key | None]], keys_since: Instant) -> list[Place]:
-        """Write events as ``append`` does, except those whose key was used at or after ``keys_since``.
+    def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
+        """Write the trades of several requests in one synced transaction, and give what became of each.
 
-        The place of such an event is that of its first use. Raises JournalError.
+        A request whose key, or a row's key, was used before for other fields writes nothing. Raises JournalError.
         """
         with self._write():
-            return [self._place(event, key, keys_since) for event, key in entries]
-
-    def _place(self, event: Event, key: Key | None, keys_since: Instant) -> Place:
-        if key is not None:
-            query = "SELECT payload, seq FROM keys WHERE client = ? AND name = ? AND used_at >= ?"
-            used = self._db.execute(query, (key.client, key.name, keys_since)).fetchone()
-            if used is not None:
-                return Place(used[1] if used[0] == key.payload else 0, fresh=False)
-        row = (event.id, event.accepted_at, event.ts, event.symbol, event.side, event.price, event.qty)
-        seq = self._db.execute(_INSERT, row).lastrowid or 0
-        if key is not None:
-            self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", (*key, seq, event.accepted_at))
-        return Place(seq, fresh=True)
+            return [append(self._db, self.origin, request) for request in requests]
 
     def check_writable(self) -> None:
         """Write what takes the room of a trade; raises JournalError when a trade could not be written now."""
@@ -117,7 +90,8 @@ class Journal:
 
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
-        return self._read(_SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+        with self._reading():
+            return rows.select(self._db, self.origin, "WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
 
     def read_times(self, seq: int, until: int, limit: int) -> list[tuple[int, Instant]]:
         """Read when up to ``limit`` events past ``seq`` and up to ``until`` were accepted. Raises JournalError."""
@@ -126,10 +100,8 @@ class Journal:
 
     def last_seq(self) -> int:
         """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
-        with translated(self.path):
-            self._check_place()
-            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'trades'").fetchone()
-        return row[0] if row else 0
+        with self._reading():
+            return rows.last_seq(self._db)
 
     def measure(self) -> Room:
         """Tell how much of its disk the journal takes, with its write-ahead log, and how much is free."""
@@ -141,7 +113,8 @@ class Journal:
 
     def find(self, event_id: str) -> Event | None:
         """Find the event with this id. Raises JournalError."""
-        found = self._read(_SELECT + " WHERE id = ?", event_id)
+        with self._reading():
+            found = rows.select_id(self._db, self.origin, event_id)
         return found[0] if found else None
 
     def select(
@@ -161,17 +134,20 @@ class Journal:
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if after is None else "ASC"
-        found = self._read(f"{_SELECT} {where} ORDER BY seq {order} LIMIT ?", *given.values(), limit)
+        with self._reading():
+            found = rows.select(self._db, self.origin, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit)
         return found if order == "ASC" else found[::-1]
-
-    def _read(self, query: str, *values: object) -> list[Event]:
-        return [Event(*row) for row in self.query(query, self.origin, *values)]
 
     def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask a question that changes nothing. Raises JournalError."""
+        with self._reading():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         with translated(self.path):
             self._check_place()
-            return self._db.execute(query, values).fetchall()
+            yield
 
     def read_base(self) -> bytes | None:
         """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
@@ -180,24 +156,17 @@ class Journal:
         return base
 
     def prune(self, seq: int, base: bytes) -> None:
-        """Delete the events up to ``seq``, keep ``base`` in their place, and give the space back.
+        """Delete the events up to ``seq`` with their keys, keep ``base`` in their place, and give the space back.
 
         Raises JournalError.
         """
         with self._write():
             self._db.execute("DELETE FROM trades WHERE seq <= ?", (seq,))
-            self._db.execute("UPDATE journal SET base = ?", (base,))
+            keys.forget(self._db, seq)
+            self._db.execute("UPDATE journal SET base = ?, pruned_seq = ?", (base, seq))
         with translated(self.path):
             # A plain execute would take one step of it, and free one page.
             self._db.executescript("PRAGMA incremental_vacuum")
-
-    def forget_keys(self, before: Instant, limit: int = 1000) -> int:
-        """Forget up to ``limit`` keys used before a moment, and give how many. Raises JournalError."""
-        query = "SELECT client, name FROM keys WHERE used_at < ? LIMIT ?"
-        with self._write():
-            old = self._db.execute(query, (before, limit)).fetchall()
-            self._db.executemany("DELETE FROM keys WHERE client = ? AND name = ?", old)
-        return len(old)
 
     def keep_facts(self, worker: str, body: bytes) -> None:
         """Keep the last facts of a worker that ends. Raises JournalError."""
@@ -223,10 +192,6 @@ class Journal:
                 yield
             finally:
                 self._db.execute("ROLLBACK")
-
-    def back_up(self, path: Path) -> None:
-        """Copy the journal to a path where no file is, while others go on writing. Raises JournalError."""
-        back_up(self._db, path)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

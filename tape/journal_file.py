@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from tape.holders import find_holders
 from tape.journal_schema import APPLICATION_ID, FILE_PRAGMAS, SCHEMA_VERSION, list_statements
 from tape.transport import make_key_pair
 
+Database = sqlite3.Connection
+
+OPEN_SECONDS: Final = 2.0
+FOLDER_SECONDS: Final = 10.0
+FOLDER_PAUSE: Final = 0.02
 MIGRATION_TRIES: Final = 10
 MIGRATION_TRY_SECONDS: Final = 0.2
 
@@ -117,10 +123,22 @@ def _locked_folder(folder: Path) -> Iterator[None]:
     # closing a second descriptor of that file would give up SQLite's own locks.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        until = time.monotonic() + FOLDER_SECONDS
+        while not _try_lock(descriptor):
+            if time.monotonic() > until:
+                raise JournalError("locked", f"another process has been migrating in {folder} for {FOLDER_SECONDS} s")
+            time.sleep(FOLDER_PAUSE)
         yield
     finally:
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def take_steps(db: sqlite3.Connection, version: int) -> None:
@@ -159,10 +177,32 @@ def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def back_up(db: sqlite3.Connection, path: Path) -> None:
-    """Copy an open journal, as it stands at one moment, to a path where no file is. Raises JournalError."""
+def back_up(path: Path, copy: Path) -> int:
+    """Copy a journal, as it stands at one moment, to a path where no file is, and give the copy's last seq.
+
+    A journal of an earlier version is copied as it is, also while its program runs. Raises JournalError.
+    """
+    last_seq = 0
+
+    def fill(draft: sqlite3.Connection) -> None:
+        nonlocal last_seq
+        db.backup(draft)
+        (last_seq,) = draft.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+
+    with _opened(path) as db, translated(copy):
+        _place(copy, fill)
+    return last_seq
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a journal of any version that this program knows, and leave it as it is."""
     with translated(path):
-        _place(path, db.backup)
+        if not path.exists():
+            raise JournalError("unopenable", f"there is no journal {path}")
+        with contextlib.closing(_connect(path, OPEN_SECONDS)) as db:
+            read_version(db, path)
+            yield db
 
 
 def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
@@ -171,28 +211,16 @@ def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.u
     It gets an origin and a key pair of its own: it may give numbers anew that its model gave to later trades, and
     copies of its model's secret may lie anywhere.
     """
-    with translated(copy):
-        if not copy.exists():
-            raise JournalError("unopenable", f"there is no copy {copy}")
-        db = _connect(copy, 0)
-        try:
-            version = read_version(db, copy)
-        except BaseException:
-            db.close()
-            raise
 
     def fill(draft: sqlite3.Connection) -> None:
         db.backup(draft)
         draft.execute("BEGIN")
-        take_steps(draft, version)
+        take_steps(draft, read_version(draft, copy))
         _name(draft, new_origin())
         draft.execute("COMMIT")
 
-    try:
-        with translated(path):
-            _place(path, fill)
-    finally:
-        db.close()
+    with _opened(copy) as db, translated(path):
+        _place(path, fill)
 
 
 def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:

@@ -4,15 +4,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from tape.errors import BadSettingError
 from tape.event import SYMBOL_PATTERN
 from tape.paths import find_clash
-
-KEYS_KEPT = timedelta(hours=24)
 
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
@@ -206,11 +203,6 @@ class Settings:
     def write_webapp_address(self) -> str:
         """Write where the web process listens, as ``host:port``."""
         return write_address(self.webapp_http_host, self.webapp_http_port)
-
-    def tell_keys_kept(self) -> timedelta:
-        """Tell how long an idempotency key is known: a day, or as long as the trades it leads to."""
-        kept = timedelta(seconds=self.journal_retention)
-        return min(kept, KEYS_KEPT) if kept else KEYS_KEPT
 
     def require_secret_key(self) -> str:
         """Give the secret that signs sessions and form tokens, which only the web process needs.

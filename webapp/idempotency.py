@@ -1,4 +1,4 @@
-"""Idempotency keys: one name for one request, so that sending it again is not another trade.
+"""Idempotency keys: one name for one trade, so that sending it again is not another trade.
 
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from flask import request
 from werkzeug.exceptions import BadRequest
 
-from tape.journal import Key
+from tape.keys import SERVER, Key
 
 HEADER = "Idempotency-Key"
 FORM_FIELD = "idempotency_key"
@@ -28,16 +28,16 @@ def read_header(values: Mapping[str, object]) -> Key | None:
     if found is None:
         message = f"{HEADER} is {given[:64]!r}; expected 1 to 255 visible ASCII characters, in double quotes or not"
         raise BadRequest(message)
-    return _make(request.remote_addr or "", found[1] or found[2], values)
+    return _make(found[1] or found[2], values)
 
 
 def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
     """Read the one-time key of a posted form; None when it carries none of ours."""
     found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
-    # Its name is random, so it needs no client beside it, and outlives a change of address.
-    return _make("form", found[0], values) if found else None
+    return _make(found[0], values) if found else None
 
 
-def _make(client: str, name: str, values: Mapping[str, object]) -> Key:
+def _make(name: str, values: Mapping[str, object]) -> Key:
+    # Trades have no source yet, so every key is the server's. Version 1 digested the fields in the same way.
     text = json.dumps(values, sort_keys=True, default=lambda number: number.text)
-    return Key(client, name, hashlib.sha256(text.encode()).hexdigest())
+    return Key(SERVER, name, hashlib.sha256(text.encode()).digest())

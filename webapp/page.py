@@ -17,7 +17,7 @@ from webapp.forms import TradeForm, read_values
 from webapp.idempotency import read_form
 from webapp.ledger import current_ledger
 from webapp.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, refuse
-from webapp.publisher import current_publisher
+from webapp.publisher import KeyedTrade, current_publisher
 from webapp.schemas import read_messages, read_trade
 
 RECENT = 20
@@ -50,9 +50,9 @@ def accept_form() -> BaseResponse:
         problems = ["Nothing was sent: please look at the marked fields.", *unplaced]
         return _render(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
     try:
-        key = read_form(form.idempotency_key.data, values)
+        keyed = KeyedTrade(trade, read_form(form.idempotency_key.data, values))
         # A second click waits for the answer to the first.
-        (event,) = current_publisher().accept([trade], key, patient=True, request_id=g.request_id).events
+        (event,) = current_publisher().accept([keyed], patient=True, request_id=g.request_id).events
     except KeyReusedError as error:
         refuse(error.reason)
         form.idempotency_key.data = None

@@ -5,22 +5,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Final, NamedTuple, cast
 
-import msgspec
 from flask import Flask, current_app
 from uuid6 import uuid7
 
 from tape import wire
+from tape.appending import AppendResult, Request, Row
 from tape.connection import Connection
 from tape.errors import AddressError, JournalError, KeyInFlightError, KeyReusedError, TapeError
-from tape.event import Event, Trade, now, write_instant
+from tape.event import Event, Instant, Trade, now, write_instant
 from tape.facts import Facts
-from tape.journal import Journal, Key, Place
+from tape.journal import Journal
+from tape.keys import Key
 from tape.process import PerProcess
-from tape.settings import KEYS_KEPT, Settings
+from tape.settings import Settings
 from tape.transport import Sender
 from webapp.loop import leave_loop
 from webapp.measures import Measures
@@ -31,34 +31,30 @@ GROUP_LIMIT: Final = 512
 """Requests that share one transaction at the most."""
 
 
-class Acceptance(NamedTuple):
-    """What became of one request: its events, and whether they were accepted now or by an earlier use of its key."""
+class KeyedTrade(NamedTuple):
+    """A trade with the key that its client gave it; a trade whose key was used before is not written again."""
 
-    events: list[Event]
-    fresh: bool
+    trade: Trade
+    key: Key | None = None
 
 
 class _Waiting:
-    """One request's entries while they wait for their commit, and what became of them."""
+    """One request while it waits for its commit, and what became of it."""
 
-    def __init__(self, entries: list[tuple[Event, Key | None]], request_id: str) -> None:
-        self.entries = entries
+    def __init__(self, request: Request, request_id: str) -> None:
+        self.request = request
         self.request_id = request_id
-        self.acceptance = Acceptance([], fresh=False)
+        self.result: AppendResult | None = None
         self.error: TapeError | None = None
         self.settled = False
         self.called = threading.Event()
 
-    def settle(self, outcomes: Sequence[tuple[Event | None, bool]]) -> None:
-        """Take what became of each entry; None where a key was used for another payload."""
-        events = [event for event, _ in outcomes if event is not None]
-        if len(events) < len(outcomes):
-            self.error = KeyReusedError("key_reused", "this Idempotency-Key was used before, for another trade")
-        self.acceptance = Acceptance(events, all(fresh for _, fresh in outcomes))
-        self.wake()
-
-    def wake(self) -> None:
-        """Let the request go on."""
+    def settle(self, outcome: AppendResult | TapeError) -> None:
+        """Take what became of the request, and let it go on."""
+        if isinstance(outcome, TapeError):
+            self.error = outcome
+        else:
+            self.result = outcome
         self.settled = True
         self.called.set()
 
@@ -74,7 +70,6 @@ class Publisher:
         self,
         open_journal: Callable[[], Journal],
         open_sender: Callable[[], Sender],
-        keys_kept: timedelta = KEYS_KEPT,
         observe_commit: Callable[[float, int], None] = lambda _seconds, _trades: None,
     ) -> None:
         """Keep how to open the journal and the sender, which open when they are first needed.
@@ -83,42 +78,47 @@ class Publisher:
         """
         self._connection = Connection(open_journal)
         self._open_sender = open_sender
-        self._keys_kept = keys_kept
         self._observe_commit = observe_commit
         self._sender: Sender | None = None
         self._queue: deque[_Waiting] = deque()
-        self._in_flight: set[tuple[str, str]] = set()
+        self._in_flight: set[tuple[bool, str, str]] = set()
         self._led = False
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
     def accept(
-        self, trades: Sequence[Trade], key: Key | None = None, *, patient: bool = False, request_id: str = ""
-    ) -> Acceptance:
+        self,
+        trades: Sequence[KeyedTrade],
+        request_key: Key | None = None,
+        *,
+        patient: bool = False,
+        request_id: str = "",
+    ) -> AppendResult:
         """Write trades to the journal, all or none, then publish them.
 
-        When this returns they are on the disk. With a key that was used before it gives what was accepted then.
-        ``request_id`` goes with their hints.
-        Raises JournalError when none is on the disk, KeyReusedError, and, unless ``patient``, KeyInFlightError.
+        When this returns they are on the disk. A trade whose key was used before is not written again, and a request
+        whose ``request_key`` was used before gives what it wrote then. ``request_id`` goes with the hints.
+        Raises JournalError when none is on the disk, KeyReusedError, and, unless ``patient``, KeyInFlightError when
+        the key of the request, or of its only trade, is under way.
         """
         moment = write_instant(now())
-        waiting = _Waiting(
-            [(Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty), key) for t in trades],
-            request_id,
-        )
-        if key is None or patient:
+        rows = [Row(_make_event(trade, moment), key) for trade, key in trades]
+        waiting = _Waiting(Request(rows, request_key), request_id)
+        claimed = request_key or (trades[0].key if len(trades) == 1 else None)
+        if claimed is None or patient:
             return self._wait(waiting)
+        claim = (request_key is not None, claimed.owner, claimed.name)
         with self._lock:
-            if key[:2] in self._in_flight:
+            if claim in self._in_flight:
                 raise KeyInFlightError("key_in_flight", "the first request with this Idempotency-Key is under way")
-            self._in_flight.add(key[:2])
+            self._in_flight.add(claim)
         try:
             return self._wait(waiting)
         finally:
             with self._lock:
-                self._in_flight.discard(key[:2])
+                self._in_flight.discard(claim)
 
-    def _wait(self, waiting: _Waiting) -> Acceptance:
+    def _wait(self, waiting: _Waiting) -> AppendResult:
         with self._lock:
             self._queue.append(waiting)
             leads, self._led = not self._led, True
@@ -126,9 +126,9 @@ class Publisher:
             waiting.called.wait()
         if not waiting.settled:
             self._lead()
-        if waiting.error is not None:
-            raise type(waiting.error)(waiting.error.reason, waiting.error.detail) from waiting.error
-        return waiting.acceptance
+        if waiting.result is None:
+            raise waiting.error or JournalError("failed", "the commit was broken off")
+        return waiting.result
 
     def _lead(self) -> None:
         with self._lock:
@@ -146,14 +146,13 @@ class Publisher:
     def _settle(self, group: list[_Waiting]) -> None:
         error = JournalError("failed", "the commit was broken off")
         try:
-            entries = [entry for waiting in group for entry in waiting.entries]
-            outcomes, seconds = leave_loop(partial(self._append, entries))
-            left = iter(outcomes)
+            outcomes, seconds = leave_loop(partial(self._append, [waiting.request for waiting in group]))
             hints: list[Event] = []
-            for waiting in group:
-                settled = [next(left) for _ in waiting.entries]
-                waiting.settle(settled)
-                hints += [wire.hint(event, waiting.request_id) for event, fresh in settled if fresh and event]
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                waiting.settle(outcome)
+                if isinstance(outcome, AppendResult):
+                    written = [event for event, fresh in zip(outcome.events, outcome.fresh, strict=True) if fresh]
+                    hints += [wire.hint(event, waiting.request_id) for event in written]
             if hints:
                 self._observe_commit(seconds, len(hints))
                 self._send(wire.encode_message(hints))
@@ -162,19 +161,14 @@ class Publisher:
         finally:
             for waiting in group:
                 if not waiting.settled:
-                    waiting.error = error
-                    waiting.wake()
+                    # Each request raises one of its own: their tracebacks would grow together.
+                    waiting.settle(JournalError(error.reason, error.detail))
 
-    def _append(self, entries: list[tuple[Event, Key | None]]) -> tuple[list[tuple[Event | None, bool]], float]:
-        keys_since = write_instant(now() - self._keys_kept)
-
-        def append(journal: Journal) -> tuple[list[tuple[Event | None, bool]], float]:
+    def _append(self, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
+        def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:
             began = time.perf_counter()
-            places = journal.append_keyed(entries, keys_since)
-            seconds = time.perf_counter() - began
-            return [
-                (_locate(journal, event, place), place.fresh) for (event, _), place in zip(entries, places, strict=True)
-            ], seconds
+            outcomes = journal.append_requests(requests)
+            return outcomes, time.perf_counter() - began
 
         return self._connection.ask(append)
 
@@ -212,10 +206,9 @@ class Publisher:
                 self._sender = None
 
 
-def _locate(journal: Journal, event: Event, place: Place) -> Event | None:
-    if place.fresh:
-        return msgspec.structs.replace(event, seq=place.seq, origin=journal.origin)
-    return next(iter(journal.read_after(place.seq - 1, 1)), None) if place.seq else None
+def _make_event(trade: Trade, moment: Instant) -> Event:
+    t = trade
+    return Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty)
 
 
 def init_app(app: Flask) -> None:
@@ -226,7 +219,6 @@ def init_app(app: Flask) -> None:
         lambda: Publisher(
             open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
             open_sender=partial(Sender, settings.webapp_zmq_addr),
-            keys_kept=settings.tell_keys_kept(),
             observe_commit=lambda seconds, trades: measures.get().observe_commit(seconds, trades),
         )
     )

@@ -11,7 +11,7 @@ from webapp.body import read_object, receive, shorten
 from webapp.idempotency import read_header
 from webapp.ledger import current_ledger
 from webapp.page import FORM_BYTES, accept_form
-from webapp.publisher import current_publisher
+from webapp.publisher import KeyedTrade, current_publisher
 from webapp.queries import read_page
 from webapp.schemas import read_trade
 
@@ -36,10 +36,10 @@ def accept_trade() -> BaseResponse:
 def _accept_json(body: bytes) -> Response:
     values = read_object(body)
     trade = read_trade(values)
-    acceptance = current_publisher().accept([trade], read_header(values), request_id=g.request_id)
+    acceptance = current_publisher().accept([KeyedTrade(trade, read_header(values))], request_id=g.request_id)
     (event,) = acceptance.events
     response = _answer(wire.encode(event), http.HTTPStatus.CREATED)
-    if not acceptance.fresh:
+    if not acceptance.accepted:
         response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
     return response

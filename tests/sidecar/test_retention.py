@@ -27,7 +27,6 @@ def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ())
     return Pruner(
         partial(Journal, journal.path),
         retention=timedelta(seconds=retention),
-        keys_kept=timedelta(hours=24),
         symbol_limit=3,
         trading_symbols=symbols,
     )
@@ -100,7 +99,6 @@ def test_a_step_ends_in_time(journal: Journal) -> None:
     pruner = Pruner(
         partial(Journal, journal.path),
         retention=timedelta(seconds=60),
-        keys_kept=timedelta(hours=24),
         symbol_limit=3,
         clock=lambda: float(next(ticks)),
     )
@@ -136,7 +134,6 @@ def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RET
     return Pruner(
         partial(Journal, journal.path),
         retention=retention,
-        keys_kept=timedelta(hours=24),
         symbol_limit=3,
         wall_clock=clock.tell,
     )
@@ -230,7 +227,6 @@ def test_any_number_of_trades_stamped_ahead_goes_with_the_next_old_one(journal: 
     pruner = Pruner(
         partial(Journal, journal.path),
         retention=RETENTION,
-        keys_kept=timedelta(hours=24),
         symbol_limit=3,
         clock=lambda: float(next(ticks)),
         wall_clock=Clock().tell,

@@ -49,5 +49,5 @@ def test_a_backup_does_not_overwrite_and_a_restore_takes_no_other_file(cold: Sta
     assert (tmp_path / "taken").read_text() == "mine"
     Path(cold.settings["JOURNAL_PATH"]).unlink()
     assert "not a database" in cold.run_cli("restore", str(tmp_path / "taken")).stderr
-    assert "there is no copy" in cold.run_cli("restore", str(tmp_path / "nothing")).stderr
+    assert "there is no journal" in cold.run_cli("restore", str(tmp_path / "nothing")).stderr
     assert not Path(cold.settings["JOURNAL_PATH"]).exists()

@@ -1,7 +1,9 @@
 """What stops a start, and how it is said."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import requests
 
 from tests.conftest import ROOT
 from tests.system.stack import BIN, Stack
+from tests.tape.test_migration import make_version_1
 
 
 def run(stack: Stack, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -135,3 +138,34 @@ def test_the_sidecar_tells_who_it_is(shared: Stack) -> None:
     some = requests.get(f"{shared.sidecar_url}/metrics?name[]=sidecar_last_seq", timeout=5)
     assert "sidecar_last_seq" in some.text
     assert "trading_trades_total" not in some.text
+
+
+@pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
+def test_a_journal_newer_than_the_program_stops_the_start_in_one_line(cold: Stack, command: tuple[str, ...]) -> None:
+    path = make_version_1(cold.folder / "journal.db", "PRAGMA user_version = 3;")
+    done = run(cold, *command)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "has schema 3" in line]
+    assert f"journal {path} has schema 3, newer than this program; expected 1 to 2" in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
+def test_an_earlier_program_that_still_runs_stops_the_start_and_is_named(cold: Stack, command: tuple[str, ...]) -> None:
+    path = make_version_1(cold.folder / "journal.db")
+    with contextlib.closing(sqlite3.connect(path)) as earlier:
+        assert earlier.execute("SELECT count(*) FROM trades").fetchone() == (1,)
+        done = run(cold, *command)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "still open" in line]
+    assert f"still open in process {os.getpid()} (" in line
+    assert "Traceback" not in done.stderr
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_stack_that_starts_on_a_journal_of_version_1_goes_on_with_it(cold: Stack) -> None:
+    make_version_1(cold.folder / "journal.db", "UPDATE journal SET base = NULL;")
+    cold.start().accept(5)
+    cold.wait_counted(6)
+    assert cold.journalled() == 7

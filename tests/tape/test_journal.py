@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tape.errors import JournalError
-from tape.journal import Journal, Key, Place
+from tape.journal import Journal
 from tape.journal_file import JOURNAL_REASONS
 from tests.conftest import make_event
 
@@ -93,6 +93,20 @@ def test_find_gives_one_event_or_none(journal: Journal) -> None:
     assert journal.find("' OR 1=1 --") is None
 
 
+def test_an_id_is_stored_as_16_bytes_and_read_as_it_came(journal: Journal) -> None:
+    text, odd = "01a20884-7740-700f-bca1-01eafb72f265", "01A20884-7740-700F-BCA1-01EAFB72F265"
+    journal.append([make_event(0, id=text), make_event(0, id=odd), make_event(0, id="no UUID")])
+    assert journal.query("SELECT typeof(id), length(id) FROM trades ORDER BY seq") == [
+        ("blob", 16),
+        ("text", 36),
+        ("text", 7),
+    ]
+    assert [event.id for event in journal.read_after(0)] == [text, odd, "no UUID"]
+    assert [getattr(journal.find(each), "seq", None) for each in (text, odd, "no UUID")] == [1, 2, 3]
+    with pytest.raises(JournalError):
+        journal.append([make_event(0, id=text)])
+
+
 def test_a_journal_locked_by_another_writer_is_named_so(path: Path) -> None:
     with Journal(path, busy_seconds=0.05) as journal:
         other = sqlite3.connect(path, isolation_level=None)
@@ -175,30 +189,6 @@ def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journa
         assert reason_of(caught) == "replaced"
     with Journal(path) as new:
         assert new.last_seq() == 0
-
-
-KEY = Key("127.0.0.1", "order-1", "digest")
-
-
-def test_a_key_used_again_leads_to_its_first_trade(journal: Journal) -> None:
-    long_ago = "2026-01-01T00:00:00.000000Z"
-    entry = (make_event(0, id="a"), KEY)
-    assert journal.append_keyed([entry], long_ago) == [Place(1, fresh=True)]
-    again = [(make_event(0, id="b"), KEY), (make_event(0, id="c"), None), (make_event(0, id="d"), KEY)]
-    assert journal.append_keyed(again, long_ago) == [Place(1, fresh=False), Place(2, fresh=True), Place(1, fresh=False)]
-    other_payload = KEY._replace(payload="another")
-    assert journal.append_keyed([(make_event(0, id="e"), other_payload)], long_ago) == [Place(0, fresh=False)]
-    other_client = KEY._replace(client="127.0.0.2")
-    assert journal.append_keyed([(make_event(0, id="f"), other_client)], long_ago) == [Place(3, fresh=True)]
-    assert [event.id for event in journal.read_after(0)] == ["a", "c", "f"]
-
-
-def test_a_key_is_free_again_past_its_time(journal: Journal) -> None:
-    journal.append_keyed([(make_event(0, id="a"), KEY)], "2026-01-01T00:00:00.000000Z")
-    after = "2026-02-01T00:00:00.000000Z"
-    assert journal.append_keyed([(make_event(0, id="b"), KEY)], after) == [Place(2, fresh=True)]
-    assert journal.forget_keys(after) == 1
-    assert journal.forget_keys(after) == 0
 
 
 def test_what_is_read_in_one_hold_is_of_one_moment(journal: Journal, path: Path) -> None:

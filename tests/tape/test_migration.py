@@ -1,6 +1,7 @@
 """A journal of version 1, made by that version's own statements, under the new program."""
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tape import journal_file
 from tape.errors import JournalError
 from tape.holders import find_holders
 from tape.journal import Journal
-from tape.journal_file import restore
+from tape.journal_file import back_up, restore
 from tape.journal_schema import list_statements
 from tests.conftest import make_event
 from tests.waiting import wait_for
@@ -79,6 +81,7 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
         assert journal.origin == "0123456789abcdef0123456789abcdef"
         assert [(event.seq, event.id, event.price) for event in journal.read_after(0)] == [(2, ID, "100.50")]
         assert journal.append([make_event(0, id="01a20884-7740-700f-bca1-01eafb72f266")]) == [3]
+        assert [journal.find(event.id) for event in journal.read_after(0)] == journal.read_after(0)
         assert journal.query("SELECT pruned_seq FROM journal") == [(1,)]
         assert journal.query("SELECT source, ref, fee FROM trades") == [("", None, None)] * 2
         assert new.query("PRAGMA user_version") == journal.query("PRAGMA user_version") == [(2,)]
@@ -88,7 +91,7 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
 def test_every_journal_has_a_key_pair_of_its_own_and_keeps_it(old: Path, tmp_path: Path) -> None:
     with Journal(old) as migrated, Journal(tmp_path / "new.db") as new:
         pairs = [migrated.key_pair, new.key_pair]
-        new.back_up(tmp_path / "copy.db")
+        back_up(new.path, tmp_path / "copy.db")
     with Journal(old) as migrated:
         assert migrated.key_pair == pairs[0]
     restore(tmp_path / "copy.db", tmp_path / "restored.db")
@@ -108,6 +111,27 @@ def test_a_copy_of_version_1_is_restored_as_the_new_version_and_left_as_it_is(ol
         assert len(journal.key_pair.secret) == 40
     with contextlib.closing(sqlite3.connect(old)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_journal_of_version_1_is_backed_up_as_it_is_though_its_program_runs(
+    old: Path, holder: int, tmp_path: Path
+) -> None:
+    assert back_up(old, tmp_path / "copy.db") == 2
+    for path in (old, tmp_path / "copy.db"):
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert holder
+
+
+def test_a_migration_that_takes_too_long_is_not_waited_for_for_ever(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_file, "FOLDER_SECONDS", 0.05)
+    folder = os.open(old.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(JournalError) as caught:
+        Journal(old)
+    os.close(folder)
+    assert caught.value.reason == "locked"
+    Journal(old).close()
 
 
 @pytest.mark.parametrize("base", ["NULL", "'{}'", "'no JSON'", "x'ff00'"])

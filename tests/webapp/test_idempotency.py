@@ -1,3 +1,4 @@
+import hashlib
 import json
 import threading
 from typing import Any
@@ -7,9 +8,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tape.event import Event
+from tape.appending import AppendResult, Request
+from tape.errors import KeyReusedError
 from tape.journal import Journal
 from tape.settings import Settings
+from tests.tape.test_migration import make_version_1
 from tests.webapp.conftest import GOOD, read_token
 from webapp.publisher import Publisher
 
@@ -48,13 +51,18 @@ def test_the_same_key_with_another_payload_is_refused(client: FlaskClient, journ
     assert journal.last_seq() == 1
 
 
-def test_keys_of_other_clients_are_other_keys(client: FlaskClient, journal: Journal) -> None:
-    send(client, "k")
-    other = client.post(
-        "/trade", json=GOOD, headers={"Idempotency-Key": "k"}, environ_overrides={"REMOTE_ADDR": "10.0.0.9"}
-    )
-    assert "Idempotent-Replayed" not in other.headers
-    assert journal.last_seq() == 2
+def test_a_key_is_known_whatever_address_its_client_has(client: FlaskClient, journal: Journal) -> None:
+    first = send(client, "k")
+    for price, status in ((GOOD["price"], 201), ("1", 422)):
+        again = client.post(
+            "/trade",
+            json=GOOD | {"price": price},
+            headers={"Idempotency-Key": "k"},
+            environ_overrides={"REMOTE_ADDR": "10.0.0.9"},
+        )
+        assert again.status_code == status
+        assert (again.data == first.data) == (status == 201)
+    assert journal.last_seq() == 1
 
 
 def test_a_refused_trade_does_not_use_up_its_key(client: FlaskClient) -> None:
@@ -76,10 +84,10 @@ def test_while_the_first_is_in_flight_the_second_is_409(
     entered, gate = threading.Event(), threading.Event()
     real = Publisher._append  # noqa: SLF001 - the commit itself is to be held up
 
-    def slow(self: Publisher, entries: list[Any]) -> tuple[list[tuple[Event | None, bool]], float]:
+    def slow(self: Publisher, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         entered.set()
         gate.wait(10)
-        return real(self, entries)
+        return real(self, requests)
 
     monkeypatch.setattr(Publisher, "_append", slow)
     answers: list[Any] = []
@@ -95,19 +103,38 @@ def test_while_the_first_is_in_flight_the_second_is_409(
     assert send(client, "k").data == answers[0].data
 
 
-def test_a_key_is_forgotten_after_a_day(client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    send(client, "k")
-    monkeypatch.setattr("webapp.publisher.KEYS_KEPT", None)
-    assert journal.forget_keys("2000-01-01T00:00:00.000000Z") == 0
-    assert journal.forget_keys("2999-01-01T00:00:00.000000Z") == 1
-    assert "Idempotent-Replayed" not in send(client, "k").headers
-    assert journal.last_seq() == 2
+def test_a_key_lives_as_long_as_its_trade_is_in_the_journal(client: FlaskClient, journal: Journal) -> None:
+    for key in ("first", "second"):
+        assert send(client, key).status_code == 201
+    journal.prune(1, b"{}")
+    assert "Idempotent-Replayed" not in send(client, "first").headers
+    assert "Idempotent-Replayed" in send(client, "second").headers
+    assert journal.last_seq() == 3
 
 
-def test_keys_are_kept_no_longer_than_the_trades_they_lead_to() -> None:
-    assert Settings().tell_keys_kept().total_seconds() == 86_400
-    assert Settings(journal_retention=60).tell_keys_kept().total_seconds() == 60
-    assert Settings(journal_retention=10**7).tell_keys_kept().total_seconds() == 86_400
+def test_a_key_of_a_version_1_journal_is_known_whatever_address_its_client_had(
+    client: FlaskClient, settings: Settings
+) -> None:
+    body = GOOD | {"price": 27123.45, "qty": "0.250"}
+    # As version 1 wrote it, over the fields as they were sent.
+    payload = hashlib.sha256(json.dumps(GOOD | {"price": "27123.45", "qty": "0.250"}, sort_keys=True).encode())
+    keys = [("10.0.0.1", "other", "x"), ("10.0.0.2", "k", "x"), ("form", "k", payload.hexdigest())]
+    make_version_1(
+        settings.journal_path,
+        "".join(
+            f"INSERT INTO keys VALUES ('{c}', '{k}', '{p}', 2, '2026-01-31T09:30:00.000000Z');" for c, k, p in keys
+        ),
+    )
+    again = client.post("/trade", json=body, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert (again.json or {})["seq"] == 2
+    assert send(client, "k", price="1").status_code == 422
+    assert send(client, "other").status_code == 422
+    with Journal(settings.journal_path) as journal:
+        assert journal.last_seq() == 2
+        journal.prune(2, b"{}")
+        assert journal.query("SELECT * FROM keys") == []
+    assert "Idempotent-Replayed" not in client.post("/trade", json=body, headers={"Idempotency-Key": "k"}).headers
 
 
 def read_key(page: str) -> str:

@@ -12,7 +12,7 @@ from tests.conftest import BUY
 from tests.waiting import wait_for
 from tests.webapp.conftest import GOOD, read_token
 from webapp.measures import KINDS_LIMIT, REJECTIONS, Measures
-from webapp.publisher import close_publisher
+from webapp.publisher import KeyedTrade, close_publisher
 from webapp.reporting import end_reporting
 
 
@@ -63,8 +63,8 @@ def test_refused_trades_are_counted_by_reason_and_no_other_refusals(app: Flask, 
 
 def test_commits_and_their_sizes_are_observed(app: Flask) -> None:
     publisher = app.extensions["publisher"].get()
-    publisher.accept([BUY])
-    publisher.accept([BUY, BUY, BUY])
+    publisher.accept([KeyedTrade(BUY)])
+    publisher.accept([KeyedTrade(BUY)] * 3)
     facts = tell(app)
     assert facts.groups.total == 4
     assert sum(facts.groups.buckets.values()) == sum(facts.commits.buckets.values()) == 2

@@ -1,17 +1,20 @@
+import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tape.errors import JournalError
+from tape.appending import AppendResult, Request, Row
+from tape.errors import JournalError, KeyReusedError
 from tape.event import Event
-from tape.journal import Journal, Key, Place
+from tape.journal import Journal
+from tape.keys import SERVER, Key
 from tape.transport import Sender
-from tests.conftest import BUY, SELL
+from tests.conftest import BUY, SELL, make_event
 from webapp import publisher as publisher_module
-from webapp.publisher import Publisher
+from webapp.publisher import KeyedTrade, Publisher
 
 
 class GatedJournal(Journal):
@@ -20,11 +23,11 @@ class GatedJournal(Journal):
     gate = threading.Event()
     groups: list[int]
 
-    def append_keyed(self, entries: Sequence[tuple[Event, Key | None]], keys_since: str) -> list[Place]:
+    def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
         if not self.groups:
             self.gate.wait(10)
-        self.groups.append(len(entries))
-        return super().append_keyed(entries, keys_since)
+        self.groups.append(len(requests))
+        return super().append_requests(requests)
 
 
 @pytest.fixture
@@ -41,7 +44,9 @@ def test_trades_that_wait_together_share_one_commit(
     monkeypatch.setattr(GatedJournal, "groups", groups, raising=False)
     publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), sender)
     answers: list[Event] = []
-    threads = [threading.Thread(target=lambda: answers.extend(publisher.accept([BUY]).events)) for _ in range(21)]
+    threads = [
+        threading.Thread(target=lambda: answers.extend(publisher.accept([KeyedTrade(BUY)]).events)) for _ in range(21)
+    ]
     for thread in threads:
         thread.start()
     while len(publisher._queue) < 20:  # noqa: SLF001 - the only sign that they wait
@@ -60,7 +65,7 @@ def test_trades_that_wait_together_share_one_commit(
 
 def test_several_trades_are_accepted_in_their_order(tmp_path: Path, sender: partial[Sender]) -> None:
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), sender)
-    first, second = publisher.accept([BUY, SELL]).events
+    first, second = publisher.accept([KeyedTrade(BUY), KeyedTrade(SELL)]).events
     assert (first.seq, first.symbol, second.seq, second.symbol) == (1, "BTCUSDT", 2, "ETHUSDT")
     publisher.close()
 
@@ -75,7 +80,7 @@ def test_a_failed_commit_fails_every_trade_of_its_group_and_the_next_one_succeed
 
     def accept() -> None:
         try:
-            publisher.accept([BUY])
+            publisher.accept([KeyedTrade(BUY)])
         except JournalError as error:
             failed.append(error.reason)
 
@@ -86,11 +91,101 @@ def test_a_failed_commit_fails_every_trade_of_its_group_and_the_next_one_succeed
         thread.join(10)
     assert len(failed) == 5
     path.rmdir()
-    assert publisher.accept([BUY]).events[0].seq == 1
+    assert publisher.accept([KeyedTrade(BUY)]).events[0].seq == 1
     publisher.close()
 
 
 def test_a_hint_that_cannot_be_sent_costs_nothing(tmp_path: Path) -> None:
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), partial(Sender, "tcp://"))
-    assert publisher.accept([BUY]).events[0].seq == 1
+    assert publisher.accept([KeyedTrade(BUY)]).events[0].seq == 1
     publisher.close()
+
+
+def key(name: str, fields: str = "the same", owner: str = SERVER) -> Key:
+    return Key(owner, name, hashlib.sha256(fields.encode()).digest())
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, sender: partial[Sender]) -> Iterator[Publisher]:
+    publisher = Publisher(partial(Journal, tmp_path / "journal.db"), sender)
+    yield publisher
+    publisher.close()
+
+
+def test_every_trade_of_a_request_is_written_whatever_its_key(publisher: Publisher) -> None:
+    first = publisher.accept([KeyedTrade(BUY, key("a")), KeyedTrade(SELL, key("b")), KeyedTrade(BUY)])
+    assert [(event.seq, event.symbol) for event in first.events] == [(1, "BTCUSDT"), (2, "ETHUSDT"), (3, "BTCUSDT")]
+    assert (first.accepted, first.duplicates, first.last_seq) == (3, 0, 3)
+    mixed = publisher.accept([KeyedTrade(SELL), KeyedTrade(SELL, key("b")), KeyedTrade(BUY, key("c"))])
+    assert [event.seq for event in mixed.events] == [4, 2, 5]
+    assert mixed.events[1] == first.events[1]
+    assert (mixed.fresh, mixed.accepted, mixed.duplicates, mixed.last_seq) == ([True, False, True], 2, 1, 5)
+
+
+def test_a_key_that_is_twice_in_a_request_is_one_trade(publisher: Publisher) -> None:
+    done = publisher.accept([KeyedTrade(BUY, key("a")), KeyedTrade(SELL), KeyedTrade(BUY, key("a"))])
+    assert [event.seq for event in done.events] == [1, 2, 1]
+    assert (done.accepted, done.duplicates) == (2, 1)
+
+
+def test_a_request_with_a_key_used_for_other_fields_writes_nothing_and_names_its_rows(publisher: Publisher) -> None:
+    publisher.accept([KeyedTrade(BUY, key("a"))])
+    rows = [
+        KeyedTrade(SELL),
+        KeyedTrade(BUY, key("a", "others")),
+        KeyedTrade(BUY, key("b")),
+        KeyedTrade(BUY, key("b", "others")),
+    ]
+    with pytest.raises(KeyReusedError) as caught:
+        publisher.accept(rows)
+    assert caught.value.rows == (1, 3)
+    after = publisher.accept([KeyedTrade(BUY, key("b", "others"))])
+    assert [event.seq for event in after.events] == [2]
+
+
+def test_the_key_of_a_request_gives_what_it_wrote(publisher: Publisher) -> None:
+    rows = [KeyedTrade(BUY, key("a")), KeyedTrade(SELL), KeyedTrade(BUY, key("a"))]
+    first = publisher.accept(rows, key("request"))
+    publisher.accept([KeyedTrade(SELL)])
+    again = publisher.accept(rows, key("request"))
+    assert again.replayed
+    assert (again.accepted, again.duplicates, again.last_seq) == (first.accepted, first.duplicates, 2)
+    assert again.events == first.events[:2]
+    assert not any(again.fresh)
+    with pytest.raises(KeyReusedError):
+        publisher.accept(rows, key("request", "others"))
+    nothing_new = [KeyedTrade(BUY, key("a"))]
+    for replayed in (False, True):
+        done = publisher.accept(nothing_new, key("nothing new"))
+        assert (done.accepted, done.duplicates, done.last_seq, done.replayed) == (0, 1, 0, replayed)
+
+
+def test_the_key_of_a_single_trade_is_known_in_a_batch_and_belongs_to_its_owner(publisher: Publisher) -> None:
+    publisher.accept([KeyedTrade(BUY, key("a"))])
+    batch = publisher.accept([KeyedTrade(SELL), KeyedTrade(BUY, key("a")), KeyedTrade(BUY, key("a", owner="source:x"))])
+    assert [event.seq for event in batch.events] == [2, 1, 3]
+
+
+def test_one_bad_request_does_not_spoil_those_that_share_its_commit(tmp_path: Path) -> None:
+    row, other = Row(make_event(0), key("a")), Row(make_event(0, id="b"), key("a", "others"))
+    with Journal(tmp_path / "journal.db") as journal:
+        first, bad, third = journal.append_requests([Request([row]), Request([other]), Request([row])])
+        assert isinstance(first, AppendResult)
+        assert isinstance(bad, KeyReusedError)
+        assert isinstance(third, AppendResult)
+        assert (first.accepted, third.accepted, third.events) == (1, 0, first.events)
+        assert journal.read_after(0) == first.events
+
+
+def test_keys_of_requests_go_with_their_last_trade(tmp_path: Path) -> None:
+    rows = [Row(make_event(0, id="a"), key("a")), Row(make_event(0, id="b"), key("b"))]
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.append_requests([Request(rows, key("request"))])
+        journal.prune(1, b"{}")
+        assert journal.query("SELECT seq FROM row_keys") == [(2,)]
+        (again,) = journal.append_requests([Request(rows, key("request"))])
+        assert isinstance(again, AppendResult)
+        assert (again.replayed, again.accepted, [event.seq for event in again.events]) == (True, 2, [2])
+        journal.prune(2, b"{}")
+        assert journal.query("SELECT count(*) FROM row_keys") == journal.query("SELECT count(*) FROM request_keys")
+        assert journal.query("SELECT (SELECT count(*) FROM row_keys), pruned_seq FROM journal") == [(0, 2)]
