@@ -10,7 +10,8 @@ from tape import keys, rows
 from tape.appending import AppendResult, Request, append
 from tape.errors import JournalError, KeyReusedError
 from tape.event import Event, Instant
-from tape.journal_file import identify, open_file, translated
+from tape.journal_file import identify, translated
+from tape.journal_opening import open_file
 from tape.transport import KeyPair
 
 PROBE_BYTES: Final = 32 * 1024

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tape import journal_file
+from tape import migration
 from tape.errors import JournalError
 from tape.holders import find_holders
 from tape.journal import Journal
-from tape.journal_file import back_up, restore
+from tape.journal_opening import back_up, restore
 from tape.journal_schema import list_statements
 from tests.conftest import make_event
 from tests.waiting import wait_for
@@ -124,7 +124,7 @@ def test_a_journal_of_version_1_is_backed_up_as_it_is_though_its_program_runs(
 
 
 def test_a_migration_that_takes_too_long_is_not_waited_for_for_ever(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_file, "FOLDER_SECONDS", 0.05)
+    monkeypatch.setattr(migration, "FOLDER_SECONDS", 0.05)
     folder = os.open(old.parent, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     with pytest.raises(JournalError) as caught:
@@ -188,7 +188,7 @@ def test_processes_that_start_together_on_a_journal_of_version_1_migrate_it_once
 
 
 def test_a_migration_that_is_broken_off_leaves_version_1(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tape.journal_file.list_statements", lambda version: [*list_statements(version), "no SQL"])
+    monkeypatch.setattr("tape.migration.list_statements", lambda version: [*list_statements(version), "no SQL"])
     with pytest.raises(JournalError):
         Journal(old)
     monkeypatch.undo()

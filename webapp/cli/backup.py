@@ -7,7 +7,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from tape.errors import JournalError
-from tape.journal_file import back_up
+from tape.journal_opening import back_up
 from tape.settings import Settings
 
 

@@ -8,7 +8,7 @@ from flask.cli import with_appcontext
 
 from tape.errors import JournalError
 from tape.journal import Journal
-from tape.journal_file import restore as restore_file
+from tape.journal_opening import restore as restore_file
 
 
 @click.command()
