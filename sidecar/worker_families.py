@@ -29,7 +29,7 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
     yield from (commits, groups)
     yield count("webapp_process_cpu_seconds", "Processor time of all workers.", total.cpu_micros / MILLION)
     yield count_by(
-        "webapp_feed_dropped", "Viewers of the feed that were too slow, or one too many.", ["reason"], total.dropped
+        "webapp_feed_dropped", "Subscribers of the feed that were rejected, by reason.", ["reason"], total.dropped
     )
     yield count_by(
         "webapp_connections_dropped",

@@ -4,94 +4,112 @@ Source: HTML standard, 9.2 Server-sent events.
 """
 
 import json
-import queue
+import logging
 import socket
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from tape.errors import JournalError
 from tape.event import now, write_instant
 from tape.journal import Journal
 from tape.process import PerProcess
 from tape.settings import Settings
 from tape.tally import PrunedTotals
+from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, write_trade
 from webapp.ledger import Ledger
-from webapp.loop import cut
 from webapp.measures import Measures
 from webapp.queries import read_feed
-from webapp.tail import CHUNK, Tail, Viewer, write_trade
 
 PULSE_SECONDS: Final = 2.0
-"""At most this long nothing is sent; a page that hears nothing for longer knows that its line is dead."""
+"""Between two heartbeats: a page that receives nothing for longer knows that its line is dead."""
 
 RETRY_MS: Final = 1000
 SEND_BYTES: Final = 128 * 1024
 
 bp = Blueprint("feed", __name__)
 
+_log = logging.getLogger(__name__)
 
-def stream(tail: Tail, viewer: Viewer, after: int | None, symbol: str | None) -> Iterator[bytes]:
-    """Give a viewer the trades past ``after``, first those that stand in the journal, then each as it comes.
 
-    None: from now on. Raises JournalError.
+def stream(
+    broadcaster: Broadcaster, history: Ledger, subscriber: Subscriber, after: int | None, symbol: str | None
+) -> Iterator[bytes]:
+    """Give a subscriber the trades past ``after``, first those in the journal, then each as it comes.
+
+    None: from now on. It ends when the journal cannot be read; its client comes back by itself.
     """
     try:
         yield b"retry: %d\n\n" % RETRY_MS
-        if tail.is_stopping():
+        if broadcaster.is_stopping():
             # Another worker has the feed; the browser comes back by itself.
             return
-        last_seq = tail.ledger.last_seq()
+        last_seq = history.last_seq()
         yield _write_pulse(last_seq)
         if after is None:
-            after = tail.follow(viewer)
+            after = last_seq
         elif after > last_seq:
-            # The journal was restored or replaced: the viewer's place is of another tape.
+            # The journal was restored or replaced: the client's place is of another one.
             yield b"id: %d\nevent: reset\ndata: {}\n\n" % last_seq
             after = last_seq
-        else:
-            pruned = tail.ledger.ask(_read_pruned_seq)
-            if after < pruned:
-                yield b"id: %d\nevent: pruned\ndata: {}\n\n" % pruned
-        # The past is read at the viewer's own pace; it follows only when it is nearly there.
-        while not viewer.follows:
-            events = tail.ledger.select(limit=CHUNK, after=after, symbol=symbol)
-            if events:
-                yield b"".join(write_trade(event).message for event in events)
-                after = events[-1].seq
-            if len(events) < CHUNK:
-                upto = tail.follow(viewer)
-                between = tail.ledger.select(limit=2 * CHUNK, after=after, before=upto + 1, symbol=symbol)
-                if between:
-                    yield b"".join(write_trade(event).message for event in between)
-                after = max(after, upto)
-        yield from _follow(tail, viewer, after, symbol)
+        yield from _follow(broadcaster, history, subscriber, after, symbol)
+    except JournalError as error:
+        _log.error("feed ended", extra={"reason": error.reason, "detail": error.detail})
     finally:
-        tail.leave(viewer)
+        broadcaster.leave(subscriber)
 
 
-def _follow(tail: Tail, viewer: Viewer, after: int, symbol: str | None) -> Iterator[bytes]:
-    said = time.monotonic()
+def _follow(
+    broadcaster: Broadcaster, history: Ledger, subscriber: Subscriber, after: int, symbol: str | None
+) -> Iterator[bytes]:
+    # Each trade up to ``after`` was sent or was not asked for; only what a read has seen moves it on.
+    beat_at = time.monotonic() + PULSE_SECONDS
     while True:
-        try:
-            chunk = viewer.chunks.get(timeout=max(0.01, said + PULSE_SECONDS - time.monotonic()))
-        except queue.Empty:
-            chunk = []
-        if chunk is None:
+        # First of all: whatever comes after this wakes the feed again.
+        subscriber.news.clear()
+        if subscriber.ended:
             return
-        wanted = [item.message for item in chunk if item.seq > after and symbol in (None, item.symbol)]
+        recent = broadcaster.read_after(after)
+        if recent is None:
+            part = history.ask(partial(_read_history, after=after, symbol=symbol))
+            if part.pruned_seq > after:
+                yield b"id: %d\nevent: pruned\ndata: {}\n\n" % part.pruned_seq
+            after, wanted = part.last_seq, part.texts
+        elif recent:
+            after, wanted = recent[-1].seq, [each.text for each in recent if symbol in (None, each.symbol)]
+        else:
+            wanted = []
+            subscriber.news.wait(max(0.0, beat_at - time.monotonic()))
         if wanted:
             yield b"".join(wanted)
-        elif time.monotonic() < said + PULSE_SECONDS:
-            continue
-        elif not tail.failing:
-            # While the journal cannot be read nobody may think that the line is alive.
-            yield _write_pulse(tail.last_seq)
-        said = time.monotonic()
+        if time.monotonic() >= beat_at:
+            beat_at = time.monotonic() + PULSE_SECONDS
+            # While the journal cannot be read the line must not look alive.
+            if not broadcaster.failing:
+                yield _write_pulse(broadcaster.last_seq)
+
+
+class _Part(NamedTuple):
+    """A part of history: all that was asked for up to ``last_seq``, but for what was pruned."""
+
+    last_seq: int
+    pruned_seq: int
+    texts: list[bytes]
+
+
+def _read_history(journal: Journal, after: int, symbol: str | None) -> _Part:
+    with journal.hold():
+        last_seq = journal.last_seq()
+        pruned_seq = _read_pruned_seq(journal)
+        events = journal.select(limit=CHUNK, after=after, symbol=symbol)
+    # A chunk that is not full is all there was at that moment, up to the last seq.
+    seen = events[-1].seq if len(events) == CHUNK else max(after, last_seq)
+    return _Part(seen, pruned_seq, [write_trade(event).text for event in events])
 
 
 def _write_pulse(last_seq: int) -> bytes:
@@ -108,36 +126,42 @@ def _read_pruned_seq(journal: Journal) -> int:
 def stream_trades() -> Response:
     """Stream accepted trades: those past ``Last-Event-ID`` or ``after``, or from now on without either."""
     wanted = read_feed(request.args, request.headers.get("Last-Event-ID"))
-    tail = cast("PerProcess[Tail]", current_app.extensions["tail"]).get()
+    feeds = cast("PerProcess[Feeds]", current_app.extensions["feeds"]).get()
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
-        # What the kernel keeps for a viewer is bounded too.
+        # What the kernel keeps for a client is bounded too.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-    viewer = tail.join(partial(cut, connection) if connection is not None else lambda: None)
-    if viewer is None:
+    subscriber = feeds.broadcaster.join()
+    if subscriber is None:
         settings: Settings = current_app.config["SETTINGS"]
         raise ServiceUnavailable(f"This worker has {settings.feed_max_clients} viewers, as many as it takes")
-    body = stream(tail, viewer, wanted["after"], wanted["symbol"])
+    body = stream(feeds.broadcaster, feeds.history, subscriber, wanted["after"], wanted["symbol"])
     response = Response(body, content_type="text/event-stream; charset=utf-8")
-    # Between here and the browser nobody may keep, gather or pack what is sent.
+    # Between here and the browser nothing may keep, gather or pack what is sent.
     response.headers["Cache-Control"] = "no-cache, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
-    # A generator that was never begun would not let its viewer go.
-    response.call_on_close(partial(tail.leave, viewer))
+    # A generator that was never begun would not let its subscriber go.
+    response.call_on_close(partial(feeds.broadcaster.leave, subscriber))
     return response
 
 
+class Feeds(NamedTuple):
+    """What the feeds of one worker share; long histories are read apart from what is live."""
+
+    broadcaster: Broadcaster
+    history: Ledger
+
+
 def init_app(app: Flask) -> None:
-    """Give each worker its own tail."""
+    """Give each worker its own broadcaster."""
     settings: Settings = app.config["SETTINGS"]
     measures = cast("PerProcess[Measures]", app.extensions["measures"])
     app.extensions["is_stopping"] = lambda: False
-    # A ledger of its own: a long look-up must not hold up what is live.
-    app.extensions["tail"] = PerProcess(
-        lambda: Tail(
-            Ledger(partial(Journal, settings.journal_path)),
-            measures.get(),
-            settings.feed_max_clients,
-            app.extensions["is_stopping"],
-        )
-    )
+    open_journal = partial(Journal, settings.journal_path)
+
+    def make() -> Feeds:
+        live = Ledger(open_journal)
+        broadcaster = Broadcaster(live, measures.get(), settings.feed_max_clients, app.extensions["is_stopping"])
+        return Feeds(broadcaster, Ledger(open_journal, rests=True))
+
+    app.extensions["feeds"] = PerProcess(make)

@@ -1,6 +1,7 @@
 """The ledger: this worker's look-ups in the journal, apart from the publisher's writes."""
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -20,9 +21,14 @@ T = TypeVar("T")
 class Ledger:
     """Reads accepted events through a connection of its own, one look-up at a time."""
 
-    def __init__(self, open_journal: Callable[[], Journal]) -> None:
-        """Keep how to open the journal; it opens with the first look-up."""
+    def __init__(self, open_journal: Callable[[], Journal], *, rests: bool = False) -> None:
+        """Keep how to open the journal; it opens with the first look-up.
+
+        With ``rests`` it pauses after each look-up for as long as that took: for bulk work, whose clients may ask
+        without end, so that at least half of the time is left to everything else.
+        """
         self._connection = Connection(open_journal)
+        self._rests = rests
         self._turn = threading.Lock()
 
     def find(self, event_id: str) -> Event | None:
@@ -40,7 +46,14 @@ class Ledger:
     def ask(self, question: Callable[[Journal], T]) -> T:
         """Put a question to the journal, off the event loop. Raises JournalError."""
         with self._turn:
-            return leave_loop(partial(self._connection.ask, question))
+            began = time.monotonic()
+            answer = leave_loop(partial(self._connection.ask, question))
+            if self._rests:
+                time.sleep(time.monotonic() - began)
+        if self._rests:
+            # A lock is not fair by itself: without this, one download would take every turn.
+            time.sleep(0)
+        return answer
 
 
 def init_app(app: Flask) -> None:

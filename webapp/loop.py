@@ -1,8 +1,5 @@
 """The one place that knows of gevent: blocking calls leave the event loop for a thread of its pool."""
 
-import contextlib
-import os
-import socket
 import sys
 import threading
 import time
@@ -56,12 +53,3 @@ def _try(call: Callable[[], T]) -> "_Outcome[T]":
         return call(), None
     except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
         return None, error
-
-
-def cut(connection: socket.socket) -> None:
-    """Shut a connection down, also while another greenlet waits to write to it, whose write then fails with EPIPE."""
-    monkey = sys.modules.get("gevent.monkey")
-    # gevent's own shutdown would fail that write with an error that gunicorn takes for a bug.
-    plain = monkey.get_original("socket", "socket") if monkey is not None else socket.socket
-    with contextlib.suppress(OSError), plain(fileno=os.dup(connection.fileno())) as double:
-        double.shutdown(socket.SHUT_RDWR)

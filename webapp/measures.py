@@ -32,8 +32,8 @@ REJECTIONS: Final = (
 )
 """Why a trade may be refused; each begins at 0, so that its first is seen to be one more."""
 
-DROPS: Final = ("slow", "full")
-"""Why a viewer of the feed may be dropped, or not let in."""
+DROPS: Final = ("full",)
+"""Why a subscriber of the feed may be rejected."""
 
 CONNECTION_DROPS: Final = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
 """Why a connection may be ended, or rejected."""
@@ -87,7 +87,7 @@ class Measures:
         self._facts.viewers = viewers
 
     def count_drop(self, reason: str) -> None:
-        """Count one viewer that was dropped or not let in."""
+        """Count one subscriber that was rejected."""
         with self._lock:
             self._facts.dropped[reason] = self._facts.dropped.get(reason, 0) + 1
 

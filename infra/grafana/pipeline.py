@@ -87,7 +87,7 @@ PIPELINE: Final = Dashboard(
             Panel("Open files", "Of all web workers, and of the sidecar.", "short", (
                 ("web", f"sum({select('webapp_process_open_fds')})"),
                 ("sidecar", f"sum({select('process_open_fds')})")), 6),
-            Panel("Live feed", "Open feeds; viewers a second that were too slow, or not let in.", "short", (
+            Panel("Live feed", "Open feeds; subscribers rejected a second.", "short", (
                 ("viewers", f"sum({select('webapp_feed_viewers')})"),
                 ("{{reason}}", f"sum by (reason) ({rate('webapp_feed_dropped_total')})")), 6),
         )),

@@ -21,6 +21,9 @@ STOP_SECONDS = 4
 NARROW = 4096
 """Bytes of a kernel's buffer: too few for what a test then writes."""
 
+LONG = "123456789012345678.123456789012"
+"""A price of so many digits that one chunk of trades does not fit into the buffers."""
+
 _numbers = itertools.count()
 
 
@@ -31,11 +34,16 @@ def one(tmp_path: Path) -> Iterator[Stack]:
         yield stack.start()
 
 
-def write_trades(stack: Stack, count: int) -> int:
+def write_trades(stack: Stack, count: int, symbol: str = "BTCUSDT") -> int:
     """Write trades as another worker would, many at once; gives the newest seq."""
     moment = write_instant(now())
     with Journal(Path(stack.settings["JOURNAL_PATH"]), "normal") as journal:
-        journal.append([make_event(0, id=f"other-{next(_numbers)}", accepted_at=moment) for _ in range(count)])
+        journal.append(
+            [
+                make_event(0, id=f"other-{next(_numbers):030}", accepted_at=moment, symbol=symbol, price=LONG)
+                for _ in range(count)
+            ]
+        )
         return journal.last_seq()
 
 
@@ -97,16 +105,21 @@ def test_a_trade_of_one_worker_reaches_the_viewers_of_the_other(cold: Stack) -> 
         viewer.close()
 
 
-def test_a_viewer_that_takes_nothing_is_cut_off_and_counted_and_resumes(one: Stack) -> None:
+def test_a_viewer_that_takes_nothing_is_cut_off_and_counted_and_resumes(tmp_path: Path) -> None:
+    with Stack(tmp_path, WEB_CONCURRENCY="1", BODY_TIMEOUT="1") as one:
+        cut_off_and_resume(one.start())
+
+
+def cut_off_and_resume(one: Stack) -> None:
     with Watcher(one, buffer=NARROW) as viewer:
         viewer.read()
         last = write_trades(one, 40_000)
-        wait_for(lambda: one.total("webapp_feed_dropped_total", reason="slow") == 1, "it is counted", 30)
+        wait_for(lambda: one.total("webapp_connections_dropped_total", reason="write_timeout") == 1, "it is counted")
         wait_for(lambda: not is_connected(one, viewer.name), "its connection is closed")
         assert viewer.read_to(last) >= 1
         assert viewer.ids == list(range(1, last + 1))
-    line = next(line for line in one.log.read_text().splitlines() if "viewer dropped" in line)
-    assert '"reason": "slow"' in line
+    line = next(line for line in one.log.read_text().splitlines() if "connection dropped" in line)
+    assert '"reason": "write_timeout"' in line
     assert "Traceback" not in one.log.read_text()
 
 
@@ -138,4 +151,49 @@ def test_a_long_history_is_told_on_one_connection_while_trades_come(one: Stack) 
     with one.under_trades(50), Watcher(one, 0, 65_536) as viewer:
         assert viewer.read_to(30_100, pause=0.03) == 0
         assert viewer.ids == list(range(1, viewer.ids[-1] + 1))
-    assert one.total("webapp_feed_dropped_total") == 0
+    assert one.total("webapp_connections_dropped_total") == 0
+
+
+SIZES = [0, 1, 499, 500, 501, 999, 1000, 1001, 1499, 1500, 1501, 2500]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Give a running web process of one worker that the tests of history sizes share."""
+    with Stack(tmp_path_factory.mktemp("stack"), WEB_CONCURRENCY="1") as stack:
+        yield stack.start("web")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("taken", [0, 100, 600])
+def test_what_arrives_while_a_slow_client_takes_its_history_comes_once(kept: Stack, size: int, taken: int) -> None:
+    first = write_trades(kept, size) - size
+    with Watcher(kept, first, NARROW) as viewer:
+        # It takes a part, so the rest of its history fills the buffers and waits.
+        viewer.read(1)
+        while len(viewer.ids) < min(size, taken):
+            viewer.read(4096)
+        for _ in range(6):
+            last = write_trades(kept, 500)
+        assert viewer.read_to(last, 16_384) == 0
+        last = write_trades(kept, 10)
+        assert viewer.read_to(last) == 0
+        assert viewer.ids == list(range(first + 1, last + 1))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_slow_client_of_one_symbol_gets_each_of_its_trades_once(kept: Stack, size: int) -> None:
+    first = kept.journalled()
+    wanted = list(range(first + 1, write_trades(kept, size, "RARE") + 1))
+    write_trades(kept, 3_000)
+    with Watcher(kept, first, NARROW, "?symbol=RARE") as viewer:
+        viewer.read(1)
+        for _ in range(6):
+            write_trades(kept, 500, "LOUD")
+            last = write_trades(kept, 300, "RARE")
+            wanted += range(last - 299, last + 1)
+        assert viewer.read_to(last, 16_384) == 0
+        write_trades(kept, 1_500)
+        wanted.append(write_trades(kept, 1, "RARE"))
+        assert viewer.read_to(wanted[-1]) == 0
+        assert viewer.ids == wanted

@@ -15,8 +15,9 @@ class Watcher:
     ``buffer`` makes the kernel's room small, so that not reading is soon noticed.
     """
 
-    def __init__(self, stack: Stack, after: int | None = None, buffer: int = 0) -> None:
+    def __init__(self, stack: Stack, after: int | None = None, buffer: int = 0, query: str = "") -> None:
         self.ids: list[int] = []
+        self._path = f"/feed{query}"
         self.connected = 0
         self._address = ("127.0.0.1", int(stack.settings["WEBAPP_HTTP_PORT"]))
         self._after = after
@@ -45,7 +46,7 @@ class Watcher:
         self._socket.connect(self._address)
         after = self.ids[-1] if self.ids else self._after
         resume = "" if after is None else f"Last-Event-ID: {after}\r\n"
-        self._socket.sendall(f"GET /feed HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
+        self._socket.sendall(f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
 
     @property
     def name(self) -> tuple[str, int]:
