@@ -58,7 +58,7 @@ lint: env-setup ## Check style, format and types
 test: env-setup ## Set up whatever is missing, then run every test
 	@pytest
 
-faults: env-setup ## Put the stack through a storm of 114 faults under load; takes some minutes, and root for a small disk
+faults: env-setup ## Put the stack through a storm of 132 faults under load; takes some minutes, and root for a small disk
 	@python -m tests.system.faults
 
 check: lint test ## Everything that must pass before a commit

@@ -1,4 +1,4 @@
-"""A long storm: ``python -m tests.system.faults --faults 114 --rate 330 --seed 1``."""
+"""A long storm: ``python -m tests.system.faults --faults 132 --rate 330 --seed 1``."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.system.faults.storm import run_storm
 
 parser = argparse.ArgumentParser(prog="make faults")
-parser.add_argument("--faults", type=int, default=114)
+parser.add_argument("--faults", type=int, default=132)
 parser.add_argument("--rate", type=float, default=330, help="trades a second")
 parser.add_argument("--seed", type=int, default=1)
 asked = parser.parse_args()
@@ -16,4 +16,5 @@ with tempfile.TemporaryDirectory() as folder:
     report = run_storm(Path(folder), faults=asked.faults, rate=asked.rate, seed=asked.seed)
 sys.stdout.write(report.write() + "\n")
 broken = report.differences or report.fell or report.vanished or report.resets
-sys.exit(1 if broken or report.accepted != report.counted else 0)
+lost = report.accepted != report.counted or report.accepted != report.recounted
+sys.exit(1 if broken or lost else 0)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -17,9 +18,11 @@ import psutil
 import zmq
 
 from sidecar.snapshot import VERSION
+from tape.event import read_instant
 from tests.system.stack import Stack
 from tests.waiting import wait_for
 
+FRESH_SECONDS = 5
 _PAUSE = threading.Event()
 
 
@@ -179,6 +182,16 @@ def send_rubbish(stack: Stack, dice: random.Random) -> None:
         wait_for(send, "rubbish is counted")
 
 
+def step_clock_back(stack: Stack, dice: random.Random) -> None:
+    with shifted(stack, dice, -1):
+        _PAUSE.wait(dice.uniform(1, 3))
+
+
+def step_clock_ahead(stack: Stack, dice: random.Random) -> None:
+    with shifted(stack, dice, 1):
+        _PAUSE.wait(dice.uniform(1, 3))
+
+
 FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
     fault.__name__: fault
     for fault in (
@@ -202,6 +215,8 @@ FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
         spoil_snapshot,
         lose_snapshot,
         send_rubbish,
+        step_clock_back,
+        step_clock_ahead,
     )
 }
 
@@ -239,6 +254,21 @@ def frozen(process: psutil.Process) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def shifted(stack: Stack, dice: random.Random, direction: int) -> Iterator[None]:
+    """Set the clock of the workers, of the sidecar or of both ahead or back, by a little or by far."""
+    services = dice.choice((("web",), ("sidecar",), ("web", "sidecar")))
+    seconds = direction * dice.choice((0.5, 5, 3600, 400 * 86_400))
+    files = [Path(stack.settings["CLOCK_FOLDER"]) / service for service in services]
+    for file in files:
+        file.write_text(str(seconds))
+    if "web" in services:
+        wait_for(lambda: abs(read_newest_age(stack) + seconds) < FRESH_SECONDS, "trades are stamped so")
+    yield
+    for file in files:
+        file.unlink()
+
+
+@contextlib.contextmanager
 def locked(stack: Stack) -> Iterator[None]:
     """Hold the journal's write lock, as a backup or a careless shell would."""
     with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"], timeout=20, isolation_level=None)) as db:
@@ -259,6 +289,13 @@ def filled(disk: Path) -> Iterator[None]:
             write_until_full(file.fileno())
     yield
     filler.unlink()
+
+
+def read_newest_age(stack: Stack) -> float:
+    """Tell how many seconds ago the newest trade was accepted, by its own time."""
+    with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"])) as db:
+        (stamp,) = db.execute("SELECT accepted_at FROM trades ORDER BY seq DESC LIMIT 1").fetchone() or ("",)
+    return time.time() - read_instant(stamp).timestamp() if stamp else math.inf
 
 
 def write_until_full(descriptor: int) -> NoReturn:

@@ -14,6 +14,8 @@ import psutil
 
 from tape.event import Event
 from tape.journal import Journal
+from tape.tally import Tally, read_pruned
+from tests.conftest import ROOT
 from tests.system.faults.client import Accepted, Client, Watcher
 from tests.system.faults.faults import FAULTS
 from tests.system.prometheus import Prometheus
@@ -22,8 +24,13 @@ from tests.waiting import wait_for
 
 DISK_MB = 256
 
+CLOCK = Path(__file__).parent / "clock"
+
 SETTINGS = {
     "JOURNAL_SYNC": "full",
+    # Trades leave while faults happen, but not before the client has had the answer that it waits for.
+    "JOURNAL_RETENTION": "30s",
+    "PYTHONPATH": f"{CLOCK}:{ROOT}",
     # The workers are recycled all the time, and one that hangs is killed after three seconds.
     "GUNICORN_CMD_ARGS": "--max-requests 1500 --max-requests-jitter 500 --timeout 3",
 }
@@ -37,7 +44,9 @@ class Report:
     seconds: float = 0.0
     accepted: int = 0
     journalled: int = 0
+    pruned: int = 0
     counted: int = 0
+    recounted: int = 0
     differences: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
@@ -57,8 +66,8 @@ class Report:
             f"accepted trades/s {self.accepted / max(self.seconds, 0.001):.0f}",
             "",
             f"accepted    {self.accepted}",
-            f"journalled  {self.journalled}",
-            f"counted     {self.counted}",
+            f"journalled  {self.journalled}, of which pruned {self.pruned}",
+            f"counted     {self.counted}, and after the loss of both snapshots {self.recounted}",
             f"differences {len(self.differences)}: {self.differences[:5]}",
             f"refused, then sent again: {dict(self.refused)}",
             f"unanswered, then sent again: {self.unanswered}, of which accepted before: {self.replayed}",
@@ -95,7 +104,12 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
     """Run a storm of ``faults`` faults under ``rate`` trades a second, and close the balance."""
     dice = random.Random(seed)
     report = Report()
-    paths = {"JOURNAL_PATH": str(folder / "disk" / "journal.db"), "SNAPSHOT_PATH": str(folder / "disk" / "snapshot")}
+    (folder / "clocks").mkdir()
+    paths = {
+        "JOURNAL_PATH": str(folder / "disk" / "journal.db"),
+        "SNAPSHOT_PATH": str(folder / "disk" / "snapshot"),
+        "CLOCK_FOLDER": str(folder / "clocks"),
+    }
     with (
         mounted(folder / "disk"),
         Stack(folder, **SETTINGS, **paths) as stack,
@@ -123,6 +137,7 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
         resets = prometheus.ask("resets(trading_trades_total[1h])")
         report.series, report.resets = len(resets), max(resets)
         report.audit = stack.run_cli("audit", "--prometheus", prometheus.url).stdout
+        recount(stack, client.accepted, report)
     return report
 
 
@@ -137,21 +152,48 @@ def inflict(name: str, stack: Stack, dice: random.Random, client: Client) -> Non
 
 
 def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
-    """Compare, trade by trade and total by total, what was accepted, written and counted."""
-    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
+    """Compare, trade by trade and total by total, what was accepted, written or pruned, and counted."""
+    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal, journal.hold():
         written = {event.id: Accepted(event.symbol, event.side, Decimal(event.qty)) for event in read_all(journal)}
-    report.accepted, report.journalled = len(accepted), len(written)
+        pruned = read_pruned(journal).symbols
+    report.pruned = sum(tally.trades for symbol in pruned.values() for tally in symbol.tallies.values())
+    report.accepted, report.journalled = len(accepted), len(written) + report.pruned
     report.counted = int(stack.total("trading_trades_total"))
-    report.differences += [f"trade {each}" for each in accepted.keys() ^ written.keys()]
+    report.differences += [f"trade {each}" for each in written.keys() - accepted.keys()]
     report.differences += [
         f"content of {each}" for each in accepted.keys() & written if accepted[each] != written[each]
     ]
-    for symbol, side in {(each.symbol, each.side) for each in accepted.values()}:
+    left = [each for id_, each in accepted.items() if id_ not in written]
+    for symbol, side in find_kinds(accepted):
+        quantities = [each.quantity for each in left if (each.symbol, each.side) == (symbol, side)]
+        tally = pruned[symbol].tallies[side] if symbol in pruned else Tally()
+        if (tally.trades, tally.quantity) != (len(quantities), sum(quantities)):
+            report.differences.append(f"pruned of {symbol} {side}")
+    compare_counters(stack, accepted, report)
+
+
+def recount(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
+    """Lose both snapshots, and compare what the checkpoint and the journal add up to."""
+    stack.stop("sidecar")
+    for each in Path(stack.settings["SNAPSHOT_PATH"]).parent.glob("snapshot*"):
+        each.unlink()
+    stack.start("sidecar")
+    report.recounted = int(stack.total("trading_trades_total"))
+    compare_counters(stack, accepted, report)
+
+
+def compare_counters(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
+    """Compare each total that the sidecar shows with that of the accepted trades."""
+    for symbol, side in find_kinds(accepted):
         quantities = [each.quantity for each in accepted.values() if (each.symbol, each.side) == (symbol, side)]
         if stack.total("trading_trades_total", symbol=symbol, side=side) != len(quantities):
             report.differences.append(f"trades of {symbol} {side}")
         if stack.total("trading_quantity_total", symbol=symbol, side=side) != float(sum(quantities)):
             report.differences.append(f"quantity of {symbol} {side}")
+
+
+def find_kinds(accepted: dict[str, Accepted]) -> set[tuple[str, str]]:
+    return {(each.symbol, each.side) for each in accepted.values()}
 
 
 def read_all(journal: Journal) -> Iterator[Event]:

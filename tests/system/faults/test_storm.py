@@ -16,7 +16,8 @@ def test_after_every_fault_accepted_is_journalled_is_counted(tmp_path: Path) -> 
     report = run_storm(tmp_path, faults=len(FAULTS), rate=200, seed=3)
     print(report.write())  # noqa: T201 - shown when the test fails
     assert set(report.faults) == set(FAULTS)
-    assert report.accepted == report.journalled == report.counted
+    assert report.accepted == report.journalled == report.counted == report.recounted
+    assert report.pruned > 0
     assert report.differences == []
     assert report.fell == []
     assert report.vanished == []

@@ -1,0 +1,34 @@
+"""On PYTHONPATH of the storm's processes: their clocks stand as far off as a file says that the fault writes.
+
+A real step of the host's clock would move all that runs on it, the test and Prometheus too.
+"""
+
+import os
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import tape.event
+
+_file = Path(os.environ["CLOCK_FOLDER"]) / ("sidecar" if "sidecar" in sys.orig_argv else "web")
+_time, _now = time.time, tape.event.now
+
+
+def _read_shift() -> float:
+    try:
+        return float(_file.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _shifted_time() -> float:
+    return _time() + _read_shift()
+
+
+def _shifted_now() -> datetime:
+    return _now() + timedelta(seconds=_read_shift())
+
+
+time.time = _shifted_time
+tape.event.now = _shifted_now
