@@ -37,6 +37,7 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
         ["reason"],
         total.connections_dropped,
     )
+    yield count_by("webapp_downloads_rejected", "Downloads rejected, by reason.", ["reason"], total.downloads_rejected)
     serving = [workers.live[worker] for worker in live if worker in workers.live]
     yield gauge("webapp_workers", "Workers that serve.", len(live))
     yield gauge(

@@ -41,6 +41,7 @@ class Facts(Struct):
     rejected: dict[Reason, Count] = field(default_factory=dict)
     dropped: dict[Reason, Count] = field(default_factory=dict)
     connections_dropped: dict[Reason, Count] = field(default_factory=dict)
+    downloads_rejected: dict[Reason, Count] = field(default_factory=dict)
     commits: Histogram = field(default_factory=lambda: Histogram.over(DURATION_BOUNDS))
     groups: Histogram = field(default_factory=lambda: Histogram.over(GROUP_BOUNDS))
     cpu_micros: Count = 0
@@ -57,7 +58,7 @@ class Facts(Struct):
 
     def find_fault(self) -> str | None:
         """Tell what no worker could have told of itself, if anything: sums over many workers know no such limits."""
-        reasons = (self.rejected, self.dropped, self.connections_dropped)
+        reasons = (self.rejected, self.dropped, self.connections_dropped, self.downloads_rejected)
         counted = (self.requests, self.durations, *reasons)
         if any(len(kinds) > KINDS_MAX for kinds in counted):
             return f"more than {KINDS_MAX} kinds"
@@ -75,6 +76,7 @@ class Facts(Struct):
             (self.rejected, other.rejected),
             (self.dropped, other.dropped),
             (self.connections_dropped, other.connections_dropped),
+            (self.downloads_rejected, other.downloads_rejected),
         ):
             for kind, count in theirs.items():
                 mine[kind] = mine.get(kind, 0) + count

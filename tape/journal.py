@@ -118,23 +118,34 @@ class Journal:
             found = rows.select_id(self._db, self.origin, event_id)
         return found[0] if found else None
 
-    def select(
+    def select(  # noqa: PLR0913 - they are filters
         self,
         *,
         limit: int,
         after: int | None = None,
         before: int | None = None,
+        newest: bool | None = None,
         symbol: str | None = None,
         side: str | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
     ) -> list[Event]:
-        """Select events, oldest first: the first ``limit`` past seq ``after``, or the newest ``limit`` without it.
+        """Select events, oldest first: the ``newest`` ``limit``, by default without ``after``, or else the oldest.
 
-        None of them is at seq ``before`` or past it. Raises JournalError.
+        They are past seq ``after`` and short of seq ``before``, accepted at ``since`` or later and before ``until``.
+        Raises JournalError.
         """
-        wanted = {"seq > ?": after, "seq < ?": before, "symbol = ?": symbol, "side = ?": side}
+        wanted = {
+            "seq > ?": after,
+            "seq < ?": before,
+            "symbol = ?": symbol,
+            "side = ?": side,
+            "accepted_at >= ?": since,
+            "accepted_at < ?": until,
+        }
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
-        order = "DESC" if after is None else "ASC"
+        order = "DESC" if newest or (newest is None and after is None) else "ASC"
         with self._reading():
             found = rows.select(self._db, self.origin, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit)
         return found if order == "ASC" else found[::-1]

@@ -1,14 +1,18 @@
 """Summaries of the newest trades, worked out by SQLite in floats, for pictures. The sidecar has the exact totals."""
 
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
-from tape.event import Instant
+from tape.block_ranges import BlockRanges, Range, clip
+from tape.event import Instant, now, write_instant
 from tape.journal import Journal
 
 ROWS_LIMIT: Final = 200_000
-"""Trades that one summary looks at: at most the newest of its window."""
+"""Trades that one summary looks at: the newest of those parts of the journal that its window can be in."""
 
 SYMBOLS_LIMIT: Final = 200
 
@@ -39,7 +43,7 @@ class Bar(Struct):
 
 
 class Summary(Struct):
-    """The trades accepted at ``since`` or later, or the newest ROWS_LIMIT of them, then not ``complete``."""
+    """The trades accepted from ``since`` until now; not ``complete`` when some are past the newest ROWS_LIMIT."""
 
     since: Instant
     last_seq: int
@@ -50,51 +54,71 @@ class Summary(Struct):
     bars: list[Bar]
 
 
-_SYMBOLS = f"""
+_WINDOW: Final = """
+json_each(?1) AS part CROSS JOIN trades
+    ON seq BETWEEN json_extract(part.value, '$[0]') AND json_extract(part.value, '$[1]')
+    AND accepted_at BETWEEN ?2 AND ?3
+"""
+
+_SYMBOLS: Final = f"""
 SELECT symbol, count(*), sum(side = 'BUY'),
     sum(CASE side WHEN 'BUY' THEN CAST(price AS REAL) * CAST(qty AS REAL) ELSE 0 END),
     sum(CAST(qty AS REAL)), sum(CAST(price AS REAL) * CAST(qty AS REAL)) AS notional, price, max(seq)
-FROM trades WHERE seq >= ? GROUP BY symbol ORDER BY notional DESC LIMIT {SYMBOLS_LIMIT}
+FROM {_WINDOW} GROUP BY symbol ORDER BY notional DESC LIMIT {SYMBOLS_LIMIT}
 """  # noqa: S608 - the limit is a constant; the price is that of the row with the highest seq
 
-_BARS = """
+_BARS: Final = f"""
 WITH steps AS (
-    SELECT CAST(strftime('%s', accepted_at) AS INTEGER) / ?3 * ?3 AS time, min(seq) AS first, max(seq) AS last,
+    SELECT CAST(strftime('%s', accepted_at) AS INTEGER) / ?5 * ?5 AS time, min(seq) AS first, max(seq) AS last,
         max(CAST(price AS REAL)) AS high, min(CAST(price AS REAL)) AS low, sum(CAST(qty AS REAL)) AS quantity,
         sum(CASE side WHEN 'BUY' THEN CAST(qty AS REAL) ELSE 0 END) AS buys, count(*) AS trades
-    FROM trades WHERE seq >= ?1 AND symbol = ?2 GROUP BY time
+    FROM {_WINDOW} AND symbol = ?4 GROUP BY time
 )
 SELECT time, CAST(a.price AS REAL), high, low, CAST(b.price AS REAL), quantity, buys, trades
 FROM steps JOIN trades AS a ON a.seq = first JOIN trades AS b ON b.seq = last ORDER BY time
-"""
+"""  # noqa: S608 - it is a constant
+
+_ANY: Final = f"SELECT 1 FROM {_WINDOW} LIMIT 1"  # noqa: S608 - it is a constant
 
 
-def summarise(journal: Journal, since: Instant, symbol: str | None, step: int) -> Summary:
-    """Summarise what was accepted since a moment, by symbol, and one symbol's bars of ``step`` seconds.
+def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
+    journal: Journal,
+    blocks: BlockRanges,
+    window: timedelta,
+    symbol: str | None,
+    step: int,
+    *,
+    clock: Callable[[], datetime] = now,
+) -> Summary:
+    """Summarise what was accepted from a ``window`` ago until now, by symbol, and one symbol's bars.
 
-    Without ``symbol`` it is the one with the most notional. Raises JournalError.
+    A bar has ``step`` seconds; without ``symbol`` it is the one with the most notional. A trade that is stamped later
+    than now is not in the window. Raises JournalError.
     """
     with journal.hold():
         last_seq = journal.last_seq()
-        begin = find_first(journal, since, last_seq)
-        first = max(begin, last_seq - ROWS_LIMIT + 1)
-        symbols = [SymbolSummary(*row[:-1]) for row in journal.query(_SYMBOLS, first)]
+        # Not before: what was accepted up to ``last_seq`` is stamped earlier, unless the clock stepped back.
+        end = clock()
+        since, until = write_instant(end - window), write_instant(end)
+        found = clip(blocks.find(since, until), 1, last_seq)
+        newest, older = _split(found, ROWS_LIMIT)
+        parts = json.dumps(newest)
+        symbols = [SymbolSummary(*row[:-1]) for row in journal.query(_SYMBOLS, parts, since, until)]
         chosen = symbol or (symbols[0].symbol if symbols else None)
-        bars = [Bar(*row) for row in journal.query(_BARS, first, chosen, step)] if chosen else []
-    return Summary(since, last_seq, first == begin, symbols, chosen, step, bars)
+        bars = [Bar(*row) for row in journal.query(_BARS, parts, since, until, chosen, step)] if chosen else []
+        complete = not journal.query(_ANY, json.dumps(older), since, until)
+    return Summary(since, last_seq, complete, symbols, chosen, step, bars)
 
 
-def find_first(journal: Journal, since: Instant, last_seq: int) -> int:
-    """Find the first seq accepted at a moment or later; past the last one when there is none. Raises JournalError.
-
-    Times grow with the seq, but for the milliseconds in which requests overtake each other on their way to a commit.
-    """
-    low, high = 0, last_seq + 1
-    while low < high:
-        middle = (low + high) // 2
-        found = journal.query("SELECT seq, accepted_at FROM trades WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
-        if not found or found[0][1] >= since:
-            high = middle
-        else:
-            low = found[0][0] + 1
-    return low
+def _split(ranges: list[Range], seqs: int) -> tuple[list[Range], list[Range]]:
+    """Split ranges into the newest ones, so many seqs in all, and the older ones."""
+    newest: list[Range] = []
+    older: list[Range] = []
+    for first, last in reversed(ranges):
+        begin = max(first, last - seqs + 1)
+        if begin <= last:
+            newest.append((begin, last))
+            seqs -= last - begin + 1
+        if first < begin:
+            older.append((first, begin - 1))
+    return newest, older

@@ -18,6 +18,7 @@ from webapp import (
     page,
     problems,
     publisher,
+    search,
     stats,
     trades,
 )
@@ -57,6 +58,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     ledger.init_app(app)
     publisher.init_app(app)
     health.init_app(app)
+    search.init_app(app)
+    blotter.init_app(app)
     feed.init_app(app)
     stats.init_app(app)
 

@@ -1,24 +1,32 @@
 """The blotter: every accepted trade, filtered, page by page, and to take away."""
 
+import contextlib
 import csv
 import http
 import io
-from collections.abc import Iterator
-from typing import Any, Final
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
 
-from flask import Blueprint, Response, make_response, render_template, request, url_for
+from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request, url_for
 from marshmallow import ValidationError
 
 from tape import wire
 from tape.event import SIDES, Event
-from tape.journal import Journal
-from tape.summary import find_first
-from webapp.ledger import Ledger, current_ledger
-from webapp.problems import refuse
+from tape.process import PerProcess
+from webapp.ledger import current_ledger
+from webapp.measures import current_measures
+from webapp.problems import answer_problem, refuse
 from webapp.queries import BLOTTER_FILTERS, read_blotter
 from webapp.schemas import read_messages
+from webapp.search import current_search, look_up
 
-CHUNK: Final = 1000
+CHUNK: Final = 500
+
+DOWNLOADS_LIMIT: Final = 2
+"""Downloads that one worker sends at once."""
+
 COLUMNS: Final = ("seq", "id", "accepted_at", "ts", "symbol", "side", "price", "qty")
 
 bp = Blueprint("blotter", __name__)
@@ -34,7 +42,7 @@ def show_blotter() -> Response:
         refuse("invalid")
         status, errors = http.HTTPStatus.UNPROCESSABLE_ENTITY, read_messages(error)
     else:
-        events = list(reversed(_select(current_ledger(), wanted, wanted["limit"] + 1)))
+        events = look_up(**{**wanted, "limit": wanted["limit"] + 1})[::-1]
     older = events[wanted["limit"] - 1].seq if wanted and len(events) > wanted["limit"] else None
     # Only those: url_for takes some names for options of its own.
     filters = {name: request.args[name] for name in BLOTTER_FILTERS if request.args.get(name)}
@@ -53,47 +61,44 @@ def show_blotter() -> Response:
 @bp.get("/blotter.csv")
 def send_csv() -> Response:
     """Send the trades that the filters leave, oldest first, as CSV."""
-    return _send(_write_csv(_walk()), "text/csv; charset=utf-8", "trades.csv")
+    return _send(_write_csv, "text/csv; charset=utf-8", "trades.csv")
 
 
 @bp.get("/blotter.json")
 def send_json() -> Response:
     """Send the trades that the filters leave, oldest first, as one JSON array."""
-    return _send(_write_json(_walk()), "application/json", "trades.json")
+    return _send(_write_json, "application/json", "trades.json")
 
 
-def _send(body: Iterator[bytes], kind: str, name: str) -> Response:
-    return Response(body, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, name: str) -> Response:
+    wanted = read_blotter(request.args)
+    slots = cast("PerProcess[threading.Semaphore]", current_app.extensions["downloads"]).get()
+    if not slots.acquire(blocking=False):
+        current_measures().count_download_rejection("limit")
+        detail = f"This worker sends {DOWNLOADS_LIMIT} downloads, as many as it does at once. Try again in a moment."
+        return answer_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "downloads_limit", detail)
+    # The response may be closed more than once.
+    slot = contextlib.ExitStack()
+    slot.callback(slots.release)
+    try:
+        body = write(_walk(wanted))
+    except BaseException:
+        slot.close()
+        raise
+    response = Response(body, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    response.call_on_close(slot.close)
+    return response
 
 
-def _select(ledger: Ledger, wanted: dict[str, Any], limit: int, after: int | None = None) -> list[Event]:
-    def select(journal: Journal) -> list[Event]:
-        last_seq = journal.last_seq()
-        since = find_first(journal, wanted["since"], last_seq) if wanted["since"] else 0
-        until = find_first(journal, wanted["until"], last_seq) if wanted["until"] else last_seq + 1
-        before = min(until, wanted["before"] or until)
-        first = None if after is None else max(after, since - 1)
-        found = journal.select(limit=limit, after=first, before=before, symbol=wanted["symbol"], side=wanted["side"])
-        return [event for event in found if event.seq >= since]
-
-    return ledger.ask(select)
-
-
-def _walk() -> Iterator[list[Event]]:
-    # Read before the answer begins, so that what is wrong with the filters can still be said.
-    wanted, ledger = read_blotter(request.args), current_ledger()
+def _walk(wanted: dict[str, Any]) -> Iterator[list[Event]]:
     # What is accepted while it is sent is not in it: it must have an end.
-    end = ledger.last_seq() + 1
-    wanted["before"] = min(wanted["before"] or end, end)
-    first = _select(ledger, wanted, CHUNK, 0)
-
-    def walk() -> Iterator[list[Event]]:
-        events = first
-        while events:
-            yield events
-            events = _select(ledger, wanted, CHUNK, events[-1].seq)
-
-    return walk()
+    end = current_ledger().last_seq() + 1
+    before = min(wanted["before"] or end, end)
+    filters = {name: wanted[name] for name in ("symbol", "side", "since", "until")}
+    chunks = current_search().walk(CHUNK, before=before, **filters)
+    # Read before the answer begins, so that a journal that cannot be read is still a 503.
+    first = next(chunks, None)
+    return itertools.chain([] if first is None else [first], chunks)
 
 
 def _write_csv(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
@@ -110,3 +115,8 @@ def _write_json(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
         yield between + b",\n".join(map(wire.encode, events))
         between = b",\n"
     yield b"]\n" if between != b"[" else b"[]\n"
+
+
+def init_app(app: Flask) -> None:
+    """Give each worker its bound on downloads."""
+    app.extensions["downloads"] = PerProcess(lambda: threading.BoundedSemaphore(DOWNLOADS_LIMIT))

@@ -157,11 +157,11 @@ def init_app(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     measures = cast("PerProcess[Measures]", app.extensions["measures"])
     app.extensions["is_stopping"] = lambda: False
-    open_journal = partial(Journal, settings.journal_path)
+    bulk = cast("PerProcess[Ledger]", app.extensions["bulk_ledger"])
 
     def make() -> Feeds:
-        live = Ledger(open_journal)
+        live = Ledger(partial(Journal, settings.journal_path))
         broadcaster = Broadcaster(live, measures.get(), settings.feed_max_clients, app.extensions["is_stopping"])
-        return Feeds(broadcaster, Ledger(open_journal, rests=True))
+        return Feeds(broadcaster, bulk.get())
 
     app.extensions["feeds"] = PerProcess(make)

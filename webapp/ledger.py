@@ -57,9 +57,14 @@ class Ledger:
 
 
 def init_app(app: Flask) -> None:
-    """Give the application a ledger, opened in each process that looks something up."""
+    """Give the application its ledgers, opened in each process that looks something up.
+
+    Bulk work has one of its own: histories of the feed, downloads, and searches that no index serves.
+    """
     settings: Settings = app.config["SETTINGS"]
-    app.extensions["ledger"] = PerProcess(lambda: Ledger(partial(Journal, settings.journal_path)))
+    open_journal = partial(Journal, settings.journal_path)
+    app.extensions["ledger"] = PerProcess(lambda: Ledger(open_journal))
+    app.extensions["bulk_ledger"] = PerProcess(lambda: Ledger(open_journal, rests=True))
 
 
 def current_ledger() -> Ledger:

@@ -35,6 +35,9 @@ REJECTIONS: Final = (
 DROPS: Final = ("full",)
 """Why a subscriber of the feed may be rejected."""
 
+DOWNLOAD_REJECTIONS: Final = ("limit",)
+"""Why a download may be rejected."""
+
 CONNECTION_DROPS: Final = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
 """Why a connection may be ended, or rejected."""
 
@@ -56,6 +59,7 @@ class Measures:
             rejected=dict.fromkeys(REJECTIONS, 0),
             dropped=dict.fromkeys(DROPS, 0),
             connections_dropped=dict.fromkeys(CONNECTION_DROPS, 0),
+            downloads_rejected=dict.fromkeys(DOWNLOAD_REJECTIONS, 0),
         )
         self._clock = clock
         self._lock = threading.Lock()
@@ -90,6 +94,11 @@ class Measures:
         """Count one subscriber that was rejected."""
         with self._lock:
             self._facts.dropped[reason] = self._facts.dropped.get(reason, 0) + 1
+
+    def count_download_rejection(self, reason: str) -> None:
+        """Count one download that was rejected."""
+        with self._lock:
+            self._facts.downloads_rejected[reason] = self._facts.downloads_rejected.get(reason, 0) + 1
 
     def set_connections(self, connections: int) -> None:
         """Note how many connections are open."""

@@ -3,18 +3,16 @@
 import contextlib
 import http.client
 import json
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import msgspec
-from cachetools import TTLCache, cached
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 
+from tape.block_ranges import BlockRanges
 from tape.errors import JournalError
-from tape.event import now, write_instant
 from tape.journal import Journal
 from tape.process import PerProcess
 from tape.settings import Settings
@@ -22,6 +20,7 @@ from tape.summary import summarise
 from webapp.ledger import Ledger
 from webapp.publisher import Publisher
 from webapp.queries import read_stats
+from webapp.sharing import share
 
 LIMIT_SECONDS: Final = 1.0
 """How long the sidecar may take to answer."""
@@ -33,8 +32,6 @@ SUMMARY_SECONDS: Final = 5.0
 """How long one summary serves everybody who asks for the same: of many trades it takes half a second of a core."""
 
 SUMMARIES_LIMIT: Final = 64
-
-T = TypeVar("T")
 
 bp = Blueprint("stats", __name__)
 
@@ -90,22 +87,29 @@ def show_pipeline() -> Response:
     return jsonify(cast("PerProcess[Callable[[], dict[str, Any]]]", current_app.extensions["pipeline"]).get()())
 
 
-def _summarise(ledger: Ledger, window: int, step: int, symbol: str | None) -> bytes:
-    since = write_instant(now() - timedelta(seconds=window))
-    return msgspec.json.encode(ledger.ask(lambda journal: summarise(journal, since, symbol, step))) + b"\n"
+class Summaries:
+    """Summaries of the journal, through a ledger of their own: they take longer than a look-up."""
 
+    def __init__(self, ledger: Ledger) -> None:
+        """Keep the ledger to read from."""
+        self._ledger = ledger
+        self._blocks = BlockRanges()
 
-def _share(call: Callable[..., T], seconds: float, limit: int) -> Callable[..., T]:
-    # Who asks while it is worked out waits for that one.
-    return cached(TTLCache(limit, seconds), condition=threading.Condition())(call)
+    def summarise(self, window: int, step: int, symbol: str | None) -> bytes:
+        """Give one summary as JSON; ``window`` and ``step`` in seconds. Raises JournalError."""
+        while not self._ledger.ask(self._blocks.step):
+            pass
+        seconds = timedelta(seconds=window)
+        summary = self._ledger.ask(lambda journal: summarise(journal, self._blocks, seconds, symbol, step))
+        return msgspec.json.encode(summary) + b"\n"
 
 
 def init_app(app: Flask) -> None:
     """Give each worker its own sight of the pipeline, and a ledger for summaries, which take longer than a look-up."""
     settings: Settings = app.config["SETTINGS"]
     app.extensions["summaries"] = PerProcess(
-        lambda: _share(
-            partial(_summarise, Ledger(partial(Journal, settings.journal_path))), SUMMARY_SECONDS, SUMMARIES_LIMIT
+        lambda: share(
+            Summaries(Ledger(partial(Journal, settings.journal_path))).summarise, SUMMARY_SECONDS, SUMMARIES_LIMIT
         )
     )
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
@@ -113,7 +117,5 @@ def init_app(app: Flask) -> None:
     publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])
     ledger = cast("PerProcess[Ledger]", app.extensions["ledger"])
     app.extensions["pipeline"] = PerProcess(
-        lambda: _share(
-            Pipeline(publisher.get(), ledger.get(), (host, settings.sidecar_http_port)).look, LOOK_SECONDS, 1
-        )
+        lambda: share(Pipeline(publisher.get(), ledger.get(), (host, settings.sidecar_http_port)).look, LOOK_SECONDS, 1)
     )

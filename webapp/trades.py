@@ -14,6 +14,7 @@ from webapp.page import FORM_BYTES, accept_form
 from webapp.publisher import KeyedTrade, current_publisher
 from webapp.queries import read_page
 from webapp.schemas import read_trade
+from webapp.search import look_up
 
 bp = Blueprint("trades", __name__)
 
@@ -50,7 +51,7 @@ def list_trades() -> Response:
     """List accepted trades, oldest first: the newest ones, or with ``after`` those past that seq."""
     wanted = read_page(request.args)
     # One more than asked for tells whether another page follows.
-    found = current_ledger().select(**{**wanted, "limit": wanted["limit"] + 1})
+    found = look_up(**{**wanted, "limit": wanted["limit"] + 1})
     if wanted["after"] is None:
         return _answer(wire.encode_page(found[-wanted["limit"] :], None))
     page = found[: wanted["limit"]]

@@ -1,17 +1,20 @@
 import csv
 import io
 import json
+import random
 import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from tape import block_ranges
 from tape.event import now, write_instant
 from tape.journal import Journal
 from tests.conftest import make_event
-from webapp import blotter
+from webapp import blotter, search
 
 
 @pytest.fixture
@@ -61,6 +64,32 @@ def test_filters_by_side_and_time_leave_what_fits(client: FlaskClient, filled: J
     assert rows[0]["price"].endswith(".50")
 
 
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_since_and_until_are_exact_whatever_the_clock_did(
+    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(block_ranges, "BLOCK", block)
+    monkeypatch.setattr(search, "SLICE", 9)
+    monkeypatch.setattr(blotter, "CHUNK", 5)
+    chance = random.Random(block)
+    times = [write_instant(now() + timedelta(seconds=chance.uniform(-300, 300))) for _ in range(200)]
+    journal.append([make_event(0, id=str(n), symbol="AB"[n % 2], accepted_at=moment) for n, moment in enumerate(times)])
+    for symbol in (None, "A"):
+        since, until = sorted(chance.sample(times, 2))
+        fits = [
+            event.seq
+            for event in journal.read_after(0)
+            if since <= event.accepted_at < until and symbol in (None, event.symbol)
+        ]
+        query = {"since": since, "until": until} | ({"symbol": symbol} if symbol else {})
+        sent: Any = client.get("/blotter.json", query_string=query).json
+        assert [event["seq"] for event in sent] == fits
+        assert numbers(client.get("/blotter", query_string=query | {"limit": "1000"}).text) == fits[::-1]
+        assert numbers(client.get("/blotter", query_string=query | {"limit": "3"}).text) == fits[::-1][:3]
+        before = {"before": str(fits[-2]), "limit": "3"}
+        assert numbers(client.get("/blotter", query_string=query | before).text) == fits[::-1][2:5]
+
+
 def test_downloads_are_streamed_whole_in_order(
     client: FlaskClient, filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,3 +116,18 @@ def test_a_bad_filter_is_named(client: FlaskClient, query: str) -> None:
     answer: Any = client.get(f"/blotter.csv?{query}")
     assert answer.status_code == 422
     assert list(answer.json["errors"]) == [query.split("=", maxsplit=1)[0]]
+
+
+def test_one_download_too_many_is_rejected_and_counted_until_one_has_ended(
+    client: FlaskClient, app: Flask, filled: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blotter, "CHUNK", 7)
+    under_way = [client.get("/blotter.csv", buffered=False) for _ in range(blotter.DOWNLOADS_LIMIT)]
+    rejected: Any = client.get("/blotter.json")
+    assert (rejected.status_code, rejected.json["reason"]) == (503, "downloads_limit")
+    assert rejected.headers["Retry-After"] == "1"
+    assert app.extensions["measures"].get().tell().downloads_rejected == {"limit": 1}
+    assert client.get("/blotter.csv?since=x").status_code == 422
+    under_way.pop().close()
+    assert client.get("/blotter.json").status_code == 200
+    assert under_way[0].text.count("\n") == filled.last_seq() + 1

@@ -1,3 +1,4 @@
+import random
 import threading
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.routes import Routes
 from sidecar.server import Server
-from tape import summary
+from tape import block_ranges, summary
 from tape.event import now, write_instant
 from tape.hosts import HostRule
 from tape.journal import Journal
@@ -88,10 +89,51 @@ def test_a_bad_window_is_refused_by_name(client: FlaskClient, query: str) -> Non
     assert answer.json["errors"]
 
 
-def test_the_beginning_of_a_window_is_found_among_holes(filled: Journal) -> None:
-    assert summary.find_first(filled, ago(900), filled.last_seq()) == 2
-    assert summary.find_first(filled, ago(9000), filled.last_seq()) <= 1
-    assert summary.find_first(filled, ago(0), filled.last_seq()) == 6
+def test_a_window_counts_exactly_the_trades_accepted_in_it_though_the_clock_was_an_hour_fast(
+    client: FlaskClient, journal: Journal
+) -> None:
+    times = [-3600.0] * 6 + [20.0] * 16
+    journal.append(
+        [
+            make_event(0, id=str(n), price=str(n + 1), side="BUY" if age < 0 else "SELL", accepted_at=ago(age))
+            for n, age in enumerate(times)
+        ]
+    )
+    stats: Any = client.get("/stats?window=30&step=5").json
+    assert (stats["last_seq"], stats["complete"]) == (22, True)
+    (symbol,) = stats["symbols"]
+    assert (symbol["trades"], symbol["buys"], symbol["last_price"]) == (16, 0, "22")
+    assert sum(bar["trades"] for bar in stats["bars"]) == 16
+    assert stats["bars"][-1]["close"] == 22.0
+
+
+@pytest.mark.parametrize("block", [1, 3, 64])
+def test_a_window_is_exact_whatever_the_clock_did(
+    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(block_ranges, "BLOCK", block)
+
+    chance = random.Random(block)
+    ages = [chance.uniform(-300, 300) for _ in range(200)]
+    journal.append([make_event(0, id=str(n), accepted_at=ago(age)) for n, age in enumerate(ages)])
+    for window in (50, 150, 290):
+        stats: Any = client.get(f"/stats?window={window}&step=5").json
+        assert stats["symbols"][0]["trades"] == sum(0 <= age <= window for age in ages)
+        assert sum(bar["trades"] for bar in stats["bars"]) == stats["symbols"][0]["trades"]
+        assert stats["complete"] is True
+
+
+def test_old_trades_stamped_in_the_window_are_missed_only_past_the_limit_and_then_said(
+    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_ranges, "BLOCK", 2)
+    monkeypatch.setattr(summary, "ROWS_LIMIT", 10)
+    journal.append([make_event(0, id=str(n), accepted_at=ago(9000 if n > 1 else 5)) for n in range(40)])
+    stats: Any = client.get("/stats").json
+    assert (stats["symbols"][0]["trades"], stats["complete"]) == (2, True)
+    journal.append([make_event(0, id=f"new-{n}", accepted_at=ago(5)) for n in range(10)])
+    stats = client.get("/stats?step=6").json
+    assert (stats["symbols"][0]["trades"], stats["complete"]) == (10, False)
 
 
 def test_the_pipeline_tells_of_a_sidecar_that_is_away_or_behind(settings: Settings, filled: Journal) -> None:

@@ -1,0 +1,107 @@
+"""Search: accepted trades by any filter, in reads that are bounded each, whether or not an index serves them."""
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from flask import Flask, current_app
+
+from tape.block_ranges import BlockRanges, Range, clip
+from tape.event import Event
+from tape.journal import Journal
+from tape.process import PerProcess
+from webapp.ledger import Ledger, current_ledger
+
+SLICE: Final = 20_000
+"""Seqs that one read looks at where no index helps: a few milliseconds."""
+
+
+class Search:
+    """Reads through a ledger for bulk work; the times of acceptance are indexed with the first search by time."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Keep the ledger to read from."""
+        self._ledger = ledger
+        self._blocks = BlockRanges()
+
+    def select(self, limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they are the filters of Journal.select
+        """Select events as ``Journal.select`` does. Raises JournalError."""
+        newest = wanted.pop("newest", wanted.get("after") is None)
+        found: list[Event] = []
+        for events in self.walk(limit, newest=newest, **wanted):
+            found = events + found if newest else found + events
+            if len(found) >= limit:
+                break
+        return found[-limit:] if newest else found[:limit]
+
+    def walk(  # noqa: PLR0913 - they are filters
+        self,
+        chunk: int,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        newest: bool = False,
+        symbol: str | None = None,
+        side: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> Iterator[list[Event]]:
+        """Give all events that fit, ``chunk`` or fewer at once, the ``newest`` chunk first or the oldest one.
+
+        Each chunk is in ``seq`` order. Raises JournalError.
+        """
+        filters = {"symbol": symbol, "side": side, "since": since, "until": until}
+        first, last = self._ledger.ask(_read_bounds)
+        first, last = max(first, (after or 0) + 1), min(last, (before or last + 1) - 1)
+        ranges = [(first, last)] if since is None and until is None else self._find(since, until)
+        parts = clip(ranges, first, last)
+        if side or since or until:
+            parts = [piece for part in parts for piece in _slice(part)]
+        for low, high in reversed(parts) if newest else parts:
+            yield from self._walk_part(chunk, (low, high), filters, newest=newest)
+
+    def _walk_part(
+        self, chunk: int, part: Range, filters: dict[str, str | None], *, newest: bool
+    ) -> Iterator[list[Event]]:
+        low, high = part
+        while low <= high:
+            events = self._ledger.select(limit=chunk, after=low - 1, before=high + 1, newest=newest, **filters)
+            if events:
+                yield events
+            if len(events) < chunk:
+                return
+            if newest:
+                high = events[0].seq - 1
+            else:
+                low = events[-1].seq + 1
+
+    def _find(self, since: str | None, until: str | None) -> list[Range]:
+        while not self._ledger.ask(self._blocks.step):
+            pass
+        return self._blocks.find(since, until)
+
+
+def _read_bounds(journal: Journal) -> Range:
+    return journal.query("SELECT min(seq) FROM trades")[0][0] or 1, journal.last_seq()
+
+
+def _slice(part: Range) -> list[Range]:
+    first, last = part
+    return [(low, min(low + SLICE - 1, last)) for low in range(first, last + 1, SLICE)]
+
+
+def look_up(limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they are the filters of Journal.select
+    """Select events as ``Journal.select`` does, at once where an index helps. Raises JournalError."""
+    if any(wanted.get(name) is not None for name in ("side", "since", "until")):
+        return current_search().select(limit, **wanted)
+    return current_ledger().select(limit=limit, **wanted)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its search, one for each process."""
+    bulk = cast("PerProcess[Ledger]", app.extensions["bulk_ledger"])
+    app.extensions["search"] = PerProcess(lambda: Search(bulk.get()))
+
+
+def current_search() -> Search:
+    """Give this process's search."""
+    return cast("PerProcess[Search]", current_app.extensions["search"]).get()
