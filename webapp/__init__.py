@@ -18,6 +18,7 @@ from webapp import (
     page,
     problems,
     publisher,
+    readiness,
     search,
     stats,
     trades,
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     problems.init_app(app)
     ledger.init_app(app)
     publisher.init_app(app)
+    readiness.init_app(app)
     health.init_app(app)
     search.init_app(app)
     blotter.init_app(app)

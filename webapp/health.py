@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 
 from tape.errors import JournalError
 from webapp.problems import RETRY_AFTER_SECONDS, log_journal_failure, refuse
-from webapp.publisher import current_publisher
+from webapp.readiness import current_readiness
 
 bp = Blueprint("health", __name__)
 
@@ -24,7 +24,7 @@ def tell_alive() -> Response:
 def tell_ready() -> Response:
     """Answer 200 when a trade can be accepted now, and 503 with the reason when not."""
     try:
-        current_publisher().check()
+        current_readiness().check()
     except JournalError as error:
         log_journal_failure(error)
         refuse(f"journal_{error.reason}")

@@ -18,8 +18,8 @@ from tape.process import PerProcess
 from tape.settings import Settings
 from tape.summary import summarise
 from webapp.ledger import Ledger
-from webapp.publisher import Publisher
 from webapp.queries import read_stats
+from webapp.readiness import Readiness
 from webapp.sharing import share
 
 LIMIT_SECONDS: Final = 1.0
@@ -39,9 +39,9 @@ bp = Blueprint("stats", __name__)
 class Pipeline:
     """The way of a trade as this worker sees it: the journal, and the sidecar over HTTP."""
 
-    def __init__(self, publisher: Publisher, ledger: Ledger, sidecar: tuple[str, int]) -> None:
+    def __init__(self, readiness: Readiness, ledger: Ledger, sidecar: tuple[str, int]) -> None:
         """Keep what to look at; nothing is asked yet."""
-        self._publisher = publisher
+        self._readiness = readiness
         self._ledger = ledger
         self._sidecar = sidecar
 
@@ -49,7 +49,7 @@ class Pipeline:
         """Tell whether trades can be accepted, whether they are counted, and how many are not yet."""
         sidecar = self._ask_sidecar()
         try:
-            self._publisher.check()
+            self._readiness.check()
             last_seq = self._ledger.last_seq()
         except JournalError as error:
             web = {"ready": False, "reason": error.reason}
@@ -114,8 +114,8 @@ def init_app(app: Flask) -> None:
     )
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
     host = everywhere.get(settings.sidecar_http_host, settings.sidecar_http_host)
-    publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])
+    readiness = cast("PerProcess[Readiness]", app.extensions["readiness"])
     ledger = cast("PerProcess[Ledger]", app.extensions["ledger"])
     app.extensions["pipeline"] = PerProcess(
-        lambda: share(Pipeline(publisher.get(), ledger.get(), (host, settings.sidecar_http_port)).look, LOOK_SECONDS, 1)
+        lambda: share(Pipeline(readiness.get(), ledger.get(), (host, settings.sidecar_http_port)).look, LOOK_SECONDS, 1)
     )

@@ -1,5 +1,6 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -20,28 +21,26 @@ def moment(second: int) -> str:
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 59), max_size=60), st.integers(0, 40), st.integers(0, 59), st.integers(0, 59))
 def test_no_trade_of_a_window_is_outside_of_its_ranges(seconds: list[int], pruned: int, since: int, until: int) -> None:
-    block_ranges.BLOCK = 4
     blocks = BlockRanges()
-    try:
-        with TemporaryDirectory() as folder, Journal(Path(folder) / "journal.db", "normal") as journal:
-            for part in (seconds[:25], seconds[25:]):
-                journal.append(
-                    [
-                        make_event(0, id=f"{journal.last_seq()}-{n}", accepted_at=moment(second))
-                        for n, second in enumerate(part)
-                    ]
-                )
-                while not blocks.step(journal):
-                    pass
-                journal.prune(min(pruned, journal.last_seq()), b"{}")
-            ranges = blocks.find(moment(since), moment(until))
-            inside = [
-                event.seq for event in journal.read_after(0) if moment(since) <= event.accepted_at <= moment(until)
-            ]
-            assert all(any(first <= seq <= last for first, last in ranges) for seq in inside)
-            assert ranges == sorted(ranges)
-    finally:
-        block_ranges.BLOCK = BLOCK
+    with (
+        mock.patch.object(block_ranges, "BLOCK", 4),
+        TemporaryDirectory() as folder,
+        Journal(Path(folder) / "journal.db", "normal") as journal,
+    ):
+        for part in (seconds[:25], seconds[25:]):
+            journal.append(
+                [
+                    make_event(0, id=f"{journal.last_seq()}-{n}", accepted_at=moment(second))
+                    for n, second in enumerate(part)
+                ]
+            )
+            while not blocks.step(journal):
+                pass
+            journal.prune(min(pruned, journal.last_seq()), b"{}")
+        ranges = blocks.find(moment(since), moment(until))
+        inside = [event.seq for event in journal.read_after(0) if moment(since) <= event.accepted_at <= moment(until)]
+        assert all(any(first <= seq <= last for first, last in ranges) for seq in inside)
+        assert ranges == sorted(ranges)
 
 
 def test_the_ranges_of_another_journal_are_read_again(tmp_path: Path) -> None:

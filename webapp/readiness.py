@@ -1,0 +1,54 @@
+"""Readiness: whether a trade could be accepted now, found out once for all who ask in the same moment."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+from flask import Flask, current_app
+
+from tape.errors import JournalError
+from tape.journal_file import identify
+from tape.process import PerProcess
+from tape.settings import Settings
+from webapp.publisher import Publisher
+from webapp.sharing import share
+
+SHARED_SECONDS: Final = 0.25
+"""How long one answer serves: finding it out writes to the journal, and makes trades wait."""
+
+
+class Readiness:
+    """Probes the journal, one probe at a time; an answer ends with the files that it was about."""
+
+    def __init__(self, probe: Callable[[], None], path: Path) -> None:
+        """Keep the probe, which raises JournalError, and the journal's path."""
+        self._files = [path, path.with_name(f"{path.name}-wal")]
+
+        def answer(*_files: object) -> JournalError | None:
+            try:
+                probe()
+            except JournalError as error:
+                return error
+            return None
+
+        self._answer = share(answer, SHARED_SECONDS, 1)
+
+    def check(self) -> None:
+        """Return when a trade could be accepted. Raises JournalError."""
+        error = self._answer(*map(identify, self._files))
+        if error is not None:
+            raise JournalError(error.reason, error.detail) from error
+
+
+def init_app(app: Flask) -> None:
+    """Give each worker its readiness."""
+    settings: Settings = app.config["SETTINGS"]
+    publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])
+    app.extensions["readiness"] = PerProcess(
+        lambda: Readiness(lambda: publisher.get().check(), settings.journal_path),
+    )
+
+
+def current_readiness() -> Readiness:
+    """Give this process's readiness."""
+    return cast("PerProcess[Readiness]", current_app.extensions["readiness"]).get()
