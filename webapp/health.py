@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from tape.accept import clean_accept
 from tape.errors import JournalError
 from webapp.problems import RETRY_AFTER_SECONDS, log_journal_failure, refuse
 from webapp.readiness import current_readiness
@@ -39,7 +40,7 @@ def tell_ready() -> Response:
 def expose_process() -> Response:
     """Expose the process figures of the worker that answers; every total is the sidecar's."""
     registry = cast("CollectorRegistry", current_app.extensions["process_registry"])
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    encode, content_type = choose_encoder(clean_accept(request.headers.get("Accept")))
     return Response(encode(registry), content_type=content_type)
 
 

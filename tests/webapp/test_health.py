@@ -65,3 +65,10 @@ def test_a_shared_answer_does_not_outlive_the_journals_files(client: FlaskClient
 def test_health_needs_no_sidecar(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": "alive"}
     assert client.get("/readyz").json == {"status": "ready"}
+
+
+@pytest.mark.parametrize("version", ["x", "1.x", "", "1.0.0a", "9" * 5000])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_a_scrape_of_a_version_that_is_none_gets_the_text_format(client: FlaskClient, kind: str, version: str) -> None:
+    answer = client.get("/metrics", headers={"Accept": f"{kind};version={version}"})
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")

@@ -1,0 +1,197 @@
+"""The run: every input is sent to a real stack, and what came of it is compared with what must."""
+
+import contextlib
+import re
+import socket
+import sqlite3
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from tape.transport import Sender
+from tests.system.fuzz.inputs import Input, Session, make_input
+from tests.system.stack import Stack
+from tests.waiting import wait_for
+from tests.webapp.conftest import read_token
+
+CLIENTS = 8
+SECONDS = 20.0
+SHOWN = 300
+TRADES_COUNTED = "trading_trades_total"
+
+_REPLY = re.compile(rb"(?=HTTP/1\.[01] [0-9]{3} )")
+_KIND = re.compile(rb"\r\nContent-Type: (application/problem\+json|text/(html|plain); charset=utf-8)(\r\n|$)")
+
+
+@dataclass
+class Report:
+    """What a run did, and each thing that must not be."""
+
+    seed: int
+    inputs: Counter[str] = field(default_factory=Counter)
+    replies: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    journalled: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seconds: float = 0
+    restarts: int = 0
+    tracebacks: int = 0
+    errors_logged: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def miscounts(self) -> int:
+        """Trades that were answered but are not in the journal, or in it but not counted, and the other way round."""
+        totals = self.journalled.keys() | self.counted.keys()
+        uncounted = sum(abs(self.journalled[each] - self.counted[each]) for each in totals)
+        return abs(self.journalled.total() - self.accepted) + uncounted
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether there is anything that must not be."""
+        return bool(self.wrong or self.miscounts or self.restarts or self.tracebacks or self.errors_logged)
+
+    def write(self) -> str:
+        """Write it for people."""
+        total = sum(self.inputs.values())
+        answers = ", ".join(f"{what} {number}" for what, number in sorted(self.replies.items()))
+        lines = [
+            f"{total} inputs (seed {self.seed}) in {self.seconds:.0f} s: {dict(sorted(self.inputs.items()))}",
+            f"answers: {answers}",
+            f"5xx but 501, an error in no form of ours, or no answer in {SECONDS:.0f} s: {len(self.wrong)}",
+            f"process restarts: {self.restarts}, tracebacks: {self.tracebacks}, errors logged: {self.errors_logged}",
+            f"trades accepted: {self.accepted}, journalled: {self.journalled.total()}, counted: {self.counted.total()}",
+            f"miscounts: {self.miscounts}",
+        ]
+        return "\n".join([*lines, *self.wrong[:20]])
+
+
+class Fuzzer:
+    """Sends inputs from some threads, each input once."""
+
+    def __init__(self, stack: Stack, seed: int, inputs: range) -> None:
+        """Open the page once, as a browser would."""
+        self._stack = stack
+        self._inputs = iter(inputs)
+        self._lock = threading.Lock()
+        self.report = Report(seed)
+        with requests.Session() as browser:
+            page = browser.get(stack.web_url, timeout=10).text
+            cookie = f"trading_session={browser.cookies['trading_session']}"
+        self._session = Session(cookie, read_token(page))
+        self._ports = {
+            "web": int(stack.settings["WEBAPP_HTTP_PORT"]),
+            "sidecar": int(stack.settings["SIDECAR_HTTP_PORT"]),
+            "peer": int(stack.settings["WEBAPP_ZMQ_ADDR"].rpartition(":")[2]),
+        }
+        self._sender = Sender(stack.settings["WEBAPP_ZMQ_ADDR"])
+
+    def run(self) -> None:
+        """Send all of them."""
+        threads = [threading.Thread(target=self._send_each) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._sender.close()
+
+    def _send_each(self) -> None:
+        while True:
+            with self._lock:
+                number = next(self._inputs, None)
+            if number is None:
+                return
+            made = make_input(self.report.seed, number, self._session)
+            if made.port == "hint":
+                with self._lock:
+                    self._sender.send(made.frames)
+                    self.report.inputs["hint"] += 1
+                continue
+            self._note(number, made, self._talk(number, made))
+
+    def _talk(self, number: int, made: Input) -> bytes | None:
+        """Give all that was answered; None when the server did not come to an end."""
+        # Each from an address of its own, or the ports would run out.
+        source = (f"127.{number >> 14 & 127}.{number >> 7 & 127}.{number % 127 + 1}", 0)
+        found, until = b"", time.monotonic() + SECONDS
+        with socket.create_connection(("127.0.0.1", self._ports[made.port]), SECONDS, source) as connection:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError, OSError):
+                connection.sendall(made.frames[0])
+                connection.shutdown(socket.SHUT_WR)
+            if made.port == "peer":
+                return b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(1 << 16):
+                    found += piece
+                    # The feed ends when its client does.
+                    if b"text/event-stream" in found[:2000]:
+                        break
+                    if time.monotonic() > until:
+                        return None
+        return found
+
+    def _note(self, number: int, made: Input, found: bytes | None) -> None:
+        replies = [] if found is None else _REPLY.split(found)[1:]
+        statuses = [int(reply[9:12]) for reply in replies if not reply.startswith(b"HTTP/1.1 100")]
+        accepted = sum(_is_accepted(reply) for reply in replies)
+        wrong = found is None or not all(map(_is_right, replies))
+        with self._lock:
+            report = self.report
+            report.inputs[made.port] += 1
+            report.replies.update(str(status) for status in statuses)
+            report.replies["none"] += not statuses and made.port != "peer"
+            report.accepted += accepted
+            if wrong:
+                what = "no answer" if found is None else str(statuses)
+                answer = (found or b"")[:SHOWN]
+                report.wrong.append(f"input {number}, {made.port}, {what}: {made.frames[0][:SHOWN]!r} -> {answer!r}")
+
+
+def _is_right(reply: bytes) -> bool:
+    status = int(reply[9:12])
+    if status < 400:
+        return True
+    kind = _KIND.search(reply.partition(b"\r\n\r\n")[0])
+    return (status < 500 or status == 501) and kind is not None
+
+
+def _is_accepted(reply: bytes) -> bool:
+    head = reply.partition(b"\r\n\r\n")[0]
+    return head.startswith((b"HTTP/1.1 201", b"HTTP/1.0 201", b"HTTP/1.1 303")) and b"Idempotent-Replayed" not in head
+
+
+def _read_counts(stack: Stack) -> Counter[tuple[str, str]]:
+    samples = [
+        (dict(labels), int(value)) for (name, labels), value in stack.samples().items() if name == TRADES_COUNTED
+    ]
+    return Counter({(labels["symbol"], labels["side"]): value for labels, value in samples})
+
+
+def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
+    """Send the inputs of these numbers to a stack of their own in a folder."""
+    # Every symbol has a series of its own, or what is counted could not be compared by symbol.
+    with Stack(folder, SYMBOL_LIMIT="100000") as stack:
+        stack.start()
+        processes = {stack.find("sidecar"), stack.find("web")} | stack.workers()
+        fuzzer = Fuzzer(stack, seed, inputs)
+        began = time.monotonic()
+        fuzzer.run()
+        report = fuzzer.report
+        report.seconds = time.monotonic() - began
+        with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"])) as journal:
+            rows = journal.execute("SELECT symbol, side, count(*) FROM trades GROUP BY symbol, side").fetchall()
+        report.journalled = Counter({(symbol, side): number for symbol, side, number in rows})
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: _read_counts(stack).total() >= report.journalled.total(), "all are counted", 10)
+        report.counted = _read_counts(stack)
+        assert all(requests.get(f"{url}/readyz", timeout=5).ok for url in (stack.web_url, stack.sidecar_url))
+        now = {stack.find("sidecar"), stack.find("web")} | stack.workers()
+        report.restarts = len(processes - now)
+        log = stack.log.read_text()
+    report.tracebacks = log.count("Traceback") + log.count('"exc_info"')
+    report.errors_logged = log.count('"level": "ERROR"') + log.count('"level": "CRITICAL"')
+    return report

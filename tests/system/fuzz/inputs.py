@@ -1,0 +1,229 @@
+"""The inputs: each is made of the seed and its number alone, so that any can be sent again."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from tests.system.fuzz import values
+from tests.system.fuzz.values import damage, make_json, make_query, make_text, make_trade, quote
+
+WEB_ROUTES: Final = (
+    *("/", "/trades", "/trades/x", "/feed", "/stats", "/pipeline", "/blotter", "/blotter.csv", "/blotter.json"),
+    *("/healthz", "/readyz", "/metrics", "/static/house.css", "/trade", "/nope", "//", "/static/../x", "/trades/"),
+)
+SIDECAR_ROUTES: Final = ("/", "/metrics", "/healthz", "/readyz", "/nope", "//metrics", "/metrics/")
+METHODS: Final = ("HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "POST", "get", "", "G\x00T")
+HEADERS: Final = (
+    *("Host", "Origin", "Referer", "Accept", "Accept-Encoding", "Content-Type", "Content-Length", "Content-Encoding"),
+    *("Transfer-Encoding", "Expect", "Connection", "Upgrade", "Cookie", "Authorization", "Idempotency-Key", "Prefer"),
+    *("X-Request-ID", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "SCRIPT_NAME", "Range"),
+    *("If-None-Match", "If-Modified-Since", "If-Range", "Last-Event-ID", "X-Prometheus-Scrape-Timeout-Seconds", "Via"),
+    *(
+        "X-CSRFToken",
+        "TE",
+        "Trailer",
+        "Content-Range",
+        "Cache-Control",
+        "Access-Control-Request-Method",
+        "Http2-Settings",
+    ),
+)
+HEADER_VALUES: Final = (
+    *("", ",", ";", '"', "a=b;" * 50, "\xff\xfe", "x" * 9000, "chunked", "gzip, chunked", "identity", "100-continue"),
+    *("null", "http://127.0.0.1", "https://evil.example", "evil.example", "127.0.0.1", "[::1]:80", "localhost:99999"),
+    *("application/json", "application/json; charset=utf-16", "multipart/form-data; boundary=x", "text/html;q=x, */*"),
+    *("application/x-www-form-urlencoded", "application/openmetrics-text; version=x", "text/plain; version=9.9.9"),
+    *("application/openmetrics-text; version=1.0.0; escaping=nonsense", "bytes=0-1,5-,-3", "bytes=9-1", 'W/"a", *'),
+    *("close", "keep-alive", "upgrade, http2-settings", "h2c", "websocket", "Bearer tt_x", "trading_session=.e30.x.y"),
+    *("18446744073709551616", "-1", "5", "0", "1, 1", "+1", "0x1", "Sat, 31 Feb 2026 00:00:00 GMT", '"k"', "k"),
+)
+JSON_TYPE: Final = "Content-Type: application/json"
+FORM_TYPE: Final = "Content-Type: application/x-www-form-urlencoded"
+
+
+class Session(NamedTuple):
+    """What a browser has that opened the page."""
+
+    cookie: str
+    token: str
+
+
+class Input(NamedTuple):
+    """What is sent to ``web`` or ``sidecar``, or to the ZeroMQ port by a stranger (``peer``) or a sender (``hint``)."""
+
+    port: str
+    frames: tuple[bytes, ...]
+
+
+def make_input(seed: int, number: int, session: Session) -> Input:
+    """Make one input."""
+    rng = random.Random(f"{seed}/{number}")
+    (make,) = rng.choices(tuple(_MAKERS), tuple(_MAKERS.values()))
+    return make(rng, session)
+
+
+def write(method: str, target: str, body: bytes, *headers: str, version: str = "HTTP/1.1") -> bytes:
+    """Write a request, with a length if it has a body."""
+    lines = [f"{method} {target} {version}", *headers]
+    if not any(line.lower().startswith("host:") for line in headers):
+        lines.insert(1, "Host: 127.0.0.1")
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1", errors="replace") + body
+
+
+def _trade(rng: random.Random, _: Session) -> Input:
+    headers = [JSON_TYPE]
+    if rng.random() < 0.3:
+        headers.append(f"Idempotency-Key: k{rng.randrange(10**6)}")
+    return Input("web", (write("POST", "/trade", json.dumps(make_trade(rng)).encode(), *headers),))
+
+
+def _json(rng: random.Random, _: Session) -> Input:
+    headers = [JSON_TYPE, *_make_headers(rng, 0.2)]
+    return Input("web", (write("POST", rng.choice(("/trade", "/trade", "/trades")), make_json(rng), *headers),))
+
+
+def _form(rng: random.Random, session: Session) -> Input:
+    fields = {name: str(value) for name, value in make_trade(rng).items()}
+    fields["csrf_token"] = session.token
+    for _ in range(rng.randrange(3)):
+        fields[rng.choice((*fields, *values.NAMES))] = make_text(rng)
+    body = "&".join(f"{quote(rng, name)}={quote(rng, value)}" for name, value in fields.items()).encode("latin-1")
+    if rng.random() < 0.2:
+        body = rng.choice((damage(rng, body), body + b"&price=1", b"&" * 9000, b"%" * 8000, body.replace(b"=", b"")))
+    cookie = rng.choice((session.cookie,) * 8 + ("trading_session=x", "", ";;=", "trading_session=\xff"))
+    return Input("web", (write("POST", "/trade", body, FORM_TYPE, f"Cookie: {cookie}"),))
+
+
+def _query(rng: random.Random, _: Session) -> Input:
+    query = make_query(rng)
+    target = rng.choice(WEB_ROUTES) + (f"?{query}" if query else "")
+    method = rng.choice(("GET",) * 6 + METHODS)
+    return Input("web", (write(method, target, b"", *_make_headers(rng, 0.3), version=_make_version(rng)),))
+
+
+def _path(rng: random.Random, _: Session) -> Input:
+    text = quote(rng, "/".join(make_text(rng)[:40] for _ in range(rng.randint(1, 4))))
+    target = rng.choice((f"/{text}", f"/trades/{text}", f"/static/{text}", f"http://127.0.0.1/{text}", text, "*"))
+    return Input("web", (write("GET", target, b"", *_make_headers(rng, 0.1)),))
+
+
+def _framing(rng: random.Random, _: Session) -> Input:
+    body = json.dumps(make_trade(rng)).encode() if rng.random() < 0.5 else make_json(rng)
+    pieces = [body[at : at + 40] for at in range(0, len(body), 40)] if rng.random() < 0.5 else [body]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    if rng.random() < 0.6:
+        chunks = damage(rng, chunks)
+    head = write("POST", "/trade", b"", JSON_TYPE, "Transfer-Encoding: chunked", *_make_headers(rng, 0.1))
+    return Input("web", (head + chunks,))
+
+
+def _bytes(rng: random.Random, session: Session) -> Input:
+    make = rng.choice((_trade, _form, _query, _framing, _json))
+    return Input("web", (damage(rng, make(rng, session).frames[0]),))
+
+
+def _row(rng: random.Random, session: Session) -> Input:
+    """Several requests in a row on one connection."""
+    makers = rng.choices((_trade, _json, _form, _path), k=rng.randint(2, 4))
+    return Input("web", (b"".join(make(rng, session).frames[0] for make in makers),))
+
+
+def _noise(rng: random.Random, _: Session) -> Input:
+    sent = rng.choice(
+        (rng.randbytes(rng.randrange(400)), b"\r\n" * rng.randrange(50), b"\x16\x03\x01" + rng.randbytes(200))
+    )
+    return Input(rng.choice(("web", "sidecar")), (sent,))
+
+
+def _sidecar(rng: random.Random, _: Session) -> Input:
+    query = make_query(rng)
+    target = rng.choice(SIDECAR_ROUTES) + (f"?{query}" if query else "")
+    body = make_json(rng) if rng.random() < 0.1 else b""
+    method = rng.choice(("GET",) * 6 + METHODS)
+    sent = write(method, target, body, *_make_headers(rng, 0.5), version=_make_version(rng))
+    return Input("sidecar", (damage(rng, sent) if rng.random() < 0.3 else sent,))
+
+
+def _scrape(rng: random.Random, _: Session) -> Input:
+    """A scrape that asks for an exposition of any kind."""
+    ranges = []
+    for _number in range(rng.randint(1, 3)):
+        kind = rng.choice(("application/openmetrics-text", "text/plain", "*/*", "", make_text(rng)))
+        version = rng.choice(("1.0.0", "0.0.4", "2.0.0", "1", "", "x", "1.x", "9" * 30, make_text(rng)))
+        rest = rng.choice(("", ";q=0.5", ";escaping=values", ";escaping=x", "; charset=utf-8", f";{make_text(rng)}"))
+        ranges.append(f"{kind};version={version}{rest}")
+    headers = [f"Accept: {','.join(ranges)}", *_make_headers(rng, 0.2)]
+    return Input(rng.choice(("web", "sidecar")), (write("GET", "/metrics", b"", *headers),))
+
+
+def _peer(rng: random.Random, _: Session) -> Input:
+    """Bytes of a peer without the key: noise, HTTP, and each version's greeting with a trade behind it."""
+    greeting = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
+    mechanism = rng.choice((b"NULL", b"PLAIN", b"CURVE", b"XXXX")).ljust(20, b"\x00")
+    ready = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"
+    trade = json.dumps([make_trade(rng)]).encode()
+    frames = b"\x01\x08trades/1\x00" + bytes([len(trade) % 256]) + trade
+    sent = rng.choice(
+        (
+            rng.randbytes(rng.randrange(300)),
+            write("POST", "/", frames, "Content-Type: text/plain"),
+            greeting + b"\x03\x00" + mechanism + b"\x00" * 32 + ready + frames,
+            b"\x01\x00\x0a\x01trades/1" + frames,
+            greeting + b"\x03\x01" + mechanism + rng.randbytes(260),
+        )
+    )
+    return Input("peer", (damage(rng, sent) if rng.random() < 0.3 else sent,))
+
+
+def _hint(rng: random.Random, _: Session) -> Input:
+    """A message of a peer with the key that holds no trade of this journal."""
+    kind = rng.choice((b"trades/1", b"facts/1", b"trades/2", b"", b"\xff", rng.randbytes(8)))
+    event = {
+        "seq": rng.choice((1, 10**12, -1, 2**70)),
+        "id": "x",
+        "origin": "f" * 32,
+        "accepted_at": "2026",
+        "ts": "2026",
+    }
+    facts = {
+        "worker": "f" * 32,
+        "number": rng.choice((1, 2**62, -1)),
+        "requests": {"GET / 200": rng.choice((1, 2**62))},
+    }
+    body = json.dumps(rng.choice(([event | make_trade(rng)], facts, values.make_value(rng)))).encode()
+    body = rng.choice((body, damage(rng, body), rng.randbytes(40), b"[" * 5000, b""))
+    return Input("hint", rng.choice(((kind, body), (kind,), (kind, body, body), (body,))))
+
+
+def _make_headers(rng: random.Random, chance: float) -> list[str]:
+    headers = []
+    while rng.random() < chance:
+        value = rng.choice((rng.choice(HEADER_VALUES), rng.choice(HEADER_VALUES), make_text(rng)))
+        headers.append(f"{rng.choice(HEADERS)}: {value}")
+    return headers
+
+
+def _make_version(rng: random.Random) -> str:
+    return rng.choice(
+        ("HTTP/1.1",) * 12 + ("HTTP/1.0", "HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "HTTP/1.1 ", "", "http/1.1")
+    )
+
+
+_MAKERS: Final[dict[Callable[[random.Random, Session], Input], int]] = {
+    _trade: 8,
+    _json: 24,
+    _form: 12,
+    _query: 14,
+    _path: 6,
+    _framing: 8,
+    _bytes: 10,
+    _row: 3,
+    _noise: 3,
+    _sidecar: 8,
+    _scrape: 4,
+    _peer: 2,
+    _hint: 2,
+}
