@@ -19,7 +19,7 @@ DEPTH_LIMIT: Final = 16
 """Objects and arrays inside each other."""
 
 _SHOWN = 64
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class BadBodyError(Exception):
