@@ -6,7 +6,9 @@ import {
 const BARS = 400;
 
 export class Chart {
-  constructor(place) {
+  // A bar has `step` seconds.
+  constructor(place, step) {
+    this.step = step;
     this.chart = createChart(place, {
       autoSize: true,
       // Its logo brings a style of its own, which the page's policy refuses; the page's foot names it instead.
@@ -45,23 +47,33 @@ export class Chart {
 
   set(bars) {
     this.bars = bars;
-    this.changed = new Set();
     this.adjust();
-    this.prices.setData(bars);
-    this.volumes.setData(bars.map((bar) => this.measure(bar)));
+    this.redraw();
     this.chart.timeScale().fitContent();
   }
 
+  redraw() {
+    this.changed = new Set();
+    this.stale = false;
+    this.prices.setData(this.bars);
+    this.volumes.setData(this.bars.map((bar) => this.measure(bar)));
+  }
+
   add(time, price, quantity, buys) {
-    const last = this.bars.at(-1);
-    // A trade of an earlier step than the last one belongs to no bar that can still change.
-    if (last && time < last.time) return;
-    let bar = last;
-    if (!last || time > last.time) {
+    // Trades come in the order of their seq. Bars well past this one are of a clock that was fast: they are not over yet.
+    while (this.bars.length && this.bars.at(-1).time > time + this.step) {
+      this.bars.pop();
+      this.stale = true;
+    }
+    const before = this.bars.findLastIndex((bar) => bar.time <= time);
+    let bar = this.bars[before];
+    if (bar?.time !== time) {
       bar = { time, open: price, high: price, low: price, close: price, quantity: 0, buy_quantity: 0 };
-      this.bars.push(bar);
+      this.bars.splice(before + 1, 0, bar);
       if (this.bars.length > BARS) this.bars.shift();
     }
+    // Only the last bar can be changed by itself.
+    if (bar !== this.bars.at(-1)) this.stale = true;
     bar.high = Math.max(bar.high, price);
     bar.low = Math.min(bar.low, price);
     bar.close = price;
@@ -72,6 +84,7 @@ export class Chart {
 
   draw() {
     if (this.bars.length && this.decimals === undefined) this.adjust();
+    if (this.stale) this.redraw();
     for (const bar of this.changed) {
       this.prices.update(bar);
       this.volumes.update(this.measure(bar));

@@ -16,10 +16,9 @@ export class Market {
     this.symbols = new Map();
     this.recent = [];
     this.tail = [];
-    this.ahead = 0;
     this.began = performance.now();
     this.chosen = null;
-    this.chart = new Chart(byId("chart"));
+    this.chart = new Chart(byId("chart"), STEP);
     this.body = byId("symbols").tBodies[0];
     this.body.addEventListener("click", (event) => {
       const symbol = event.target.closest("button")?.dataset.symbol;
@@ -55,9 +54,14 @@ export class Market {
   }
 
   // The server's time tells how old a trade is, whatever this machine's clock says.
-  tune(at) { this.ahead = Date.parse(at) - Date.now(); }
+  tune(at) {
+    const before = this.ahead;
+    this.ahead = Date.parse(at) - Date.now();
+    // One of the clocks was set, so the last 15 minutes are others.
+    if (Math.abs(this.ahead - before) > STEP * 1000) this.load(this.chosen);
+  }
 
-  now() { return (Date.now() + this.ahead) / 1000; }
+  now() { return (Date.now() + (this.ahead ?? 0)) / 1000; }
 
   add(trades) {
     const since = this.now() - RATE_SECONDS;
@@ -100,7 +104,8 @@ export class Market {
     const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
     const [trades, notional, bought] = [sum("trades"), sum("notional"), sum("buy_notional")];
     const since = this.now() - RATE_SECONDS;
-    this.recent = this.recent.filter((moment) => moment > since);
+    // A second more: it is a heartbeat that tells the server's time. What is stamped later still is of a clock that was fast.
+    this.recent = this.recent.filter((moment) => moment > since && moment < this.now() + 1);
     byId("tile-trades").textContent = (this.complete === false ? "over " : "") + writeCount(trades);
     byId("tile-notional").textContent = writeAmount(notional);
     // A page that was just opened knows of less than that.

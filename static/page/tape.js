@@ -21,15 +21,13 @@ export class Tape {
 
   draw() {
     this.timer = null;
-    const rows = [];
-    // The feed and the answer to the form may both have brought one.
-    for (const trade of this.waiting.splice(0)) if (!this.shown.has(trade.seq)) rows.push(this.make(trade));
-    if (!rows.length) return;
-    this.show();
-    const first = Array.from(this.body.rows).find((row) => !row.classList.contains("pending"));
-    const fragment = new DocumentFragment();
-    fragment.append(...rows.reverse());
-    this.body.insertBefore(fragment, first ?? null);
+    // The feed and the answer to the form may both have brought one, and either one first.
+    for (const trade of this.waiting.splice(0)) {
+      if (this.shown.has(trade.seq)) continue;
+      const older = Array.from(this.body.rows).find((row) => Number(row.dataset.seq) < trade.seq);
+      this.body.insertBefore(this.make(trade), older ?? null);
+      this.show();
+    }
     while (this.body.rows.length > ROWS) {
       const last = this.body.rows[this.body.rows.length - 1];
       this.shown.delete(Number(last.dataset.seq));

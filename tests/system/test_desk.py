@@ -3,11 +3,16 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from tape.event import now, write_instant
+from tape.journal import Journal
+from tests.conftest import make_event
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
@@ -74,6 +79,74 @@ def test_tiles_symbols_and_chart_follow_the_trades(desk: Page, shared: Stack) ->
     expect(desk.locator("#tile-share")).to_contain_text("%")
     expect(desk.locator("#light-web")).to_contain_text("accepting")
     expect(desk.locator("#light-sidecar")).to_contain_text("counting")
+
+
+DRAW = """async (trades) => {
+  const { Chart } = await import("/static/page/chart.js");
+  const place = document.createElement("div");
+  document.body.append(place);
+  const chart = new Chart(place, 5);
+  for (const drawn of trades) {
+    for (const [time, price] of drawn) chart.add(time, price, 1, true);
+    chart.draw();
+  }
+  const drawn = chart.prices.data().map((bar) => [bar.time, bar.open, bar.high, bar.low, bar.close]);
+  place.remove();
+  return [drawn, chart.volumes.data().map((bar) => [bar.time, bar.value])];
+}"""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_chart_goes_on_with_the_newest_trade_when_the_clock_steps_back(desk: Page, *, at_once: bool) -> None:
+    hour = 3600
+    trades = [[100, 1], [105, 2], [105 + hour, 50], [110 + hour, 60], [105, 3], [110, 4], [115, 5]]
+    bars, volumes = desk.evaluate(DRAW, [trades] if at_once else [[trade] for trade in trades])
+    assert bars == [[100, 1, 1, 1, 1], [105, 2, 3, 2, 3], [110, 4, 4, 4, 4], [115, 5, 5, 5, 5]]
+    assert volumes == [[100, 1], [105, 2], [110, 1], [115, 1]]
+
+
+def test_a_trade_that_comes_a_moment_after_its_bar_is_drawn_in_it(desk: Page) -> None:
+    bars, _ = desk.evaluate(DRAW, [[[100, 1], [110, 2]], [[105, 9]], [[105, 7]], [[110, 3]], [[90, 4]]])
+    assert bars[-1] == [90, 4, 4, 4, 4]
+    bars, _ = desk.evaluate(DRAW, [[[100, 1], [110, 2]], [[105, 9]], [[105, 7]], [[110, 3]]])
+    assert bars == [[100, 1, 1, 1, 1], [105, 9, 9, 7, 7], [110, 2, 3, 2, 3]]
+
+
+def test_the_desk_shows_the_newest_trade_after_the_clock_was_an_hour_fast(desk: Page, shared: Stack) -> None:
+    fast = write_instant(now() + timedelta(hours=1))
+    with Journal(Path(shared.settings["JOURNAL_PATH"])) as journal:
+        for price in range(1, 7):
+            event = make_event(
+                0, id=f"fast-{price}", symbol="FAST", price=str(price), qty="9000000000", accepted_at=fast
+            )
+            journal.append([event])
+    row = desk.locator("#symbols tr", has_text="FAST")
+    row.get_by_role("button").click()
+    expect(desk.locator("#chart-symbol")).to_have_text("FAST")
+    for price in range(101, 117):
+        shared.post(TRADE | {"symbol": "FAST", "price": str(price), "qty": "1"})
+    expect(desk.locator("#chart-price")).to_have_text("116")
+    expect(row).to_contain_text("116")
+    desk.reload()
+    desk.locator("#symbols tr", has_text="FAST").get_by_role("button").click()
+    expect(desk.locator("#chart-price")).to_have_text("116")
+    expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("FAST: last price 116, 16 trades"))
+
+
+def test_the_tape_stands_in_order_of_seq_whichever_way_a_trade_came(desk: Page) -> None:
+    order = desk.evaluate("""async () => {
+      const { Tape } = await import("/static/page/tape.js");
+      const table = document.createElement("table");
+      table.createTBody();
+      const tape = new Tape(table, document.createElement("p"));
+      const trade = { ts: "2026-01-31T09:30:00.000000Z", symbol: "A", side: "BUY", price: "1", qty: "1" };
+      for (const seqs of [[3], [1, 2], [5, 4]]) {
+        tape.add(seqs.map((seq) => ({ ...trade, seq, id: `${seq}` })));
+        tape.draw();
+      }
+      return Array.from(table.tBodies[0].rows, (row) => row.dataset.seq);
+    }""")
+    assert order == ["5", "4", "3", "2", "1"]
 
 
 def test_a_double_click_is_one_trade(desk: Page, shared: Stack) -> None:
