@@ -1,6 +1,7 @@
 """Which other processes have a file open, for messages that name them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +19,21 @@ class Holder(NamedTuple):
         return f"process {self.pid} ({self.command})"
 
 
+def find_holders_of_deleted(path: Path, deleted: Sequence[str]) -> set[Holder]:
+    """Find the processes, this one too, that have ``path`` open, and files beside it that were removed meanwhile."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return set()
+    gone = {f"{name} (deleted)" for name in deleted}
+    pids = [int(each.name) for each in Path("/proc").glob("[0-9]*")]
+    return {
+        Holder(pid, _read_command(pid))
+        for pid in pids
+        if not gone.isdisjoint(map(_read_link, _list_descriptors(pid))) and _holds(pid, wanted)
+    }
+
+
 def find_holders(path: Path) -> set[Holder]:
     """Find the other processes that have the file at ``path`` open, as far as this one may see them (Linux)."""
     try:
@@ -29,11 +45,21 @@ def find_holders(path: Path) -> set[Holder]:
 
 
 def _holds(pid: int, wanted: os.stat_result) -> bool:
+    return any(_is_same(each, wanted) for each in _list_descriptors(pid))
+
+
+def _list_descriptors(pid: int) -> list[Path]:
     try:
-        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+        return list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
-        return False
-    return any(_is_same(each, wanted) for each in descriptors)
+        return []
+
+
+def _read_link(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
 
 
 def _is_same(descriptor: Path, wanted: os.stat_result) -> bool:

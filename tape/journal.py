@@ -10,8 +10,10 @@ from tape import keys, rows
 from tape.appending import AppendResult, Request, append
 from tape.errors import JournalError, KeyReusedError
 from tape.event import Event, Instant
-from tape.journal_file import identify, translated
+from tape.journal_file import translated
+from tape.journal_files import identify
 from tape.journal_opening import open_file
+from tape.journal_schema import SCHEMA_VERSION
 from tape.transport import KeyPair
 
 PROBE_BYTES: Final = 32 * 1024
@@ -37,11 +39,12 @@ class Journal:
         """
         self.path = path
         self._db = open_file(path, busy_seconds)
-        self._file = identify(path)
         try:
             with translated(path):
                 self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
                 found = self._db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
+            # SQLite opens the log with the first read, and keeps it open.
+            self._files = identify(path)
             self.origin: str = found[0]
             self.key_pair = KeyPair(found[1], found[2])
         except JournalError:
@@ -72,10 +75,10 @@ class Journal:
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        with translated(self.path):
-            self._check_place()
+        with self._reading():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._check_journal()
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
@@ -83,11 +86,40 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            if identify(self.path) != self._files and not self._save():
+                raise self._lost()
 
-    def _check_place(self) -> None:
-        # An open file outlives its name: trades written to it would be lost with this process.
-        if identify(self.path) != self._file:
-            raise JournalError("replaced", f"journal {self.path} was removed or replaced while it was open")
+    def _check_journal(self) -> None:
+        # Another journal may have been written into the file.
+        found = self._db.execute("SELECT origin, user_version FROM journal, pragma_user_version").fetchone()
+        if found != (self.origin, SCHEMA_VERSION):
+            raise JournalError("replaced", f"journal {self.path} was written over while it was open")
+
+    def check_files(self) -> None:
+        """Save what the log holds and raise JournalError when the journal's files are no longer those it opened.
+
+        An open file outlives its name: trades written to it would be lost with the processes that have it open.
+        """
+        if identify(self.path) != self._files:
+            self._save()
+            raise self._lost()
+
+    def _lost(self) -> JournalError:
+        lost = self._files.describe_loss(identify(self.path))
+        return JournalError("replaced", f"journal {self.path}: {lost} was removed or replaced while it was open")
+
+    def _save(self) -> bool:
+        """Copy the log into the journal, and tell whether all of it is there now."""
+        now = identify(self.path)
+        # A process with another -shm would not know of it.
+        if now.journal != self._files.journal or now.shm not in {None, self._files.shm}:
+            return False
+        try:
+            with translated(self.path):
+                _, logged, copied = self._db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        except JournalError:
+            return False
+        return bool(logged == copied)
 
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
@@ -158,12 +190,12 @@ class Journal:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         with translated(self.path):
-            self._check_place()
+            self.check_files()
             yield
 
     def read_base(self) -> bytes | None:
         """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
-        with translated(self.path):
+        with self._reading():
             base: bytes | None = self._db.execute("SELECT base FROM journal").fetchone()[0]
         return base
 
@@ -187,7 +219,7 @@ class Journal:
 
     def read_facts(self) -> list[tuple[str, bytes]]:
         """Read the workers that have ended, with their last facts. Raises JournalError."""
-        with translated(self.path):
+        with self._reading():
             return self._db.execute("SELECT worker, body FROM facts").fetchall()
 
     def forget_facts(self, workers: Iterable[str]) -> None:
@@ -198,7 +230,7 @@ class Journal:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Let every read in the block see the journal as it is at the first one. Raises JournalError."""
-        with translated(self.path):
+        with self._reading():
             self._db.execute("BEGIN")
             try:
                 yield

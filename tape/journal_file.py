@@ -49,15 +49,6 @@ def connect(path: Path, busy_seconds: float) -> Database:
     return sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
 
 
-def identify(path: Path) -> tuple[int, int] | None:
-    """Tell which file stands at a path, by device and inode; None when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def read_version(db: Database, path: Path) -> int:
     """Read the schema version of a journal. Raises JournalError when it is none, or newer than this program."""
     (application,) = db.execute("PRAGMA application_id").fetchone()

@@ -8,6 +8,7 @@ from typing import Final
 
 from tape.errors import JournalError
 from tape.journal_file import Database, connect, place, read_version, translated
+from tape.journal_files import check_no_log_was_removed
 from tape.journal_schema import FILE_PRAGMAS, SCHEMA_VERSION, list_statements
 from tape.migration import migrate, renew_key_pair, take_steps
 
@@ -25,6 +26,7 @@ def open_file(path: Path, busy_seconds: float) -> Database:
     with translated(path):
         if not path.exists():
             _create(path)
+        check_no_log_was_removed(path)
         db = connect(path, busy_seconds)
         try:
             if read_version(db, path) < SCHEMA_VERSION:
@@ -62,6 +64,7 @@ def _opened(path: Path) -> Iterator[Database]:
     with translated(path):
         if not path.exists():
             raise JournalError("unopenable", f"there is no journal {path}")
+        check_no_log_was_removed(path)
         with contextlib.closing(connect(path, OPEN_SECONDS)) as db:
             read_version(db, path)
             yield db

@@ -160,7 +160,7 @@ def init_app(app: Flask) -> None:
     bulk = cast("PerProcess[Ledger]", app.extensions["bulk_ledger"])
 
     def make() -> Feeds:
-        live = Ledger(partial(Journal, settings.journal_path))
+        live = Ledger(partial(Journal, settings.journal_path), app.extensions["latch"])
         broadcaster = Broadcaster(live, measures.get(), settings.feed_max_clients, app.extensions["is_stopping"])
         return Feeds(broadcaster, bulk.get())
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app
 
-from tape.connection import Connection
+from tape.connection import Connection, Latch
 from tape.event import Event
 from tape.journal import Journal
 from tape.process import PerProcess
@@ -21,13 +21,13 @@ T = TypeVar("T")
 class Ledger:
     """Reads accepted events through a connection of its own, one look-up at a time."""
 
-    def __init__(self, open_journal: Callable[[], Journal], *, rests: bool = False) -> None:
+    def __init__(self, open_journal: Callable[[], Journal], latch: Latch | None = None, *, rests: bool = False) -> None:
         """Keep how to open the journal; it opens with the first look-up.
 
         With ``rests`` it pauses after each look-up for as long as that took: for bulk work, whose clients may ask
         without end, so that at least half of the time is left to everything else.
         """
-        self._connection = Connection(open_journal)
+        self._connection = Connection(open_journal, latch)
         self._rests = rests
         self._turn = threading.Lock()
 
@@ -63,8 +63,10 @@ def init_app(app: Flask) -> None:
     """
     settings: Settings = app.config["SETTINGS"]
     open_journal = partial(Journal, settings.journal_path)
-    app.extensions["ledger"] = PerProcess(lambda: Ledger(open_journal))
-    app.extensions["bulk_ledger"] = PerProcess(lambda: Ledger(open_journal, rests=True))
+    # The master opens no journal, so each worker begins with a clear one.
+    latch = app.extensions["latch"] = Latch()
+    app.extensions["ledger"] = PerProcess(lambda: Ledger(open_journal, latch))
+    app.extensions["bulk_ledger"] = PerProcess(lambda: Ledger(open_journal, latch, rests=True))
 
 
 def current_ledger() -> Ledger:

@@ -13,7 +13,7 @@ from uuid6 import uuid7
 
 from tape import wire
 from tape.appending import AppendResult, Request, Row
-from tape.connection import Connection
+from tape.connection import Connection, Latch
 from tape.errors import AddressError, JournalError, KeyInFlightError, KeyReusedError, TapeError
 from tape.event import Event, Instant, Trade, now, write_instant
 from tape.facts import Facts
@@ -71,12 +71,13 @@ class Publisher:
         open_journal: Callable[[], Journal],
         open_sender: Callable[[], Sender],
         observe_commit: Callable[[float, int], None] = lambda _seconds, _trades: None,
+        latch: Latch | None = None,
     ) -> None:
         """Keep how to open the journal and the sender, which open when they are first needed.
 
         ``observe_commit`` is told the seconds and the trades of each commit.
         """
-        self._connection = Connection(open_journal)
+        self._connection = Connection(open_journal, latch)
         self._open_sender = open_sender
         self._observe_commit = observe_commit
         self._sender: Sender | None = None
@@ -197,6 +198,11 @@ class Publisher:
         with self._turn:
             leave_loop(lambda: self._connection.ask(Journal.check_writable))
 
+    def watch(self) -> None:
+        """Look after the journal's files while no trade comes. Raises JournalError when they are gone."""
+        with self._turn:
+            leave_loop(self._connection.check)
+
     def close(self) -> None:
         """Close the journal, and the socket once its queue is out; may be called twice."""
         with self._turn:
@@ -220,6 +226,7 @@ def init_app(app: Flask) -> None:
             open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
             open_sender=partial(Sender, settings.webapp_zmq_addr),
             observe_commit=lambda seconds, trades: measures.get().observe_commit(seconds, trades),
+            latch=app.extensions["latch"],
         )
     )
 

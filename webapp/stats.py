@@ -109,7 +109,9 @@ def init_app(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     app.extensions["summaries"] = PerProcess(
         lambda: share(
-            Summaries(Ledger(partial(Journal, settings.journal_path))).summarise, SUMMARY_SECONDS, SUMMARIES_LIMIT
+            Summaries(Ledger(partial(Journal, settings.journal_path), app.extensions["latch"])).summarise,
+            SUMMARY_SECONDS,
+            SUMMARIES_LIMIT,
         )
     )
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
