@@ -7,7 +7,7 @@ from typing import Final, cast
 from flask import Flask, current_app
 
 from tape.errors import JournalError
-from tape.journal_file import identify
+from tape.journal_files import identify
 from tape.process import PerProcess
 from tape.settings import Settings
 from webapp.publisher import Publisher
@@ -22,9 +22,9 @@ class Readiness:
 
     def __init__(self, probe: Callable[[], None], path: Path) -> None:
         """Keep the probe, which raises JournalError, and the journal's path."""
-        self._files = [path, path.with_name(f"{path.name}-wal")]
+        self._path = path
 
-        def answer(*_files: object) -> JournalError | None:
+        def answer(_files: object) -> JournalError | None:
             try:
                 probe()
             except JournalError as error:
@@ -35,7 +35,7 @@ class Readiness:
 
     def check(self) -> None:
         """Return when a trade could be accepted. Raises JournalError."""
-        error = self._answer(*map(identify, self._files))
+        error = self._answer(identify(self._path))
         if error is not None:
             raise JournalError(error.reason, error.detail) from error
 
