@@ -38,7 +38,8 @@ limit_request_fields = 64
 limit_request_field_size = 8190
 workers = _settings.web_concurrency
 graceful_timeout = 3
-keepalive = 5
+# Longer than bots and proxies keep an idle connection: whoever closes it first must not be the server.
+keepalive = 75
 control_socket_disable = True
 accesslog = None
 logconfig_dict = describe_logging("web", _settings.log_level)

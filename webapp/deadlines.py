@@ -15,6 +15,7 @@ from typing import Any, Final
 from werkzeug.exceptions import RequestTimeout
 
 from webapp.connections import reject
+from webapp.loop import end_reading
 
 _SHORTEST: Final = 0.001
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
@@ -56,6 +57,11 @@ class DeadlineSocket:
     def expect_request(self) -> None:
         """Wait for another request."""
         self._wait_for(Phase.IDLE, self._idle)
+
+    def end_idle(self) -> None:
+        """End the wait for a request of which nothing has come yet."""
+        if self._phase is Phase.IDLE:
+            end_reading(self._client)
 
     def recv(self, size: int) -> bytes:
         """Receive what there is, b"" at the end; a head or a wait whose time is up is an end.

@@ -1,5 +1,8 @@
 """The one place that knows of gevent: blocking calls leave the event loop for a thread of its pool."""
 
+import contextlib
+import os
+import socket
 import sys
 import threading
 import time
@@ -53,3 +56,12 @@ def _try(call: Callable[[], T]) -> "_Outcome[T]":
         return call(), None
     except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
         return None, error
+
+
+def end_reading(connection: socket.socket) -> None:
+    """Let a connection's reader find its end once it has read what has come, also while it waits for more."""
+    monkey = sys.modules.get("gevent.monkey")
+    # gevent's own shutdown would break the wait off, and what has come would be lost.
+    plain = monkey.get_original("socket", "socket") if monkey is not None else socket.socket
+    with contextlib.suppress(OSError), plain(fileno=os.dup(connection.fileno())) as double:
+        double.shutdown(socket.SHUT_RD)

@@ -29,6 +29,7 @@ class Server(StreamServer):
     def __init__(self, listener: socket.socket, pool: Pool, worker: "Worker") -> None:
         """Serve by ``worker.handle``, as gunicorn's own server does."""
         self._connections = worker.connections
+        self._end_idle = worker.end_idle
         self._spare: int | None = None
         self._keep_spare()
         super().__init__(listener, handle=partial(worker.handle, listener), spawn=pool)
@@ -58,6 +59,11 @@ class Server(StreamServer):
         """Close a connection that was served."""
         super().do_close(client, address)
         self._connections.release(address)
+
+    def close(self) -> None:
+        """Accept no more; a client that asks nothing just now is closed too, and sees that before it asks again."""
+        super().close()
+        self._end_idle()
 
     def _shed(self) -> None:
         """Use the spare descriptor to accept a connection, and close it."""
@@ -92,8 +98,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
     """Gives each connection its deadlines, and all of them their limits."""
 
     connections: Connections
-
     malformed: MalformedRequests
+    clients: set[DeadlineSocket]
 
     def run(self) -> None:
         """Serve until told to stop."""
@@ -101,6 +107,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
         # gunicorn's pool takes one more: were it full, nothing would be accepted, and so nothing rejected.
         self.connections = Connections(self.worker_connections - 1, measures)
         self.malformed = MalformedRequests(measures)
+        self.clients = set()
         super().run()
 
     def handle_error(self, req: Any, client: Any, addr: Address, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn is not typed
@@ -118,6 +125,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
             server.max_accept = 1
         return server
 
+    def end_idle(self) -> None:
+        """End the connections that ask nothing just now."""
+        for sock in list(self.clients):
+            sock.end_idle()
+
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """Leave it to the socket how long a request may take to come."""
         return nullcontext()
@@ -126,7 +138,12 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
         """Serve one connection."""
         settings: Settings = self.app.callable.config["SETTINGS"]
         drop = partial(self.connections.drop, address=addr)
-        super().handle(listener, DeadlineSocket(client, settings.body_timeout, self.cfg.keepalive, drop), addr)
+        sock = DeadlineSocket(client, settings.body_timeout, self.cfg.keepalive, drop)
+        self.clients.add(sock)
+        try:
+            super().handle(listener, sock, addr)
+        finally:
+            self.clients.discard(sock)
 
     def handle_request(self, listener_name: object, req: Any, sock: DeadlineSocket, addr: Address) -> None:  # noqa: ANN401 - gunicorn's request is not typed
         """Serve one request, and read what the application left of its body: the next request stands behind it."""

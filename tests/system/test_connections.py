@@ -3,9 +3,11 @@
 import contextlib
 import http.client
 import json
+import random
 import resource
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +180,54 @@ def test_every_series_is_there_before_anything_happens(cold: Stack) -> None:
     wait_for(lambda: zero.items() <= cold.samples().items(), "every reason is shown at 0")
     with connections(address_of(cold), 7, b""):
         wait_for(lambda: cold.total("webapp_connections") >= 7, "the open connections are shown")
+
+
+def test_bots_that_post_every_five_seconds_keep_their_connections(shared: Stack) -> None:
+    pauses = random.Random(13)
+    failed: list[Exception] = []
+
+    def post_now_and_then(first: float, pauses: list[float]) -> None:
+        connection = http.client.HTTPConnection(*address_of(shared), timeout=10)
+        try:
+            for pause in (first, *pauses):
+                time.sleep(pause)
+                body = json.dumps({"symbol": "BOT", "side": "BUY", "price": "1", "qty": "1"})
+                connection.request("POST", "/trade", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                response.read()
+                # One that is closed would be opened again, and hide what is asked here.
+                assert (response.status, connection.sock is not None) == (201, True)
+        except Exception as error:  # noqa: BLE001 - any failure of any bot
+            failed.append(error)
+        finally:
+            connection.close()
+
+    bots = [
+        threading.Thread(target=post_now_and_then, args=(pauses.random(), [pauses.uniform(4.9, 5.1) for _ in range(3)]))
+        for _ in range(20)
+    ]
+    for bot in bots:
+        bot.start()
+    for bot in bots:
+        bot.join()
+    assert failed == []
+    shared.wait_counted(80)
+
+
+def test_a_stop_does_not_wait_for_idle_connections_and_answers_what_was_asked(cold: Stack) -> None:
+    cold.start("web")
+    body = json.dumps({"symbol": "LATE", "side": "BUY", "price": "1", "qty": "1"}).encode()
+    head = HEAD.replace(b"90", str(len(body)).encode())
+    with connections(address_of(cold), 50, b"") as idle, connections(address_of(cold), 4, head + b"\r\n") as busy:
+        web = cold.find("web")
+        web.terminate()
+        wait_for(lambda: all(map(is_closed, idle)), "idle connections are closed", 5)
+        for client in busy:
+            client.sendall(body)
+            assert answer(client)[0] == 201
+        assert is_closed(busy[0])
+        web.wait(3)
+    assert "graceful timeout" not in cold.log.read_text()
 
 
 @contextlib.contextmanager
