@@ -1,9 +1,12 @@
-"""Names of the servers, as a real Prometheus and a proxy use them."""
+"""Names of the servers, as a real Prometheus, a proxy and a browser use them."""
 
 from pathlib import Path
 
 import requests
+from playwright.sync_api import sync_playwright
 
+from tests.conftest import require_program
+from tests.system.conftest import FLAGS
 from tests.system.prometheus import Prometheus
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
@@ -27,3 +30,39 @@ def test_prometheus_scrapes_by_a_service_name_that_is_allowed_and_by_no_other(tm
         passed = {"Host": "desk.example", "Origin": "https://desk.example"}
         assert requests.post(f"{stack.web_url}/trade", json=TRADE, headers=passed, timeout=5).status_code == 201
         assert "curl http://desk.example/trade" in requests.get(stack.web_url, headers=passed, timeout=5).text
+
+
+READ = "url => fetch(url).then(answer => answer.status, () => 0)"
+WRITE = """url => new Promise(done => {
+  const form = document.createElement("form");
+  Object.assign(form, { action: url, method: "post", target: "answer" });
+  const frame = document.createElement("iframe");
+  Object.assign(frame, { name: "answer", onload: () => done() });
+  document.body.append(frame, form);
+  form.submit();
+})"""
+
+
+def test_a_page_whose_name_was_made_to_lead_here_reads_and_writes_nothing(shared: Stack) -> None:
+    chromium = require_program("chromium", "chromium-browser", "google-chrome")
+    seq = shared.journalled()
+    # As its own name server would answer, once its page is loaded.
+    rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, rebound])
+        for url in (shared.web_url, shared.sidecar_url):
+            # The attacker's page has a policy of its own.
+            page = browser.new_context(bypass_csp=True).new_page()
+            evil = url.replace("127.0.0.1", "evil.example")
+            page.goto(f"{evil}/healthz")
+            paths = {"/": 400, "/trades": 400, "/metrics": 400, "/readyz": 200}
+            assert {path: page.evaluate(READ, f"{evil}{path}") for path in paths} == paths
+            write = f"""fetch("{evil}/trade", {{method: "POST", headers: {{"Content-Type": "application/json"}},
+                body: '{{"symbol": "A", "side": "BUY", "price": 1, "qty": 1}}'}}).then(answer => answer.status)"""
+            assert page.evaluate(write) == 400
+            # Under our own name it is another origin.
+            with page.expect_response(f"{url}/trade") as answered:
+                page.evaluate(WRITE, f"{url}/trade")
+            assert answered.value.status == 403
+        browser.close()
+    assert shared.journalled() == seq
