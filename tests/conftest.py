@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from tape.event import Event, Trade
+from tape.transport import make_key_pair
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIGIN = "a" * 32
+
+
+KEYS = make_key_pair()
 
 
 def make_event(seq: int, **fields: str) -> Event:
