@@ -16,6 +16,7 @@ from sidecar.state import NOTIONAL_BOUNDS, State
 from tape import wire
 from tape.event import SIDES, Event
 from tape.journal import Journal
+from tape.transport import KeyPair
 
 EVENTS = 50_000
 REPLAYED = 200_000
@@ -107,6 +108,9 @@ class _Recording:
 
     def __init__(self, messages: Messages) -> None:
         self._messages = iter(messages)
+
+    def use(self, keys: KeyPair) -> None:
+        """Take messages as they are recorded, whatever the key pair."""
 
     def receive(self, timeout: float) -> list[bytes] | None:  # noqa: ARG002 - the protocol asks for it
         """Give the next message."""

@@ -15,6 +15,7 @@ from sidecar.worker_families import expose_workers
 from tape import __version__
 from tape.errors import JournalError
 from tape.journal import Room
+from tape.wire import BAD_MESSAGE_REASONS
 
 
 @dataclass
@@ -119,7 +120,8 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
     add_histogram(delay, [], observed.delay)
     yield delay
     yield count_by("sidecar_events", "Events counted, by where they came from.", ["source"], observed.events)
-    yield count_by("sidecar_rejected", "Messages that could not be used.", ["reason"], observed.rejected)
+    rejected = dict.fromkeys(BAD_MESSAGE_REASONS, 0) | observed.rejected
+    yield count_by("sidecar_rejected", "Messages and peers that could not be used.", ["reason"], rejected)
     yield count("sidecar_repeats", "Events received again and dropped.", observed.repeats)
     yield count("sidecar_gaps", "Gaps in the hints, filled from the journal.", observed.gaps)
 

@@ -9,11 +9,13 @@ from typing import Final, Protocol
 from sidecar.retention import read_base
 from sidecar.state import State
 from tape.connection import Connection
-from tape.errors import BadMessageError, JournalError
+from tape.errors import AddressError, BadMessageError, JournalError
 from tape.event import Event
 from tape.facts import Facts
 from tape.groups import Group, read_groups
 from tape.journal import Journal
+from tape.throttle import Throttle
+from tape.transport import KeyPair
 from tape.wire import decode_message
 
 QUIET_SECONDS: Final = 0.25
@@ -31,8 +33,11 @@ _log = logging.getLogger(__name__)
 class MessageSource(Protocol):
     """Where messages come from; ``receive`` waits up to ``timeout`` seconds and gives None when none came."""
 
+    def use(self, keys: KeyPair) -> None:
+        """Take messages only from those that have this key pair."""
+
     def receive(self, timeout: float) -> list[bytes] | None:
-        """Give the frames of the next message."""
+        """Give the frames of the next message. Raises BadMessageError and AddressError."""
 
 
 class Consumer:
@@ -61,6 +66,7 @@ class Consumer:
         self._wall_clock = wall_clock
         self._last_news = clock()
         self._heard: dict[str, float] = {}
+        self._throttle = Throttle(clock=clock)
 
     def run(self, stopping: threading.Event) -> None:
         """Step until ``stopping`` is set; the last step ends within QUIET_SECONDS of it."""
@@ -73,14 +79,23 @@ class Consumer:
     def step(self) -> bool:
         """Take one message, or ask the journal when nothing was counted for QUIET_SECONDS; True if it found work."""
         left = self._last_news + QUIET_SECONDS - self._clock()
-        frames = self._receiver.receive(left) if left > 0 else None
+        found = left > 0 and self._receive(left)
+        if self._clock() - self._last_news < QUIET_SECONDS:
+            return found
+        return self.recover() > 0 or found
+
+    def _receive(self, timeout: float) -> bool:
+        try:
+            frames = self._receiver.receive(timeout)
+        except BadMessageError as error:
+            self.reject(error)
+            return True
+        except AddressError as error:
+            self._log_sometimes(logging.ERROR, "hints cannot be received", error.reason, error.detail)
+            return False
         if frames is not None:
             self._take(frames)
-        elif left > 0:
-            return False
-        if self._clock() - self._last_news < QUIET_SECONDS:
-            return frames is not None
-        return self.recover() > 0 or frames is not None
+        return frames is not None
 
     def catch_up(self, stopping: threading.Event) -> None:
         """Apply the journal to its end, before anyone may look. Raises JournalError."""
@@ -105,7 +120,9 @@ class Consumer:
         return count
 
     def _apply_chunk(self) -> int:
-        state, groups = self._connection.ask(self._read_on)
+        state, groups, keys = self._connection.ask(self._read_on)
+        # A journal that was put back has a key pair of its own.
+        self._receiver.use(keys)
         if state is not self.state:
             _log.error("another journal stands in its place; counting begins anew", extra={"origin": state.origin})
         with self.lock:
@@ -113,9 +130,9 @@ class Consumer:
             state.count(groups, "journal", self._limit)
         return sum(len(group.prices) for group in groups)
 
-    def _read_on(self, journal: Journal) -> tuple[State, list[Group]]:
+    def _read_on(self, journal: Journal) -> tuple[State, list[Group], KeyPair]:
         state = self.state if journal.origin == self.state.origin else read_base(journal, self._symbols)
-        return state, read_groups(journal, state.last_seq, CHUNK)
+        return state, read_groups(journal, state.last_seq, CHUNK), journal.key_pair
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:
@@ -143,10 +160,17 @@ class Consumer:
             self.state.observed.workers.let_go(kept)
 
     def reject(self, error: BadMessageError) -> None:
-        """Count and tell what cannot be used."""
+        """Count what cannot be used, and log it at most once a second for each reason."""
         with self.lock:
-            self.state.observed.rejected[error.reason] += 1
-        _log.warning("message rejected", extra={"reason": error.reason, "detail": error.detail[:200]})
+            rejected = self.state.observed.rejected
+            # A snapshot of an earlier version does not have every reason.
+            rejected[error.reason] = rejected.get(error.reason, 0) + 1
+        self._log_sometimes(logging.WARNING, "message rejected", error.reason, error.detail[:200])
+
+    def _log_sometimes(self, level: int, message: str, reason: str, detail: str) -> None:
+        count = self._throttle.take(reason)
+        if count:
+            _log.log(level, message, extra={"reason": reason, "detail": detail, "count": count})
 
     def list_live(self) -> list[str]:
         """List the workers that were heard a moment ago."""

@@ -23,7 +23,7 @@ from tape.errors import JournalError, SnapshotError
 from tape.hosts import HostRule
 from tape.journal import Journal, Room
 from tape.settings import Settings
-from tape.transport import Receiver
+from tape.transport import KeyPair, Receiver
 
 SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
@@ -63,7 +63,7 @@ class Daemon:
         # Before anything is bound: of a socket in a file a second one would take the name away.
         with (
             locked(journal=settings.journal_path, snapshot=settings.snapshot_path),
-            Receiver(settings.webapp_zmq_addr) as receiver,
+            Receiver(settings.webapp_zmq_addr, self._read_keys()) as receiver,
         ):
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
@@ -103,6 +103,10 @@ class Daemon:
             finally:
                 server.server_close()
         return code
+
+    def _read_keys(self) -> KeyPair:
+        with self._open_journal() as journal:
+            return journal.key_pair
 
     def _load(self, journal: Journal) -> State:
         base, last_seq = read_base(journal, self._settings.trading_symbols), journal.last_seq()

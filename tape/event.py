@@ -17,6 +17,7 @@ SYMBOL_PATTERN: Final = r"^[A-Z0-9._/-]{1,32}\Z"
 DECIMAL_PATTERN: Final = r"^[0-9]{1,18}(\.[0-9]{1,12})?\Z"
 INSTANT_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"
 
+Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN)]
 DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
 Instant = Annotated[str, Meta(pattern=INSTANT_PATTERN)]
@@ -39,7 +40,7 @@ class Trade(Struct, frozen=True):
 class Event(Struct, frozen=True):
     """An accepted trade: ``seq`` is its place on the tape, ``origin`` names the journal that gave it."""
 
-    seq: int
+    seq: Seq
     id: str
     origin: str
     accepted_at: Instant

@@ -22,6 +22,7 @@ NUMBER_MAX: Final = 2**53
 
 MILLION: Final = 1_000_000
 
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")]
 Request = Annotated[str, Meta(pattern=r"^\S{1,16} \S{1,256} [0-9]{3}\Z")]
 Route = Annotated[str, Meta(pattern=r"^\S{1,16} \S{1,256}\Z")]
 Reason = Annotated[str, Meta(pattern=r"^\S{1,64}\Z")]

@@ -57,7 +57,6 @@ class Sender:
 
     def __init__(self, addr: str, keys: KeyPair) -> None:
         """Connect to ``addr``; the receiver need not be there yet. Raises AddressError."""
-        self.keys = keys
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
@@ -87,6 +86,8 @@ def _receiving(keys: KeyPair) -> dict[int, int | bytes]:
     return {
         zmq.LINGER: 0,
         zmq.RCVHWM: QUEUE_LIMIT,
+        # All workers connect at once when the receiver starts again.
+        zmq.BACKLOG: CONNECTION_LIMIT,
         zmq.MAXMSGSIZE: MESSAGE_LIMIT,
         zmq.HANDSHAKE_IVL: int(HANDSHAKE_SECONDS * 1000),
         zmq.CURVE_SERVER: 1,

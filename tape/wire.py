@@ -3,21 +3,24 @@
 A message has two frames: the kind with its version, and JSON: an array of events, or the facts of one worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from tape.errors import BadMessageError
 from tape.event import Event
-from tape.facts import Facts
+from tape.facts import Facts, RequestId
 
 TRADES: Final = b"trades/1"
 FACTS: Final = b"facts/1"
 
-BAD_MESSAGE_REASONS: Final = ("frames", "kind", "version", "body", "origin")
-"""Why a message may be unusable, in the order it is checked; ``origin``: it comes from another journal."""
+BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "origin")
+"""Why a peer or a message may be rejected, in the order it is checked; ``origin``: it comes from another journal."""
+
+EVENTS_MAX: Final = 250
+"""Events in one message: the longest possible ones together stay below the receiver's limit."""
 
 _FRAMES = 2
 
@@ -25,7 +28,7 @@ _FRAMES = 2
 class Hint(Event, frozen=True):
     """An event on its way to the sidecar, with the id of the request that brought it."""
 
-    request_id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    request_id: RequestId = ""
 
 
 _hints = msgspec.json.Decoder(list[Hint])
@@ -49,8 +52,14 @@ def hint(event: Event, request_id: str) -> Hint:
 
 
 def encode_message(events: Sequence[Event]) -> list[bytes]:
-    """Write events, in ``seq`` order, as the frames of one message."""
+    """Write up to EVENTS_MAX events, in ``seq`` order, as the frames of one message."""
     return [TRADES, msgspec.json.encode(events)]
+
+
+def encode_messages(events: Sequence[Event]) -> Iterator[list[bytes]]:
+    """Write any number of events, in ``seq`` order, as messages."""
+    for start in range(0, len(events), EVENTS_MAX):
+        yield encode_message(events[start : start + EVENTS_MAX])
 
 
 def encode_facts(facts: Facts) -> bytes:

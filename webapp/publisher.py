@@ -1,6 +1,6 @@
 """The publisher: journal first, then a hint to the sidecar. One for each worker process, opened after fork."""
 
-import logging
+import contextlib
 import threading
 import time
 from collections import deque
@@ -14,18 +14,17 @@ from uuid6 import uuid7
 from tape import wire
 from tape.appending import AppendResult, Request, Row
 from tape.connection import Connection, Latch
-from tape.errors import AddressError, JournalError, KeyInFlightError, KeyReusedError, TapeError
+from tape.errors import JournalError, KeyInFlightError, KeyReusedError, TapeError
 from tape.event import Event, Instant, Trade, now, write_instant
 from tape.facts import Facts
 from tape.journal import Journal
 from tape.keys import Key
 from tape.process import PerProcess
 from tape.settings import Settings
-from tape.transport import Sender
+from tape.transport import KeyPair, Sender
+from webapp.hints import Hints
 from webapp.loop import leave_loop
 from webapp.measures import Measures
-
-_log = logging.getLogger(__name__)
 
 GROUP_LIMIT: Final = 512
 """Requests that share one transaction at the most."""
@@ -69,7 +68,7 @@ class Publisher:
     def __init__(
         self,
         open_journal: Callable[[], Journal],
-        open_sender: Callable[[], Sender],
+        open_sender: Callable[[KeyPair], Sender],
         observe_commit: Callable[[float, int], None] = lambda _seconds, _trades: None,
         latch: Latch | None = None,
     ) -> None:
@@ -78,9 +77,8 @@ class Publisher:
         ``observe_commit`` is told the seconds and the trades of each commit.
         """
         self._connection = Connection(open_journal, latch)
-        self._open_sender = open_sender
         self._observe_commit = observe_commit
-        self._sender: Sender | None = None
+        self._hints = Hints(open_sender)
         self._queue: deque[_Waiting] = deque()
         self._in_flight: set[tuple[bool, str, str]] = set()
         self._led = False
@@ -156,7 +154,8 @@ class Publisher:
                     hints += [wire.hint(event, waiting.request_id) for event in written]
             if hints:
                 self._observe_commit(seconds, len(hints))
-                self._send(wire.encode_message(hints))
+                for frames in wire.encode_messages(hints):
+                    self._hints.send(frames)
         except JournalError as journal_error:
             error = journal_error
         finally:
@@ -167,26 +166,30 @@ class Publisher:
 
     def _append(self, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:
+            self._hints.use(journal.key_pair)
             began = time.perf_counter()
             outcomes = journal.append_requests(requests)
             return outcomes, time.perf_counter() - began
 
         return self._connection.ask(append)
 
-    def _send(self, frames: list[bytes]) -> None:
-        try:
-            if self._sender is None:
-                self._sender = self._open_sender()
-        except AddressError as error:
-            # A lost hint costs nothing but time: the sidecar reads the journal.
-            _log.warning("hint lost", extra={"reason": error.reason, "detail": error.detail})
-        else:
-            self._sender.send(frames)
-
     def report(self, facts: Facts) -> None:
         """Tell the sidecar what this worker has done so far; may be lost."""
         with self._turn:
-            self._send([wire.FACTS, wire.encode_facts(facts)])
+            # The last report goes out as it can, since a worker that ends may wait for nothing.
+            if not facts.ended:
+                self._read_keys()
+            self._hints.send([wire.FACTS, wire.encode_facts(facts)])
+
+    def _read_keys(self) -> None:
+        def read(journal: Journal) -> KeyPair:
+            # It fails when another journal was put in the place of the open one.
+            journal.check_files()
+            return journal.key_pair
+
+        # Without the journal the report is lost or goes out under the last key; the next one says all again.
+        with contextlib.suppress(JournalError):
+            self._hints.use(leave_loop(partial(self._connection.ask, read)))
 
     def keep(self, facts: Facts) -> None:
         """Write the last facts of this worker to the journal. Raises JournalError."""
@@ -207,9 +210,7 @@ class Publisher:
         """Close the journal, and the socket once its queue is out; may be called twice."""
         with self._turn:
             self._connection.close()
-            if self._sender is not None:
-                self._sender.close()
-                self._sender = None
+            self._hints.close()
 
 
 def _make_event(trade: Trade, moment: Instant) -> Event:

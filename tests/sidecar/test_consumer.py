@@ -12,8 +12,10 @@ import pytest
 from sidecar.consumer import QUIET_SECONDS, SILENT_SECONDS, Consumer
 from sidecar.state import State
 from tape import wire
+from tape.errors import AddressError, BadMessageError, TapeError
 from tape.facts import Facts
 from tape.journal import Journal
+from tape.transport import KeyPair
 from tests.conftest import make_event
 
 
@@ -22,11 +24,18 @@ class Line:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.messages: deque[list[bytes]] = deque()
+        self.messages: deque[list[bytes] | TapeError] = deque()
+        self.keys: list[KeyPair] = []
+
+    def use(self, keys: KeyPair) -> None:
+        self.keys.append(keys)
 
     def receive(self, timeout: float) -> list[bytes] | None:
         if self.messages:
-            return self.messages.popleft()
+            message = self.messages.popleft()
+            if isinstance(message, TapeError):
+                raise message
+            return message
         self.now += timeout
         return None
 
@@ -134,6 +143,35 @@ def test_garbage_does_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
     assert rig.state.observed.rejected["frames"] == 100
 
 
+def test_peers_that_are_cut_off_are_counted_each_and_logged_once_a_second(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A snapshot that was saved before this reason was known.
+    del rig.state.observed.rejected["unauthorised"]
+    rig.accept(1)
+    rig.line.messages += [BadMessageError("unauthorised", "no key")] * 100
+    rig.line.messages += [BadMessageError("crowded", "too many")] * 2
+    rig.drain()
+    rig.line.now += 1
+    rig.line.messages.append(BadMessageError("unauthorised", "no key"))
+    rig.hint(1)
+    rig.drain()
+    assert rig.state.observed.rejected["unauthorised"] == 101
+    assert rig.state.observed.rejected["crowded"] == 2
+    assert rig.counted == 1
+    logged = [(each.__dict__["reason"], each.__dict__["count"]) for each in caplog.records]
+    assert logged == [("unauthorised", 1), ("crowded", 1), ("unauthorised", 100)]
+
+
+def test_an_address_that_cannot_be_bound_again_leaves_the_journal_to_count_from(rig: Rig) -> None:
+    rig.accept(5)
+    rig.line.messages += [AddressError("address", "it is in use")] * 3
+    rig.drain()
+    rig.consumer.step()
+    rig.consumer.step()
+    assert rig.counted == 5
+
+
 def test_repeats_do_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
     rig.accept(1)
     rig.hint(1)
@@ -219,6 +257,7 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
         rig.consumer.step()
     assert rig.state.origin == rig.journal.origin
     assert "EARLY" in rig.state.symbols
+    assert rig.line.keys[0] != rig.line.keys[-1] == rig.journal.key_pair
     assert [record.message for record in caplog.records if "another journal" in record.message]
     assert rig.consumer.journal_error is None
 

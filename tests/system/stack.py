@@ -13,9 +13,11 @@ from typing import Any, Self
 
 import psutil
 import requests
+import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
 from tape.journal import Journal
+from tape.transport import KeyPair
 from tests.conftest import ROOT
 from tests.waiting import wait_for
 
@@ -147,6 +149,25 @@ class Stack:
     def journalled(self) -> int:
         with Journal(Path(self.settings["JOURNAL_PATH"])) as journal:
             return journal.last_seq()
+
+    def key_pair(self) -> KeyPair:
+        with Journal(Path(self.settings["JOURNAL_PATH"])) as journal:
+            return journal.key_pair
+
+    @contextlib.contextmanager
+    def peer(self, *, authorised: bool = True) -> Iterator["zmq.Socket[bytes]"]:
+        """Connect to the ZeroMQ port as a worker would, or without any security."""
+        with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+            socket.setsockopt(zmq.LINGER, 200)
+            # Nothing may be dropped at the sender: tests count.
+            socket.setsockopt(zmq.SNDHWM, 0)
+            if authorised:
+                keys = self.key_pair()
+                socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public.encode())
+                socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
+                socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
+            socket.connect(self.settings["WEBAPP_ZMQ_ADDR"])
+            yield socket
 
     def run_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``flask --app webapp trades …`` against this stack."""

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import requests
 import yaml
-import zmq
 
 from infra import stack as infra_stack
 from infra.grafana.dashboard import FILES
@@ -70,13 +69,7 @@ def ask(prometheus: str, query: str) -> list[float]:
 
 
 def test_every_panel_shows_data_while_trades_come_in(shared: Stack, prometheus: str) -> None:
-    with (
-        shared.under_trades(rate=100),
-        zmq.Context() as context,
-        context.socket(zmq.PUB) as stranger,
-    ):
-        stranger.setsockopt(zmq.LINGER, 0)
-        stranger.connect(shared.settings["WEBAPP_ZMQ_ADDR"])
+    with shared.under_trades(rate=100), shared.peer() as stranger:
 
         def look(query: str) -> list[float]:
             # What should not happen must happen now, for the panels that show it.

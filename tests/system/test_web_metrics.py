@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import requests
-import zmq
 
 from tape import wire
 from tape.facts import Facts
@@ -156,9 +155,7 @@ def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
 )
 def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: Stack, facts: Facts) -> None:
     cold.start("sidecar")
-    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(cold.settings["WEBAPP_ZMQ_ADDR"])
+    with cold.peer() as socket:
 
         def refused() -> bool:
             socket.send_multipart([wire.FACTS, wire.encode_facts(facts)])

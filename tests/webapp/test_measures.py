@@ -73,7 +73,7 @@ def test_commits_and_their_sizes_are_observed(app: Flask) -> None:
 def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
     app: Flask, client: FlaskClient, settings: Settings, journal: Journal
 ) -> None:
-    with Receiver(settings.webapp_zmq_addr) as receiver:
+    with Receiver(settings.webapp_zmq_addr, journal.key_pair) as receiver:
         client.get("/healthz")
         publisher = app.extensions["publisher"].get()
 

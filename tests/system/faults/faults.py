@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import psutil
-import zmq
 
 from sidecar.snapshot import VERSION
 from tape.event import read_instant
@@ -168,10 +167,11 @@ def lose_snapshot(stack: Stack, _: random.Random) -> None:
     stack.start("sidecar")
 
 
+RUBBISH_WITH_KEY: Final = 0.5
+
+
 def send_rubbish(stack: Stack, dice: random.Random) -> None:
-    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
-        socket.setsockopt(zmq.LINGER, 200)
-        socket.connect(stack.settings["WEBAPP_ZMQ_ADDR"])
+    with stack.peer(authorised=dice.random() < RUBBISH_WITH_KEY) as socket:
         before = stack.total("sidecar_rejected_total")
 
         def send() -> bool:

@@ -1,0 +1,163 @@
+"""The ZeroMQ port of the running product, attacked by what a web page, a stranger and a careless process can send."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import zmq
+
+from tape import wire
+from tape.facts import Facts
+from tape.transport import make_key_pair
+from tests.conftest import make_event
+from tests.system.stack import Stack
+from tests.waiting import wait_for
+
+FLOODS = 20
+
+
+def forge(stack: Stack) -> list[list[bytes]]:
+    """Make messages that would change totals if they were taken: the journal's id is in every answer."""
+    origin = stack.post().json()["origin"]
+    last = stack.journalled()
+    trades = [make_event(seq, origin=origin, price="999") for seq in range(last + 1, last + 20)]
+    facts = Facts("f" * 32, 1, requests={"GET /forged 200": 10**9})
+    return [wire.encode_message(trades), [wire.FACTS, wire.encode_facts(facts)]]
+
+
+def as_zmtp_1(messages: list[list[bytes]]) -> bytes:
+    """Write messages as ZMTP 1.0 has them, without any greeting: a length, flags, the body."""
+    frames = b"\x01\x00"
+    for message in messages:
+        for number, frame in enumerate(message, start=1):
+            frames += b"\xff" + (len(frame) + 1).to_bytes(8) + bytes([number < len(message)]) + frame
+    return frames
+
+
+def connect(stack: Stack) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(stack.settings["WEBAPP_ZMQ_ADDR"].rsplit(":", 1)[1])), 10)
+
+
+def cut(stack: Stack) -> float:
+    return stack.total("sidecar_rejected_total", reason="unauthorised")
+
+
+def check_unchanged(stack: Stack, trades: int) -> None:
+    """The seqs that were forged are given to real trades now, which must be counted as what they are."""
+    stack.accept(30)
+    stack.wait_counted(trades + 30)
+    assert stack.total("trading_notional_total") == pytest.approx((trades + 30) * 27123.45 * 0.25)
+    assert stack.total("sidecar_repeats_total") == 0
+    assert stack.total("webapp_http_requests_total", route="/forged") == 0
+    assert requests.get(f"{stack.sidecar_url}/readyz", timeout=5).status_code == 200
+
+
+@contextlib.contextmanager
+def stranger(stack: Stack, *, with_public_key: bool) -> Iterator["zmq.Socket[bytes]"]:
+    with stack.peer(authorised=False) as peer:
+        if with_public_key:
+            own = make_key_pair()
+            peer.disconnect(stack.settings["WEBAPP_ZMQ_ADDR"])
+            peer.setsockopt(zmq.CURVE_SERVERKEY, stack.key_pair().public.encode())
+            peer.setsockopt(zmq.CURVE_PUBLICKEY, own.public.encode())
+            peer.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
+            peer.connect(stack.settings["WEBAPP_ZMQ_ADDR"])
+        yield peer
+
+
+@pytest.mark.parametrize("with_public_key", [False, True], ids=["without security", "with a key of its own"])
+def test_a_peer_without_the_key_changes_no_total(cold: Stack, with_public_key: bool) -> None:  # noqa: FBT001 - pytest's
+    cold.start()
+    messages = forge(cold)
+    with stranger(cold, with_public_key=with_public_key) as peer:
+
+        def send() -> bool:
+            for message in messages:
+                peer.send_multipart(message)
+            return cut(cold) > 0
+
+        wait_for(send, "the peer is cut off")
+        check_unchanged(cold, 1)
+
+
+def test_what_a_web_page_can_send_changes_no_total(cold: Stack) -> None:
+    cold.start()
+    forged = as_zmtp_1(forge(cold))
+    heads = (
+        b"",
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1:5555\r\nOrigin: https://page.example\r\nContent-Type: text/plain\r\n\r\n",
+    )
+    for head in heads:
+        with connect(cold) as peer, contextlib.suppress(ConnectionError):
+            peer.sendall(head + forged)
+            while peer.recv(4096):
+                pass
+    wait_for(lambda: cut(cold) == len(heads), "each is counted")
+    check_unchanged(cold, 1)
+    assert cold.log.read_text().count("Traceback") == 0
+
+
+def test_floods_are_cut_off_and_take_no_memory(cold: Stack) -> None:
+    cold.start().accept(1)
+    cold.wait_counted(1)
+    sidecar = cold.find("sidecar")
+    before = sidecar.memory_info().rss
+    sent: list[int] = []
+    for _ in range(FLOODS):
+        sent.append(0)
+        with connect(cold) as peer, contextlib.suppress(OSError):
+            while sent[-1] < 64 * 2**20:
+                sent[-1] += peer.send(bytes(65_536))
+    # What fits into the kernel's buffers is sent before the end of the connection is seen.
+    assert max(sent) < 8 * 2**20
+    assert sidecar.memory_info().rss - before < 8 * 2**20
+    wait_for(lambda: cut(cold) == FLOODS, "each is counted")
+    cold.accept(9)
+    cold.wait_counted(10)
+
+
+def test_a_thousand_silent_connections_leave_files_for_the_rest(cold: Stack) -> None:
+    cold.start().accept(1)
+    cold.wait_counted(1)
+    sidecar = cold.find("sidecar")
+    before = sidecar.memory_info().rss
+    with contextlib.ExitStack() as held:
+        for _ in range(1000):
+            held.enter_context(connect(cold))
+        wait_for(lambda: cold.total("sidecar_rejected_total", reason="crowded") > 0, "they are too many")
+        cold.accept(9)
+        cold.wait_counted(10)
+        assert sidecar.memory_info().rss - before < 16 * 2**20
+    assert cold.total("sidecar_snapshot_failures_total") == 0
+    live = cold.total("sidecar_events_total", source="live")
+
+    def hints_again() -> bool:
+        cold.accept(1)
+        return cold.total("sidecar_events_total", source="live") > live
+
+    wait_for(hints_again, "hints arrive again")
+
+
+def test_a_restored_journal_has_another_key_and_its_workers_are_received_again(cold: Stack, tmp_path: Path) -> None:
+    cold.start().accept(5)
+    cold.wait_counted(5)
+    old = cold.key_pair()
+    copy = tmp_path / "copy.db"
+    assert cold.run_cli("backup", str(copy)).returncode == 0
+    cold.stop("")
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    assert cold.run_cli("restore", str(copy)).returncode == 0
+    assert cold.key_pair() != old
+    cold.start()
+    wait_for(lambda: cold.total("webapp_workers") == 2, "workers report")
+    live = cold.total("sidecar_events_total", source="live")
+
+    def hinted() -> bool:
+        cold.accept(1)
+        return cold.total("sidecar_events_total", source="live") > live
+
+    wait_for(hinted, "a hint arrives")

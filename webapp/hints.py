@@ -1,0 +1,44 @@
+"""Hints: messages to the sidecar, under the key pair of the journal that is open; any of them may be lost."""
+
+import logging
+from collections.abc import Callable
+
+from tape.errors import AddressError
+from tape.transport import KeyPair, Sender
+
+_log = logging.getLogger(__name__)
+
+
+class Hints:
+    """Opens its sender with the first message, and again when the key pair is another one; it belongs to one lock."""
+
+    def __init__(self, open_sender: Callable[[KeyPair], Sender]) -> None:
+        """Keep how to open the sender; nothing is opened yet."""
+        self._open_sender = open_sender
+        self._sender: Sender | None = None
+        self._keys: KeyPair | None = None
+
+    def use(self, keys: KeyPair) -> None:
+        """Send under this key pair from now on."""
+        if keys != self._keys:
+            self.close()
+            self._keys = keys
+
+    def send(self, frames: list[bytes]) -> None:
+        """Send one message, or lose it, as long as there is no key pair."""
+        if self._keys is None:
+            return
+        try:
+            if self._sender is None:
+                self._sender = self._open_sender(self._keys)
+        except AddressError as error:
+            # A lost hint costs nothing but time: the sidecar reads the journal.
+            _log.warning("hint lost", extra={"reason": error.reason, "detail": error.detail})
+        else:
+            self._sender.send(frames)
+
+    def close(self) -> None:
+        """Close the socket once its queue is out; may be called twice."""
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
