@@ -187,19 +187,20 @@ class _Bound:
             raise AddressError("address", f"cannot bind {addr}: {why}") from error
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        deadline = time.monotonic() + timeout
         # While messages never cease peers must be admitted too.
         self._received += 1
         if self._received % _ADMIT_EVERY == 0:
             self._admit()
+        deadline = None
         while not self._cut:
             try:
                 return self._messages.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                left = deadline - time.monotonic()
-            if left <= 0:
+                now = time.monotonic()
+            deadline = now + timeout if deadline is None else deadline
+            if now >= deadline:
                 return None
-            self._poller.poll(math.ceil(left * 1000))
+            self._poller.poll(math.ceil((deadline - now) * 1000))
             self._admit()
         self._cut -= 1
         raise BadMessageError("unauthorised", "a peer was cut off that had not completed the handshake")

@@ -126,7 +126,9 @@ def test_a_thousand_silent_connections_leave_files_for_the_rest(cold: Stack) -> 
     before = sidecar.memory_info().rss
     with contextlib.ExitStack() as held:
         for _ in range(1000):
-            held.enter_context(connect(cold))
+            # It may be cut off before it is known to be open.
+            with contextlib.suppress(ConnectionError):
+                held.enter_context(connect(cold))
         wait_for(lambda: cold.total("sidecar_rejected_total", reason="crowded") > 0, "they are too many")
         cold.accept(9)
         cold.wait_counted(10)
