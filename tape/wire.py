@@ -1,6 +1,6 @@
-"""The wire: how accepted events are written as ZeroMQ frames and read back (docs/wire.md).
+"""The wire: how accepted events are written as ZeroMQ messages and read back (docs/wire.md).
 
-A message has two frames: the kind with its version, and JSON: an array of events, or the facts of one worker.
+A message has one frame: a line with its kind and version, then JSON: an array of events, or the facts of one worker.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,6 @@ BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "vers
 
 EVENTS_MAX: Final = 250
 """Events in one message: the longest possible ones together stay below the receiver's limit."""
-
-_FRAMES = 2
 
 
 class Hint(Event, frozen=True):
@@ -52,8 +50,8 @@ def hint(event: Event, request_id: str) -> Hint:
 
 
 def encode_message(events: Sequence[Event]) -> list[bytes]:
-    """Write up to EVENTS_MAX events, in ``seq`` order, as the frames of one message."""
-    return [TRADES, msgspec.json.encode(events)]
+    """Write up to EVENTS_MAX events, in ``seq`` order, as the frame of one message."""
+    return [TRADES + b"\n" + msgspec.json.encode(events)]
 
 
 def encode_messages(events: Sequence[Event]) -> Iterator[list[bytes]]:
@@ -63,8 +61,13 @@ def encode_messages(events: Sequence[Event]) -> Iterator[list[bytes]]:
 
 
 def encode_facts(facts: Facts) -> bytes:
-    """Write the facts of one worker as JSON text, the form they have on the wire and in the journal."""
+    """Write the facts of one worker as JSON text, the form they have in the journal."""
     return msgspec.json.encode(facts)
+
+
+def encode_report(facts: Facts) -> list[bytes]:
+    """Write the facts of one worker as the frame of one message."""
+    return [FACTS + b"\n" + encode_facts(facts)]
 
 
 def decode_facts(body: bytes) -> Facts:
@@ -84,14 +87,14 @@ def decode_message(frames: Sequence[bytes], origin: str) -> list[Hint] | Facts:
 
     Raises BadMessageError with one of BAD_MESSAGE_REASONS.
     """
-    if len(frames) != _FRAMES:
-        raise BadMessageError("frames", f"{len(frames)} frames; expected {_FRAMES}")
-    kind, body = frames
+    if len(frames) != 1:
+        raise BadMessageError("frames", f"{len(frames)} frames; expected 1")
+    kind, _, body = frames[0].partition(b"\n")
     if kind == FACTS:
         return decode_facts(body)
     if kind != TRADES:
         reason = "version" if kind.startswith((b"trades/", b"facts/")) else "kind"
-        raise BadMessageError(reason, f"first frame {kind[:32]!r}; expected {TRADES!r} or {FACTS!r}")
+        raise BadMessageError(reason, f"first line {kind[:32]!r}; expected {TRADES!r} or {FACTS!r}")
     try:
         events = _hints.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

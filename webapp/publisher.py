@@ -179,7 +179,7 @@ class Publisher:
             # The last report goes out as it can, since a worker that ends may wait for nothing.
             if not facts.ended:
                 self._read_keys()
-            self._hints.send([wire.FACTS, wire.encode_facts(facts)])
+            self._hints.send(wire.encode_report(facts))
 
     def _read_keys(self) -> None:
         def read(journal: Journal) -> KeyPair:

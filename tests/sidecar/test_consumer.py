@@ -140,7 +140,7 @@ def test_garbage_does_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
         rig.consumer.step()
     assert rig.counted == 5
     rig.drain()
-    assert rig.state.observed.rejected["frames"] == 100
+    assert rig.state.observed.rejected["kind"] == 100
 
 
 def test_peers_that_are_cut_off_are_counted_each_and_logged_once_a_second(
@@ -264,7 +264,7 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
 
 def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: Rig) -> None:
     rig.accept(1)
-    rig.line.messages.append([wire.FACTS, wire.encode_facts(Facts("w1", 1, requests={"GET / 200": 4}))])
+    rig.line.messages.append(wire.encode_report(Facts("w1", 1, requests={"GET / 200": 4})))
     rig.hint(1)
     rig.drain()
     assert rig.counted == 1

@@ -25,7 +25,7 @@ def forge(stack: Stack) -> list[list[bytes]]:
     last = stack.journalled()
     trades = [make_event(seq, origin=origin, price="999") for seq in range(last + 1, last + 20)]
     facts = Facts("f" * 32, 1, requests={"GET /forged 200": 10**9})
-    return [wire.encode_message(trades), [wire.FACTS, wire.encode_facts(facts)]]
+    return [wire.encode_message(trades), wire.encode_report(facts)]
 
 
 def as_zmtp_1(messages: list[list[bytes]]) -> bytes:

@@ -158,7 +158,7 @@ def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: St
     with cold.peer() as socket:
 
         def refused() -> bool:
-            socket.send_multipart([wire.FACTS, wire.encode_facts(facts)])
+            socket.send_multipart(wire.encode_report(facts))
             return cold.total("sidecar_rejected_total", reason="body") > 0
 
         wait_for(refused, "the facts are refused", every=0.1)

@@ -7,10 +7,13 @@ import pytest
 from tape import wire
 from tape.errors import BadMessageError
 from tape.facts import Facts
+from tape.transport import MESSAGE_LIMIT
 from tests.conftest import ORIGIN, make_event
 
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
-FRAMES = wire.encode_message(EVENTS)
+(FRAME,) = wire.encode_message(EVENTS)
+TRADES, FACTS_KIND = b"trades/1\n", b"facts/1\n"
+BODY = FRAME.removeprefix(b"trades/1\n")
 FACTS = Facts("w1", 3, requests={"POST /trade 201": 2})
 
 
@@ -23,7 +26,7 @@ def refusal(frames: list[bytes]) -> str:
 
 def test_events_come_back_with_every_digit() -> None:
     hints = [wire.hint(event, "") for event in EVENTS]
-    assert wire.decode_message(FRAMES, ORIGIN) == hints
+    assert wire.decode_message([FRAME], ORIGIN) == hints
     assert [hint.price for hint in hints] == ["1.10", "100.50"]
 
 
@@ -35,54 +38,71 @@ def test_a_hint_carries_the_id_of_its_request() -> None:
 
 def test_facts_come_back_as_they_were() -> None:
     FACTS.commits.observe(0.02, "r-1", 5.0)
-    assert wire.decode_message([wire.FACTS, wire.encode_facts(FACTS)], ORIGIN) == FACTS
+    assert wire.decode_message(wire.encode_report(FACTS), ORIGIN) == FACTS
 
 
 @pytest.mark.parametrize(
     ("frames", "reason"),
     [
         ([], "frames"),
-        ([wire.TRADES], "frames"),
-        ([*FRAMES, b""], "frames"),
-        ([b"quotes/1", FRAMES[1]], "kind"),
-        ([b"trades/2", FRAMES[1]], "version"),
-        ([wire.TRADES, b"{"], "body"),
-        ([wire.TRADES, b"[{}]"], "body"),
-        ([wire.TRADES, b"\xff"], "body"),
-        ([wire.TRADES, b'[{"x":' + b"[" * 100_000], "body"),
-        ([wire.TRADES, FRAMES[1].replace(b"2026-01-31", b"2026-13-31")], "body"),
-        ([wire.TRADES, FRAMES[1].replace(b'"price":"1.10"', b'"price":"NaN"')], "body"),
-        ([wire.TRADES, FRAMES[1].replace(b'"side":"SELL"', b'"side":"HOLD"')], "body"),
-        ([wire.TRADES, FRAMES[1].replace(b'"seq":8', b'"seq":"8"')], "body"),
-        ([wire.TRADES, FRAMES[1].replace(ORIGIN.encode(), b"b" * 32)], "origin"),
-        ([b"facts/2", b"{}"], "version"),
-        ([wire.FACTS, b"[]"], "body"),
-        ([wire.FACTS, b'{"requests":{"GET / 200":-1}}'], "body"),
-        ([wire.FACTS, b'{"commits":{"counts":[1,2]}}'], "body"),
-        ([wire.FACTS, b'{"cpu_micros":"NaN"}'], "body"),
-        ([wire.FACTS, b'{"cpu_micros":1.7e308}'], "body"),
-        ([wire.FACTS, b'{"requests":{"GET / 200":18446744073709551615}}'], "body"),
-        ([wire.FACTS, b'{"requests":{"GET":1}}'], "body"),
-        ([wire.FACTS, b'{"requests":{"GET / 200 x":1}}'], "body"),
-        ([wire.FACTS, b'{"durations":{"GET":{"counts":[0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}}'], "body"),
-        ([wire.FACTS, wire.encode_facts(Facts("w", requests={f"GET /{n} 200": 1 for n in range(1001)}))], "body"),
+        ([FRAME, b""], "frames"),
+        ([b"trades/1", BODY], "frames"),
+        ([b"quotes/1\n" + BODY], "kind"),
+        ([b""], "kind"),
+        ([b"trades/2\n" + BODY], "version"),
+        ([b"trades/1"], "body"),
+        ([TRADES + b"{"], "body"),
+        ([TRADES + b"[{}]"], "body"),
+        ([TRADES + b"\xff"], "body"),
+        ([TRADES + b'[{"x":' + b"[" * 100_000], "body"),
+        ([TRADES + BODY.replace(b"2026-01-31", b"2026-13-31")], "body"),
+        ([TRADES + BODY.replace(b'"price":"1.10"', b'"price":"NaN"')], "body"),
+        ([TRADES + BODY.replace(b'"side":"SELL"', b'"side":"HOLD"')], "body"),
+        ([TRADES + BODY.replace(b'"seq":8', b'"seq":"8"')], "body"),
+        ([TRADES + BODY.replace(ORIGIN.encode(), b"b" * 32)], "origin"),
+        ([TRADES + BODY.replace(b'"seq":8', b'"seq":0')], "body"),
+        ([TRADES + BODY.replace(b'"seq":8', b'"seq":9223372036854775808')], "body"),
+        ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"a b","seq":8')], "body"),
+        ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"' + b"r" * 65 + b'","seq":8')], "body"),
+        ([b"facts/2\n{}"], "version"),
+        ([FACTS_KIND + b"[]"], "body"),
+        ([FACTS_KIND + b'{"requests":{"GET / 200":-1}}'], "body"),
+        ([FACTS_KIND + b'{"commits":{"counts":[1,2]}}'], "body"),
+        ([FACTS_KIND + b'{"cpu_micros":"NaN"}'], "body"),
+        ([FACTS_KIND + b'{"cpu_micros":1.7e308}'], "body"),
+        ([FACTS_KIND + b'{"requests":{"GET / 200":18446744073709551615}}'], "body"),
+        ([FACTS_KIND + b'{"requests":{"GET":1}}'], "body"),
+        ([FACTS_KIND + b'{"requests":{"GET / 200 x":1}}'], "body"),
+        ([FACTS_KIND + b'{"durations":{"GET":{"counts":[0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}}'], "body"),
+        (wire.encode_report(Facts("w", requests={f"GET /{n} 200": 1 for n in range(1001)})), "body"),
     ],
 )
 def test_an_unusable_message_is_refused_with_its_reason(frames: list[bytes], reason: str) -> None:
     assert refusal(frames) == reason
 
 
+def test_any_number_of_events_is_written_as_messages_below_the_receivers_limit() -> None:
+    longest = make_event(
+        2**63 - 1, symbol="W" * 32, price="9" * 18 + "." + "9" * 12, qty="9" * 18 + "." + "9" * 12, id="f" * 36
+    )
+    messages = list(wire.encode_messages([wire.hint(longest, "r" * 64)] * (2 * wire.EVENTS_MAX + 1)))
+    assert [len(cast("list[wire.Hint]", wire.decode_message(each, ORIGIN))) for each in messages] == [250, 250, 1]
+    # Twice the room, for what a trade may come to carry.
+    assert max(len(message[0]) for message in messages) < MESSAGE_LIMIT // 2
+    assert list(wire.encode_messages([])) == []
+
+
 def test_random_bytes_are_never_taken_for_trades() -> None:
     chance = random.Random(1)
     for _ in range(2000):
         body = chance.randbytes(chance.randrange(200))
-        refusal([wire.TRADES, body])
+        refusal([TRADES + body])
         refusal([body])
 
 
 def test_a_message_cut_anywhere_is_refused() -> None:
-    for cut in range(len(FRAMES[1])):
-        assert refusal([wire.TRADES, FRAMES[1][:cut]]) == "body"
+    for cut in range(len(BODY)):
+        assert refusal([TRADES + BODY[:cut]]) == "body"
 
 
 def test_a_page_is_the_trades_and_the_cursor_of_the_next_page() -> None:

@@ -86,8 +86,9 @@ def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
         end_reporting(app)
         close_publisher(app)
         received = list(iter(lambda: receiver.receive(1), None))
-    assert received[-1][0] == FACTS
-    facts = decode_facts(received[-1][1])
+    kind, _, body = received[-1][0].partition(b"\n")
+    assert kind == FACTS
+    facts = decode_facts(body)
     assert facts.ended
     assert facts.requests == {"GET /healthz 200": 1}
     assert [(worker, decode_facts(body)) for worker, body in journal.read_facts()] == [(facts.worker, facts)]

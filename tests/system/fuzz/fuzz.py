@@ -88,7 +88,7 @@ class Fuzzer:
             "sidecar": int(stack.settings["SIDECAR_HTTP_PORT"]),
             "peer": int(stack.settings["WEBAPP_ZMQ_ADDR"].rpartition(":")[2]),
         }
-        self._sender = Sender(stack.settings["WEBAPP_ZMQ_ADDR"])
+        self._sender = Sender(stack.settings["WEBAPP_ZMQ_ADDR"], stack.key_pair())
 
     def run(self) -> None:
         """Send all of them."""

@@ -195,7 +195,7 @@ def _hint(rng: random.Random, _: Session) -> Input:
     }
     body = json.dumps(rng.choice(([event | make_trade(rng)], facts, values.make_value(rng)))).encode()
     body = rng.choice((body, damage(rng, body), rng.randbytes(40), b"[" * 5000, b""))
-    return Input("hint", rng.choice(((kind, body), (kind,), (kind, body, body), (body,))))
+    return Input("hint", rng.choice(((kind + b"\n" + body,), (kind,), (kind, body), (body,))))
 
 
 def _make_headers(rng: random.Random, chance: float) -> list[str]:
