@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 from flask import Flask, current_app
 
-from tape.block_ranges import BlockRanges, Range, clip
+from tape.block_ranges import SEQ_MAX, BlockRanges, Range, clip
 from tape.event import Event
 from tape.journal import Journal
 from tape.process import PerProcess
@@ -50,10 +50,8 @@ class Search:
         Each chunk is in ``seq`` order. Raises JournalError.
         """
         filters = {"symbol": symbol, "side": side, "since": since, "until": until}
-        first, last = self._ledger.ask(_read_bounds)
-        first, last = max(first, (after or 0) + 1), min(last, (before or last + 1) - 1)
-        ranges = [(first, last)] if since is None and until is None else self._find(since, until)
-        parts = clip(ranges, first, last)
+        ranges, first, last = self._find(since, until)
+        parts = clip(ranges, max(first, (after or 0) + 1), min(last, (before or last + 1) - 1))
         if side or since or until:
             parts = [piece for part in parts for piece in _slice(part)]
         for low, high in reversed(parts) if newest else parts:
@@ -74,14 +72,21 @@ class Search:
             else:
                 low = events[-1].seq + 1
 
-    def _find(self, since: str | None, until: str | None) -> list[Range]:
-        while not self._ledger.ask(self._blocks.step):
+    def _find(self, since: str | None, until: str | None) -> tuple[list[Range], int, int]:
+        """Give where the window can be, and the first and the last seq of the journal."""
+
+        def find(journal: Journal) -> tuple[list[Range], int, int] | None:
+            if since is None and until is None:
+                ranges: list[Range] = [(1, SEQ_MAX)]
+            elif self._blocks.step(journal):
+                ranges = self._blocks.find(since, until)
+            else:
+                return None
+            return ranges, journal.query("SELECT min(seq) FROM trades")[0][0] or 1, journal.last_seq()
+
+        while (found := self._ledger.ask(find)) is None:
             pass
-        return self._blocks.find(since, until)
-
-
-def _read_bounds(journal: Journal) -> Range:
-    return journal.query("SELECT min(seq) FROM trades")[0][0] or 1, journal.last_seq()
+        return found
 
 
 def _slice(part: Range) -> list[Range]:
