@@ -15,6 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env-setup: .venv/synced .env ## Make .venv from the lock and .env with a fresh secret
+	@if [ -O .env ] && [ ! -L .env ]; then chmod go= .env; fi
 
 .venv/synced: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -25,7 +26,7 @@ env-setup: .venv/synced .env ## Make .venv from the lock and .env with a fresh s
 	@touch $@
 
 .env: | .venv/synced
-	@umask 077; secret=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(32))'); \
+	@umask 077; set -C; secret=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(32))'); \
 		sed "s/^SECRET_KEY=.*/SECRET_KEY=\"$$secret\"/" .env.sample > .env
 
 apps-up: env-setup ## Set up whatever is missing, then run web and sidecar; Ctrl+C stops them

@@ -59,7 +59,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
             Journal(_settings.journal_path).close()
     except JournalError as error:
         # Other failures may pass while the workers answer 503.
-        if error.reason in {"in_use", "version"}:
+        if error.reason in {"in_use", "symlink", "version"}:
             server.log.error("cannot start: %s", error.detail)  # noqa: TRY400 - one line
             raise SystemExit(1) from None
     if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:

@@ -16,6 +16,7 @@ from sidecar.state import STATE_VERSION, State
 from sidecar.version_1 import upgrade_state
 from tape.errors import SnapshotError
 from tape.paths import DRAFT, PREVIOUS
+from tape.private_files import create, tighten
 
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file: a checksum, then a state, which has a version of its own."""
@@ -36,7 +37,7 @@ def write_snapshot(path: Path, state: bytes) -> None:
     draft = path.with_name(f"{path.name}{DRAFT}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
+        with os.fdopen(create(draft), "wb") as file:
             file.write(b"%b %b\n%b" % (VERSION, _digest(state), state))
             file.flush()
             os.fsync(file.fileno())
@@ -85,6 +86,9 @@ def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
 
     Raises SnapshotError with one of the reasons in ``SNAPSHOT_REASONS``.
     """
+    if path.is_symlink():
+        raise SnapshotError("symlink", f"snapshot {path} is a symbolic link; expected the file itself")
+    tighten(path)
     try:
         head, _, body = path.read_bytes().partition(b"\n")
     except FileNotFoundError:

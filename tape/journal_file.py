@@ -3,12 +3,14 @@
 import contextlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from tape.errors import JournalError
 from tape.journal_schema import APPLICATION_ID, SCHEMA_VERSION
+from tape.paths import DRAFT
 
 Database = sqlite3.Connection
 
@@ -22,7 +24,8 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: "corrupt",
     sqlite3.SQLITE_NOTADB: "corrupt",
 }
-JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), "foreign", "version", "in_use", "replaced", "failed")
+_OTHER_REASONS: Final = ("foreign", "symlink", "version", "in_use", "replaced", "failed")
+JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), *_OTHER_REASONS)
 """Every ``reason`` of a JournalError."""
 
 
@@ -69,8 +72,10 @@ def _quoted(path: Path) -> str:
 def place(path: Path, fill: Callable[[Database], None]) -> None:
     """Make the whole file beside its place, and link it there. Raises FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
+    # Each thread that makes one has a draft of its own.
+    descriptor, name = tempfile.mkstemp(DRAFT, f"{path.name}.", path.parent)
+    os.close(descriptor)
+    draft = Path(name)
     try:
         with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
             fill(db)

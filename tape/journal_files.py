@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from tape.errors import JournalError
 from tape.holders import find_holders_of_deleted
+from tape.private_files import find_link, tighten
 
 LOOKS: Final = 5
 LOOK_SECONDS: Final = 0.05
@@ -39,6 +40,23 @@ def _identify(name: str) -> _Identity:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def check_no_link(path: Path) -> None:
+    """Raise JournalError when one of the journal's files is a link, through which another file would be written."""
+    link = find_link(*_list_files(path))
+    if link is not None:
+        raise JournalError("symlink", f"journal {link} is a symbolic link; expected the file itself")
+
+
+def tighten_all(path: Path) -> None:
+    """Take the rights of others from each of the journal's files."""
+    for each in _list_files(path):
+        tighten(each)
+
+
+def _list_files(path: Path) -> list[Path]:
+    return [Path(f"{path}{ending}") for ending in ("", "-wal", "-shm")]
 
 
 def check_no_log_was_removed(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tape.errors import JournalError
 from tape.journal_file import Database, connect, place, read_version, translated
-from tape.journal_files import check_no_log_was_removed
+from tape.journal_files import check_no_link, check_no_log_was_removed, tighten_all
 from tape.journal_schema import FILE_PRAGMAS, SCHEMA_VERSION, list_statements
 from tape.migration import migrate, renew_key_pair, take_steps
 
@@ -24,8 +24,11 @@ def open_file(path: Path, busy_seconds: float) -> Database:
     Raises JournalError when it is no journal, is newer than this program, or is open in an earlier program.
     """
     with translated(path):
+        check_no_link(path)
         if not path.exists():
             _create(path)
+        # SQLite gives a new log the mode of its journal.
+        tighten_all(path)
         check_no_log_was_removed(path)
         db = connect(path, busy_seconds)
         try:
@@ -53,6 +56,7 @@ def back_up(path: Path, copy: Path) -> int:
         db.backup(draft)
         (last_seq,) = draft.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
 
+    check_no_link(path)
     with _opened(path) as db, translated(copy):
         place(copy, fill)
     return last_seq

@@ -8,7 +8,7 @@ LOCK: Final = ".lock"
 PREVIOUS: Final = ".previous"
 DRAFT: Final = ".new"
 
-SNAPSHOT_REASONS: Final = ("torn", "version", "content", "foreign", "ahead", "behind", "read")
+SNAPSHOT_REASONS: Final = ("torn", "version", "content", "foreign", "ahead", "behind", "read", "symlink")
 """Why a snapshot may be set aside, under a name that ends so."""
 
 _JOURNAL: Final = ("", "-wal", "-shm", "-journal", LOCK)

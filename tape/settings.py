@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from tape.paths import find_clash
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
 _SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder that is refused
-_FILE = "the path of a file, not of a folder or a device"
+FILE = "the path of a file, not of a folder or a device"
 _IPC = "ipc://"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -43,7 +43,8 @@ def _zmq_addr(text: str) -> str:
     return text
 
 
-def _path(text: str) -> Path:
+def read_path(text: str) -> Path:
+    """Read the path of a file, there or not. Raises ValueError."""
     path = Path(text)
     if "\0" in text or text.endswith("/") or path.name in {"", ".."}:
         raise ValueError
@@ -128,10 +129,10 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "webapp_zmq_addr": (_zmq_addr, "a ZeroMQ address, like tcp://127.0.0.1:5555 or ipc:///run/trades.sock"),
     "sidecar_http_host": (_host, "a host name or an address, like 127.0.0.1"),
     "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
-    "journal_path": (_path, _FILE),
+    "journal_path": (read_path, FILE),
     "journal_sync": (_one_of("full", "normal", fold=str.lower), "full or normal"),
     "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
-    "snapshot_path": (_path, _FILE),
+    "snapshot_path": (read_path, FILE),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
     "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
@@ -157,7 +158,7 @@ class Settings:
     journal_sync: str = "full"
     journal_retention: int = 0
     snapshot_path: Path = Path("var/sidecar.snapshot")
-    secret_key: str = ""
+    secret_key: str = field(default="", repr=False)
     log_level: str = "INFO"
     webapp_cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
@@ -174,7 +175,7 @@ class Settings:
         Raises BadSettingError for the first value that does not fit; a secret's value is not repeated.
         """
         values = {}
-        for name in (field.name for field in fields(cls)):
+        for name in (each.name for each in fields(cls)):
             text = environ.get(name.upper())
             if text is None:
                 continue

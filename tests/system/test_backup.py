@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tape.journal import Journal
 from tests.system.stack import Stack
 
@@ -51,3 +53,15 @@ def test_a_backup_does_not_overwrite_and_a_restore_takes_no_other_file(cold: Sta
     assert "not a database" in cold.run_cli("restore", str(tmp_path / "taken")).stderr
     assert "there is no journal" in cold.run_cli("restore", str(tmp_path / "nothing")).stderr
     assert not Path(cold.settings["JOURNAL_PATH"]).exists()
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "copies/", "/dev/null"])
+def test_a_file_that_is_none_is_said_in_one_line(cold: Stack, command: str, name: str) -> None:
+    path = Path(cold.settings["JOURNAL_PATH"])
+    if command == "backup":
+        Journal(path).close()
+    done = cold.run_cli(command, name)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: FILE is {name!r}; expected the path of a file, not of a folder or a device\n"
+    assert path.exists() == (command == "backup")

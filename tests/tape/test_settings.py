@@ -81,6 +81,12 @@ def test_a_secret_is_never_shown() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_settings_show_no_secret() -> None:
+    settings = Settings(secret_key="hunter2hunter2hunter2")
+    assert "hunter2" not in f"{settings} {settings!r}"
+    assert "journal_path" in repr(settings)
+
+
 @pytest.mark.parametrize("value", ["", "replace-me"])
 def test_web_does_not_run_without_a_secret_of_its_own(value: str) -> None:
     with pytest.raises(BadSettingError, match="SECRET_KEY"):

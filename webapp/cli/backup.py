@@ -9,10 +9,11 @@ from flask.cli import with_appcontext
 from tape.errors import JournalError
 from tape.journal_opening import back_up
 from tape.settings import Settings
+from webapp.cli.files import read_file
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", callback=read_file)
 @with_appcontext
 def backup(file: Path) -> None:
     """Copy the journal, as it stands at one moment, to FILE, which must not exist yet."""

@@ -9,10 +9,11 @@ from flask.cli import with_appcontext
 from tape.errors import JournalError
 from tape.journal import Journal
 from tape.journal_opening import restore as restore_file
+from webapp.cli.files import read_file
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", callback=read_file)
 @with_appcontext
 def restore(file: Path) -> None:
     """Make FILE the journal; the old one must have been moved away, with its -wal and -shm."""

@@ -1,0 +1,29 @@
+"""Private files: only their owner may read and write them, and no link leads a write to another file."""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+MODE: Final = 0o600
+
+
+def create(path: Path) -> int:
+    """Create a file in the place of what is there, and give its descriptor. Raises OSError."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+
+
+def find_link(*paths: Path) -> Path | None:
+    """Find a path that is a symbolic link."""
+    return next((path for path in paths if path.is_symlink()), None)
+
+
+def tighten(path: Path) -> None:
+    """Take the rights of others from a file of ours, if there is one."""
+    # On a disk that cannot be written, and for another owner, it stays as it is.
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & ~MODE:
+            path.chmod(MODE)

@@ -1,0 +1,15 @@
+"""How a command's FILE is read."""
+
+from pathlib import Path
+
+import click
+
+from tape.settings import FILE, read_path
+
+
+def read_file(_context: click.Context, _parameter: click.Parameter, text: str) -> Path:
+    """Read the path of a file, there or not. Raises ClickException."""
+    try:
+        return read_path(text)
+    except ValueError:
+        raise click.ClickException(f"FILE is {text!r}; expected {FILE}") from None
