@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tape.transport import Sender
 from tests.system.fuzz.inputs import Input, Session, make_input
@@ -21,6 +22,7 @@ from tests.webapp.conftest import read_token
 CLIENTS = 8
 SECONDS = 20.0
 SHOWN = 300
+REJECTED = "sidecar_rejected_total"
 TRADES_COUNTED = "trading_trades_total"
 
 _REPLY = re.compile(rb"(?=HTTP/1\.[01] [0-9]{3} )")
@@ -37,6 +39,7 @@ class Report:
     accepted: int = 0
     journalled: Counter[tuple[str, str]] = field(default_factory=Counter)
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     seconds: float = 0
     restarts: int = 0
     tracebacks: int = 0
@@ -66,6 +69,7 @@ class Report:
             f"process restarts: {self.restarts}, tracebacks: {self.tracebacks}, errors logged: {self.errors_logged}",
             f"trades accepted: {self.accepted}, journalled: {self.journalled.total()}, counted: {self.counted.total()}",
             f"miscounts: {self.miscounts}",
+            f"rejected by the ZeroMQ port: {dict(sorted(self.rejected.items()))}",
         ]
         return "\n".join([*lines, *self.wrong[:20]])
 
@@ -171,6 +175,11 @@ def _read_counts(stack: Stack) -> Counter[tuple[str, str]]:
     return Counter({(labels["symbol"], labels["side"]): value for labels, value in samples})
 
 
+def _read_rejected(stack: Stack) -> Counter[str]:
+    samples = [(dict(labels), int(value)) for (name, labels), value in stack.samples().items() if name == REJECTED]
+    return Counter({labels["reason"]: value for labels, value in samples if value})
+
+
 def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
     """Send the inputs of these numbers to a stack of their own in a folder."""
     # Every symbol has a series of its own, or what is counted could not be compared by symbol.
@@ -188,6 +197,11 @@ def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
         with contextlib.suppress(AssertionError):
             wait_for(lambda: _read_counts(stack).total() >= report.journalled.total(), "all are counted", 10)
         report.counted = _read_counts(stack)
+        report.rejected = _read_rejected(stack)
+        # As Prometheus reads it, which drops a scrape for a single bad line.
+        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        text = requests.get(f"{stack.sidecar_url}/metrics", headers=accept, timeout=10).text
+        assert list(text_string_to_metric_families(text))
         assert all(requests.get(f"{url}/readyz", timeout=5).ok for url in (stack.web_url, stack.sidecar_url))
         now = {stack.find("sidecar"), stack.find("web")} | stack.workers()
         report.restarts = len(processes - now)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tests.system.fuzz import values
+from tests.system.fuzz.messages import make_message, make_stranger
 from tests.system.fuzz.values import damage, make_json, make_query, make_text, make_trade, quote
 
 WEB_ROUTES: Final = (
@@ -160,42 +161,11 @@ def _scrape(rng: random.Random, _: Session) -> Input:
 
 
 def _peer(rng: random.Random, _: Session) -> Input:
-    """Bytes of a peer without the key: noise, HTTP, and each version's greeting with a trade behind it."""
-    greeting = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
-    mechanism = rng.choice((b"NULL", b"PLAIN", b"CURVE", b"XXXX")).ljust(20, b"\x00")
-    ready = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"
-    trade = json.dumps([make_trade(rng)]).encode()
-    frames = b"\x01\x08trades/1\x00" + bytes([len(trade) % 256]) + trade
-    sent = rng.choice(
-        (
-            rng.randbytes(rng.randrange(300)),
-            write("POST", "/", frames, "Content-Type: text/plain"),
-            greeting + b"\x03\x00" + mechanism + b"\x00" * 32 + ready + frames,
-            b"\x01\x00\x0a\x01trades/1" + frames,
-            greeting + b"\x03\x01" + mechanism + rng.randbytes(260),
-        )
-    )
-    return Input("peer", (damage(rng, sent) if rng.random() < 0.3 else sent,))
+    return Input("peer", (make_stranger(rng),))
 
 
 def _hint(rng: random.Random, _: Session) -> Input:
-    """A message of a peer with the key that holds no trade of this journal."""
-    kind = rng.choice((b"trades/1", b"facts/1", b"trades/2", b"", b"\xff", rng.randbytes(8)))
-    event = {
-        "seq": rng.choice((1, 10**12, -1, 2**70)),
-        "id": "x",
-        "origin": "f" * 32,
-        "accepted_at": "2026",
-        "ts": "2026",
-    }
-    facts = {
-        "worker": "f" * 32,
-        "number": rng.choice((1, 2**62, -1)),
-        "requests": {"GET / 200": rng.choice((1, 2**62))},
-    }
-    body = json.dumps(rng.choice(([event | make_trade(rng)], facts, values.make_value(rng)))).encode()
-    body = rng.choice((body, damage(rng, body), rng.randbytes(40), b"[" * 5000, b""))
-    return Input("hint", rng.choice(((kind + b"\n" + body,), (kind,), (kind, body), (body,))))
+    return Input("hint", make_message(rng))
 
 
 def _make_headers(rng: random.Random, chance: float) -> list[str]:
@@ -224,6 +194,6 @@ _MAKERS: Final[dict[Callable[[random.Random, Session], Input], int]] = {
     _noise: 3,
     _sidecar: 8,
     _scrape: 4,
-    _peer: 2,
-    _hint: 2,
+    _peer: 3,
+    _hint: 5,
 }

@@ -1,0 +1,92 @@
+"""What is sent to the ZeroMQ port: bytes of strangers, and messages of a sender that holds the key and a fault."""
+
+import json
+import random
+import uuid
+from typing import Any, Final
+
+from tape.facts import DURATION_BOUNDS, NUMBER_MAX, Facts
+from tape.histogram import Histogram
+from tape.wire import FACTS, TRADES, encode_facts
+from tests.system.fuzz.values import damage, make_trade, make_value
+
+COUNTS: Final = (0, 1, 7, NUMBER_MAX, NUMBER_MAX + 1, 2**64, -1, 1.5, "1", None)
+_GREETING: Final = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
+_READY: Final = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"
+
+
+def make_stranger(rng: random.Random) -> bytes:
+    """Make the bytes of a peer without the key: noise, HTTP, and each version's greeting with a trade behind it."""
+    mechanism = rng.choice((b"NULL", b"PLAIN", b"CURVE", b"XXXX")).ljust(20, b"\x00")
+    message = TRADES + b"\n" + json.dumps([_make_event(rng)]).encode()
+    frame = b"\x02" + len(message).to_bytes(8, "big") + message
+    sent = rng.choice(
+        (
+            rng.randbytes(rng.randrange(300)),
+            b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n\r\n" + frame,
+            _GREETING + b"\x03\x00" + mechanism + b"\x00" * 32 + _READY + frame,
+            b"\x01\x00" + bytes([len(message) % 256, 0]) + message,
+            _GREETING + b"\x03\x01" + mechanism + rng.randbytes(260),
+        )
+    )
+    return damage(rng, sent) if rng.random() < 0.3 else sent
+
+
+def make_message(rng: random.Random) -> tuple[bytes, ...]:
+    """Make the frames of a message with the key that holds no trade of this journal."""
+    if rng.random() < 0.4:
+        kind, body = FACTS, json.dumps(_make_facts(rng)).encode()
+    else:
+        kind, body = TRADES, json.dumps([_make_event(rng) for _ in range(rng.choice((0, 1, 1, 3)))]).encode()
+    way = rng.randrange(8)
+    if way == 0:
+        kind = rng.choice((b"trades/2", b"facts/9", b"", b"\xff", rng.randbytes(8)))
+    elif way == 1:
+        body = damage(rng, body)
+    elif way == 2:
+        body = rng.choice((b"", b"[" * 5000, rng.randbytes(40), json.dumps(make_value(rng)).encode()))
+    message = kind + b"\n" + body
+    return rng.choice(((message,),) * 6 + ((kind, body), (message, message), ()) + ((rng.randbytes(30),),)) or (b"",)
+
+
+def _make_event(rng: random.Random) -> dict[str, Any]:
+    moment = "2026-01-31T09:30:00.000000Z"
+    # Of another journal, whatever becomes of the rest.
+    event: dict[str, Any] = {
+        "seq": rng.choice((1, 5, 10**12, 2**63 - 1)),
+        "id": str(uuid.UUID(int=rng.getrandbits(128))),
+    }
+    event |= {"accepted_at": moment, "ts": moment, "symbol": "FORGED", "side": "BUY", "price": "1", "qty": "1"}
+    event["origin"] = f"{rng.getrandbits(128):032x}"
+    if rng.random() < 0.5:
+        name = rng.choice([name for name in event if name != "origin"])
+        event[name] = rng.choice((make_value(rng), *make_trade(rng).values()))
+    return event
+
+
+def _make_facts(rng: random.Random) -> dict[str, Any]:
+    durations = Histogram.over(DURATION_BOUNDS)
+    durations.observe(rng.random(), "a-request", rng.random() * 2e9)
+    facts = Facts(
+        f"{rng.getrandbits(128):032x}" if rng.random() < 0.5 else "f" * 32,
+        rng.randrange(100),
+        requests={"GET / 200": 1},
+        durations={"GET /": durations},
+        rejected={"json": 1},
+        ended=rng.random() < 0.1,
+    )
+    made: dict[str, Any] = json.loads(encode_facts(facts))
+    for _ in range(rng.randrange(3)):
+        _change(rng, made)
+    return made
+
+
+def _change(rng: random.Random, found: dict[str, Any]) -> None:
+    """Change one value somewhere inside."""
+    name = rng.choice(tuple(found) or ("x",))
+    if isinstance(found.get(name), dict) and rng.random() < 0.8:
+        _change(rng, found[name])
+    elif rng.random() < 0.2:
+        found[rng.choice(("GET /x 200", 'a"b\n{} 1 200', "\u2028", "", "x" * 300))] = rng.choice(COUNTS)
+    else:
+        found[name] = rng.choice((*COUNTS, make_value(rng)))
