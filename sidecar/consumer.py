@@ -145,14 +145,23 @@ class Consumer:
         else:
             self._count_all(message)
 
-    def hear(self, told: Iterable[Facts]) -> None:
-        """Take what workers tell of themselves, in whatever order and however often."""
+    def hear(self, told: Iterable[Facts]) -> Collection[str]:
+        """Take what workers tell of themselves, in whatever order and however often; give those that are rejected."""
+        rejected: dict[str, BadMessageError] = {}
         with self.lock:
             for facts in told:
-                if self.state.observed.workers.hear(facts):
+                try:
+                    news = self.state.observed.workers.hear(facts)
+                except BadMessageError as error:
+                    rejected[facts.worker] = error
+                    continue
+                if news:
                     self._heard[facts.worker] = self._clock()
             for worker in self._heard.keys() - self.state.observed.workers.live.keys():
                 del self._heard[worker]
+        for reason in rejected.values():
+            self.reject(reason)
+        return rejected.keys()
 
     def let_go(self, kept: Collection[str]) -> None:
         """Forget the names of workers that ended long ago, but for those in ``kept``."""

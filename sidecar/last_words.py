@@ -32,7 +32,7 @@ class LastWords:
             except BadMessageError as error:
                 self._consumer.reject(error)
                 done.add(worker)
-        self._consumer.hear(told.values())
+        done |= set(self._consumer.hear(told.values()))
         done |= told.keys() & set(safe)
         if done:
             self._connection.ask(lambda journal: journal.forget_facts(done))

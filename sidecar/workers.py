@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from tape.errors import BadMessageError
 from tape.facts import Facts
 
 LIVE_LIMIT: Final = 256
@@ -15,19 +16,30 @@ GONE_LIMIT: Final = 512
 
 
 class Workers(Struct):
-    """Running totals: ``gone`` names the workers that are in ``past``, ``live`` is in the order of being heard."""
+    """Running totals: ``gone`` names the workers that are in ``past``, ``live`` is in the order of being heard.
+
+    Names of workers begin with the time, so ``forgotten``, the last of those that ``gone`` has no more, tells whether
+    an unknown one may have been counted. ``past`` has a place for each kind that any worker has told.
+    """
 
     past: Facts = field(default_factory=Facts)
     live: dict[str, Facts] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
+    forgotten: str = ""
 
     def hear(self, facts: Facts) -> bool:
-        """Take the facts of a worker; False when they are no news."""
+        """Take the facts of a worker; False when they are no news.
+
+        Raises BadMessageError when it is not known any more whether they were counted: rather too little than twice.
+        """
         if facts.worker in self.gone:
             return False
         known = self.live.get(facts.worker)
         if known is not None and facts.number <= known.number:
             return False
+        if known is None and _begins_with_time(facts.worker) and facts.worker <= self.forgotten:
+            raise BadMessageError("forgotten", f"worker {facts.worker} is as old as workers that are forgotten")
+        facts.fold(into=self.past)
         self.live.pop(facts.worker, None)
         self.live[facts.worker] = facts
         if facts.ended:
@@ -42,8 +54,10 @@ class Workers(Struct):
 
     def let_go(self, kept: Collection[str]) -> None:
         """Forget the names of all but the newest GONE_LIMIT gone workers, and of those in ``kept``."""
-        old = [worker for worker in self.gone[:-GONE_LIMIT] if worker in kept]
-        self.gone = old + self.gone[-GONE_LIMIT:]
+        old = self.gone[:-GONE_LIMIT]
+        named = [worker for worker in old if worker not in kept and _begins_with_time(worker)]
+        self.forgotten = max(self.forgotten, *named, "")
+        self.gone = [worker for worker in old if worker in kept] + self.gone[-GONE_LIMIT:]
 
     def find_fault(self) -> str | None:
         """Find what no workers could have told, if anything: it was read from a file."""
@@ -61,3 +75,8 @@ class Workers(Struct):
         for facts in (self.past, *self.live.values()):
             total.add(facts)
         return total
+
+
+def _begins_with_time(worker: str) -> bool:
+    # Those of release 0.1.0 were random: UUIDs of version 4, not 7.
+    return worker[12:13] == "7"

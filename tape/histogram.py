@@ -10,7 +10,7 @@ from typing import Annotated, Final, NamedTuple, Self
 
 from msgspec import Meta, Struct, field
 
-from tape.tally import EXACT, Count, check_sum
+from tape.tally import COUNT_MAX, EXACT, Count, check_sum
 
 MICRO: Final = Decimal("0.000001")
 """What measured values are rounded to before they are added up."""
@@ -33,7 +33,7 @@ class Exemplar(Struct, frozen=True):
     Raises ValueError for a value or a time that no observation has.
     """
 
-    request_id: Annotated[str, Meta(max_length=64)]
+    request_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
     value: float
     at: float
 
@@ -95,9 +95,14 @@ class Histogram(Struct, dict=True):
     def add(self, other: "Histogram") -> None:
         """Add the observations of another one over the same bounds."""
         for key, count in other.buckets.items():
-            self.buckets[key] += count
+            self.buckets[key] = min(self.buckets[key] + count, COUNT_MAX)
         self.total = EXACT.add(self.total, other.total)
         self._take_exemplars(other.exemplars.items())
+
+    def take_exemplars(self, other: "Histogram") -> None:
+        """Take away the exemplars of another one over the same bounds, and keep the newest."""
+        self._take_exemplars(other.exemplars.items())
+        other.exemplars = {}
 
     def rebound(self, bounds: Sequence[float | Decimal]) -> None:
         """Go over to other bounds: counts of a removed one move to the next one up, new ones begin at 0."""

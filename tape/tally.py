@@ -19,7 +19,8 @@ SUM_MAX: Final = Decimal(10) ** 62
 SUM_PLACES: Final = 38
 """More digits than any sum of trades has before and after the point, and together no more than EXACT keeps."""
 
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+COUNT_MAX: Final = 2**63 - 1
+Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 
 
 def check_sum(name: str, value: Decimal) -> None:

@@ -16,8 +16,11 @@ from tape.facts import Facts, RequestId
 TRADES: Final = b"trades/1"
 FACTS: Final = b"facts/1"
 
-BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "origin")
-"""Why a peer or a message may be rejected, in the order it is checked; ``origin``: it comes from another journal."""
+BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "origin", "forgotten")
+"""Why a peer or a message may be rejected, in the order it is checked.
+
+``origin``: it comes from another journal. ``forgotten``: from a worker that may have been counted before.
+"""
 
 EVENTS_MAX: Final = 250
 """Events in one message: the longest possible ones together stay below the receiver's limit."""

@@ -16,6 +16,11 @@ ORIGIN = "a" * 32
 KEYS = make_key_pair()
 
 
+def name_worker(number: int) -> str:
+    """Name a worker as one that began in this millisecond since 1970."""
+    return f"{number:012x}7000{'8':0<16}"
+
+
 def make_event(seq: int, **fields: str) -> Event:
     given = {"symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"} | fields
     moment = "2026-01-31T09:30:00.000000Z"

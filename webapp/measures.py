@@ -9,8 +9,18 @@ from typing import Final, cast
 import msgspec
 from flask import Flask, current_app
 from prometheus_client import CollectorRegistry, ProcessCollector
+from uuid6 import uuid7
 
-from tape.facts import DURATION_BOUNDS, MILLION, Facts
+from tape.facts import (
+    DURATION_BOUNDS,
+    DURATIONS_MAX,
+    MILLION,
+    OTHER_REQUEST,
+    OTHER_ROUTE,
+    REQUESTS_MAX,
+    Facts,
+    place,
+)
 from tape.histogram import Histogram
 from tape.journal_file import JOURNAL_REASONS
 from tape.process import PerProcess
@@ -41,19 +51,16 @@ DOWNLOAD_REJECTIONS: Final = ("limit",)
 CONNECTION_DROPS: Final = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
 """Why a connection may be ended, or rejected."""
 
-KINDS_LIMIT: Final = 900
-"""Kinds of requests that are counted apart; routes and methods are few, so it is a guard and no more."""
-
 
 class Measures:
     """The running totals of one worker, from its first moment."""
 
     def __init__(
         self,
-        new_worker: Callable[[], uuid.UUID] = uuid.uuid4,
+        new_worker: Callable[[], uuid.UUID] = uuid7,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin at zero, under a name that no other worker has."""
+        """Begin at zero, under a name that no other worker has, and that is past those of earlier ones."""
         self._facts = Facts(
             new_worker().hex,
             rejected=dict.fromkeys(REJECTIONS, 0),
@@ -67,12 +74,13 @@ class Measures:
 
     def count_request(self, method: str, route: str, status: int, seconds: float, request_id: str) -> None:
         """Count one answered request."""
-        kind, requests = f"{method} {route}", self._facts.requests
+        requests, durations = self._facts.requests, self._facts.durations
         with self._lock:
-            if f"{kind} {status}" not in requests and len(requests) >= KINDS_LIMIT:
-                return
-            requests[f"{kind} {status}"] = requests.get(f"{kind} {status}", 0) + 1
-            histogram = self._facts.durations.setdefault(kind, Histogram.over(DURATION_BOUNDS))
+            # Routes and methods are few, so it is a guard and no more.
+            request = place(f"{method} {route} {status}", requests, REQUESTS_MAX, OTHER_REQUEST)
+            requests[request] = requests.get(request, 0) + 1
+            kind = place(f"{method} {route}", durations, DURATIONS_MAX, OTHER_ROUTE)
+            histogram = durations.setdefault(kind, Histogram.over(DURATION_BOUNDS))
             histogram.observe(seconds, request_id, self._clock())
 
     def count_rejection(self, reason: str) -> None:

@@ -16,7 +16,9 @@ from tape.errors import AddressError, BadMessageError, TapeError
 from tape.facts import Facts
 from tape.journal import Journal
 from tape.transport import KeyPair
-from tests.conftest import make_event
+from tests.conftest import make_event, name_worker
+
+W1, W2 = name_worker(1), name_worker(2)
 
 
 class Line:
@@ -264,13 +266,13 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
 
 def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: Rig) -> None:
     rig.accept(1)
-    rig.line.messages.append(wire.encode_report(Facts("w1", 1, requests={"GET / 200": 4})))
+    rig.line.messages.append(wire.encode_report(Facts(W1, 1, requests={"GET / 200": 4})))
     rig.hint(1)
     rig.drain()
     assert rig.counted == 1
     assert rig.state.observed.workers.sum_up().requests == {"GET / 200": 4}
-    assert rig.consumer.list_live() == ["w1"]
+    assert rig.consumer.list_live() == [W1]
     rig.line.now += SILENT_SECONDS
     assert rig.consumer.list_live() == []
-    rig.consumer.hear([Facts("w1", 2, requests={"GET / 200": 5}), Facts("w2", 1), Facts("w1", 3, ended=True)])
-    assert rig.consumer.list_live() == ["w2"]
+    rig.consumer.hear([Facts(W1, 2, requests={"GET / 200": 5}), Facts(W2, 1), Facts(W1, 3, ended=True)])
+    assert rig.consumer.list_live() == [W2]

@@ -12,6 +12,9 @@ from tape import wire
 from tape.facts import Facts
 from tape.journal import Journal
 from tape.transport import KeyPair
+from tests.conftest import name_worker
+
+A, B, C, D = map(name_worker, range(1, 5))
 
 
 class Silence:
@@ -51,14 +54,14 @@ def count(consumer: Consumer) -> int:
 def test_last_words_are_heard_once_and_forgotten_when_they_are_safe(
     journal: Journal, consumer: Consumer, last_words: LastWords
 ) -> None:
-    keep(journal, "a", 5)
-    keep(journal, "b", 7)
+    keep(journal, A, 5)
+    keep(journal, B, 7)
     for _ in range(3):
         last_words.step([])
     assert count(consumer) == 12
-    last_words.step(["a"])
-    assert [worker for worker, _ in journal.read_facts()] == ["b"]
-    last_words.step(["a", "b"])
+    last_words.step([A])
+    assert [worker for worker, _ in journal.read_facts()] == [B]
+    last_words.step([A, B])
     assert journal.read_facts() == []
     assert count(consumer) == 12
 
@@ -71,8 +74,8 @@ def test_more_workers_than_are_remembered_may_have_ended_while_the_sidecar_was_a
         journal._db.executemany(  # noqa: SLF001
             "INSERT INTO facts VALUES (?, ?)",
             [
-                (f"w{number}", wire.encode_facts(Facts(f"w{number}", 1, ended=True, requests={"GET /healthz 200": 1})))
-                for number in range(ended)
+                (name, wire.encode_facts(Facts(name, 1, ended=True, requests={"GET /healthz 200": 1})))
+                for name in map(name_worker, range(ended))
             ],
         )
     for _ in range(4):
@@ -89,13 +92,26 @@ def test_more_workers_than_are_remembered_may_have_ended_while_the_sidecar_was_a
 def test_what_nobody_can_use_is_counted_and_keeps_nobody_from_being_heard(
     journal: Journal, consumer: Consumer, last_words: LastWords
 ) -> None:
-    journal.keep_facts("a", b'{"worker":"a","ended":true,"commits":{"counts":[1]}}')
-    journal.keep_facts("b", b"torn")
-    keep(journal, "c", ended=False)
-    keep(journal, "d", 3)
+    journal.keep_facts(A, b'{"worker":"%b","ended":true,"commits":{"counts":[1]}}' % A.encode())
+    journal.keep_facts(B, b"torn")
+    keep(journal, C, ended=False)
+    keep(journal, D, 3)
     last_words.step([])
     assert count(consumer) == 3
     assert consumer.state.observed.rejected["body"] == 3
     last_words.step([])
-    assert [worker for worker, _ in journal.read_facts()] == ["d"]
+    assert [worker for worker, _ in journal.read_facts()] == [D]
     assert consumer.state.observed.rejected["body"] == 3
+
+
+def test_last_words_of_a_worker_that_may_have_been_counted_are_rejected_once(
+    journal: Journal, consumer: Consumer, last_words: LastWords
+) -> None:
+    consumer.state.observed.workers.forgotten = B
+    for worker in (A, B, C):
+        keep(journal, worker)
+    for _ in range(3):
+        last_words.step([])
+    assert count(consumer) == 1
+    assert consumer.state.observed.rejected["forgotten"] == 2
+    assert [worker for worker, _ in journal.read_facts()] == [C]

@@ -1,8 +1,23 @@
 import msgspec
+import pytest
 
+from sidecar.snapshot import encode_state
+from sidecar.state import Observed, State
 from sidecar.workers import GONE_LIMIT, LIVE_LIMIT, Workers
-from tape.facts import DURATION_BOUNDS, Facts
+from tape.errors import BadMessageError
+from tape.facts import (
+    DURATION_BOUNDS,
+    DURATIONS_MAX,
+    OTHER_REASON,
+    OTHER_REQUEST,
+    OTHER_ROUTE,
+    REASONS_MAX,
+    REQUESTS_MAX,
+    Facts,
+)
 from tape.histogram import Histogram
+from tape.tally import COUNT_MAX
+from tests.conftest import name_worker
 
 
 def tell(worker: str, number: int, requests: int, *, ended: bool = False) -> Facts:
@@ -96,3 +111,88 @@ def test_a_worker_that_was_silent_for_long_is_not_counted_twice_when_it_comes_ba
     assert "frozen" not in workers.live
     assert not workers.hear(tell("frozen", 2, 6))
     assert count(workers) == 5 + LIVE_LIMIT
+
+
+def test_a_worker_that_was_alive_all_the_time_is_never_counted_twice_whatever_came_after_it() -> None:
+    workers = Workers()
+    frozen = name_worker(1)
+    workers.hear(tell(frozen, 1, 5))
+    later = [name_worker(number) for number in range(2, 2 + LIVE_LIMIT + 2 * GONE_LIMIT)]
+    for worker in later:
+        workers.hear(tell(worker, 1, 1))
+        workers.let_go(())
+    assert frozen not in workers.live
+    assert frozen not in workers.gone
+    for number in (2, 3):
+        with pytest.raises(BadMessageError) as caught:
+            workers.hear(tell(frozen, number, 6))
+        assert caught.value.reason == "forgotten"
+    with pytest.raises(BadMessageError):
+        workers.hear(tell(frozen, 4, 7, ended=True))
+    assert count(workers) == 5 + len(later)
+    assert workers.hear(tell(name_worker(10_000), 1, 1))
+    assert len(msgspec.json.encode(workers.gone)) < 40 * GONE_LIMIT
+
+
+def test_workers_of_an_earlier_release_whose_names_are_random_hide_no_later_ones() -> None:
+    workers = Workers(gone=["f" * 12 + "4" + "f" * 19] * (GONE_LIMIT + 1))
+    workers.let_go(())
+    assert workers.forgotten == ""
+    assert workers.hear(tell(name_worker(1), 1, 1))
+
+
+def flood(number: int) -> Facts:
+    """The most that one worker may tell, and none of it what others told."""
+    facts = Facts(name_worker(number), 1)
+    facts.requests = {f"GET /{number}-{kind} 200": 1 for kind in range(REQUESTS_MAX)}
+    facts.rejected = {f"r{number}_{kind}": 1 for kind in range(REASONS_MAX)}
+    for kind in range(DURATIONS_MAX):
+        histogram = facts.durations[f"GET /{number}-{kind}"] = Histogram.over(DURATION_BOUNDS)
+        for bound in (*DURATION_BOUNDS, 100.0):
+            histogram.observe(bound, f"{number:064}", number)
+    assert facts.find_fault() is None
+    return facts
+
+
+def test_kinds_of_all_workers_together_are_bounded_and_what_is_past_that_is_counted_as_other() -> None:
+    workers = Workers()
+    for number in range(1, 61):
+        workers.hear(flood(number))
+    total = workers.sum_up()
+    assert (len(total.requests), len(total.durations), len(total.rejected)) == (
+        REQUESTS_MAX,
+        DURATIONS_MAX,
+        REASONS_MAX,
+    )
+    assert sum(total.requests.values()) == 60 * REQUESTS_MAX
+    assert total.requests[OTHER_REQUEST] == 59 * REQUESTS_MAX + 1
+    assert total.rejected[OTHER_REASON] == 59 * REASONS_MAX + 1
+    assert sum(total.durations[OTHER_ROUTE].buckets.values()) == (59 * DURATIONS_MAX + 1) * 14
+    assert len(encode_state(State("o", observed=Observed(workers=workers)))) < 2**20
+
+
+def test_no_series_falls_when_workers_end_in_another_order_than_they_came() -> None:
+    workers = Workers()
+    facts = [flood(1), flood(2), tell(name_worker(3), 1, 1)]
+    for each in facts:
+        workers.hear(each)
+    for worker in (2, 3, 1):
+        before = workers.sum_up()
+        live = workers.live[name_worker(worker)]
+        workers.hear(msgspec.structs.replace(live, number=2, ended=True))
+        after = workers.sum_up()
+        assert after.requests == before.requests
+        assert after.rejected == before.rejected
+        assert {kind: each.buckets for kind, each in after.durations.items()} == {
+            kind: each.buckets for kind, each in before.durations.items()
+        }
+
+
+def test_sums_that_no_workers_come_to_stop_where_a_snapshot_still_holds_them() -> None:
+    workers = Workers()
+    workers.past.requests["GET / 200"] = workers.past.cpu_micros = workers.past.commits.buckets["0.001"] = COUNT_MAX
+    more = Facts(name_worker(1), 1, ended=True, requests={"GET / 200": 5}, cpu_micros=5)
+    more.commits.observe(0.0001)
+    workers.hear(more)
+    past = msgspec.json.decode(msgspec.json.encode(workers.past), type=Facts)
+    assert past.requests["GET / 200"] == past.cpu_micros == past.commits.buckets["0.001"] == COUNT_MAX

@@ -10,6 +10,8 @@ import requests
 
 from tape import wire
 from tape.facts import Facts
+from tape.histogram import Exemplar, Histogram
+from tests.conftest import name_worker
 from tests.system.prometheus import Prometheus
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
@@ -147,11 +149,16 @@ def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        Facts("odd", 1, ended=True, cpu_micros=10**308),
-        Facts("odd", 1, ended=True, requests={"GET": 1}),
-        Facts("odd", 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(1001)}),
+        Facts(name_worker(1), 1, ended=True, cpu_micros=10**308),
+        Facts(name_worker(1), 1, ended=True, requests={"GET": 1}),
+        Facts(name_worker(1), 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(501)}),
+        Facts(
+            name_worker(1),
+            1,
+            durations={"GET /": Histogram({"+Inf": 1}, exemplars={"+Inf": Exemplar('x"} 1 # {y="', 0.5, 5.0)})},
+        ),
     ],
-    ids=["above all", "no status", "too many kinds"],
+    ids=["above all", "no status", "too many kinds", "a forged exemplar"],
 )
 def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: Stack, facts: Facts) -> None:
     cold.start("sidecar")

@@ -85,6 +85,10 @@ def test_under_other_bounds_no_bucket_that_stays_falls_and_nothing_is_lost(
         '{"buckets":{"1.0":1,"+Inf":0},"exemplars":{"1.0":{"request_id":"a","value":1,"at":1e300}}}',
         '{"buckets":{"1.0":1,"+Inf":0},"exemplars":{"1.0":{"request_id":"a","value":1,"at":-1}}}',
         '{"buckets":{"1.0":1,"+Inf":0},"exemplars":{"1.0":{"request_id":"' + "a" * 65 + '","value":1,"at":1}}}',
+        *(
+            '{"buckets":{"1.0":1,"+Inf":0},"exemplars":{"1.0":{"request_id":"' + name + '","value":1,"at":1}}}'
+            for name in ("", "a b", r"a\"b", r"a\n", "\u20ac", "a/b")
+        ),
     ],
 )
 def test_what_no_observations_come_to_is_not_read(text: str) -> None:

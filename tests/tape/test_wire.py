@@ -7,14 +7,19 @@ import pytest
 from tape import wire
 from tape.errors import BadMessageError
 from tape.facts import Facts
+from tape.histogram import Exemplar, Histogram
 from tape.transport import MESSAGE_LIMIT
-from tests.conftest import ORIGIN, make_event
+from tests.conftest import ORIGIN, make_event, name_worker
 
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
 (FRAME,) = wire.encode_message(EVENTS)
 TRADES, FACTS_KIND = b"trades/1\n", b"facts/1\n"
 BODY = FRAME.removeprefix(b"trades/1\n")
-FACTS = Facts("w1", 3, requests={"POST /trade 201": 2})
+WORKER = name_worker(1)
+NAMED = FACTS_KIND + b'{"worker":"%b",' % WORKER.encode()
+FACTS = Facts(WORKER, 3, requests={"POST /trade 201": 2})
+
+FORGED = Histogram({"1.0": 1, "+Inf": 0}, exemplars={"1.0": Exemplar('x"} 1 # {y="', 0.5, 5.0)})
 
 
 def refusal(frames: list[bytes]) -> str:
@@ -66,15 +71,25 @@ def test_facts_come_back_as_they_were() -> None:
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"' + b"r" * 65 + b'","seq":8')], "body"),
         ([b"facts/2\n{}"], "version"),
         ([FACTS_KIND + b"[]"], "body"),
-        ([FACTS_KIND + b'{"requests":{"GET / 200":-1}}'], "body"),
-        ([FACTS_KIND + b'{"commits":{"counts":[1,2]}}'], "body"),
-        ([FACTS_KIND + b'{"cpu_micros":"NaN"}'], "body"),
-        ([FACTS_KIND + b'{"cpu_micros":1.7e308}'], "body"),
-        ([FACTS_KIND + b'{"requests":{"GET / 200":18446744073709551615}}'], "body"),
-        ([FACTS_KIND + b'{"requests":{"GET":1}}'], "body"),
-        ([FACTS_KIND + b'{"requests":{"GET / 200 x":1}}'], "body"),
-        ([FACTS_KIND + b'{"durations":{"GET":{"counts":[0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}}'], "body"),
-        (wire.encode_report(Facts("w", requests={f"GET /{n} 200": 1 for n in range(1001)})), "body"),
+        ([NAMED + b'"requests":{"GET / 200":-1}}'], "body"),
+        ([NAMED + b'"commits":{"counts":[1,2]}}'], "body"),
+        ([NAMED + b'"cpu_micros":"NaN"}'], "body"),
+        ([NAMED + b'"cpu_micros":1.7e308}'], "body"),
+        ([NAMED + b'"requests":{"GET / 200":18446744073709551615}}'], "body"),
+        ([FACTS_KIND + b'{"requests":{"GET / 200":1}}'], "body"),
+        ([FACTS_KIND + b'{"worker":"w1"}'], "body"),
+        (wire.encode_report(Facts(WORKER, requests={"GET /\x00 200": 1})), "body"),
+        (wire.encode_report(Facts(WORKER, requests={"GET /\u20ac 200": 1})), "body"),
+        (wire.encode_report(Facts(WORKER, requests={"GET /" + "r" * 128 + " 200": 1})), "body"),
+        (wire.encode_report(Facts(WORKER, rejected={"a b": 1})), "body"),
+        (wire.encode_report(Facts(WORKER, rejected={f"r{n}": 1 for n in range(101)})), "body"),
+        (wire.encode_report(Facts(WORKER, durations={f"GET /{n}": Histogram.over([1]) for n in range(201)})), "body"),
+        (wire.encode_report(Facts(WORKER, cpu_micros=10**15 + 1)), "body"),
+        (wire.encode_report(Facts(WORKER, commits=FORGED)), "body"),
+        ([NAMED + b'"requests":{"GET":1}}'], "body"),
+        ([NAMED + b'"requests":{"GET / 200 x":1}}'], "body"),
+        ([NAMED + b'"durations":{"GET":{"counts":[0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}}'], "body"),
+        (wire.encode_report(Facts(WORKER, requests={f"GET /{n} 200": 1 for n in range(501)})), "body"),
     ],
 )
 def test_an_unusable_message_is_refused_with_its_reason(frames: list[bytes], reason: str) -> None:
@@ -90,6 +105,12 @@ def test_any_number_of_events_is_written_as_messages_below_the_receivers_limit()
     # Twice the room, for what a trade may come to carry.
     assert max(len(message[0]) for message in messages) < MESSAGE_LIMIT // 2
     assert list(wire.encode_messages([])) == []
+
+
+def test_what_stands_beside_a_fault_is_right() -> None:
+    assert wire.decode_message([NAMED + b'"requests":{"GET / 200":1}}'], ORIGIN) == Facts(
+        WORKER, requests={"GET / 200": 1}
+    )
 
 
 def test_random_bytes_are_never_taken_for_trades() -> None:

@@ -3,15 +3,15 @@
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tape.facts import Facts
+from tape.facts import DURATION_BOUNDS, DURATIONS_MAX, REQUESTS_MAX, Facts
 from tape.journal import Journal
 from tape.settings import Settings
-from tape.transport import Receiver
-from tape.wire import FACTS, decode_facts
+from tape.transport import MESSAGE_LIMIT, Receiver
+from tape.wire import FACTS, decode_facts, encode_report
 from tests.conftest import BUY
 from tests.waiting import wait_for
 from tests.webapp.conftest import GOOD, read_token
-from webapp.measures import KINDS_LIMIT, REJECTIONS, Measures
+from webapp.measures import REJECTIONS, Measures
 from webapp.publisher import KeyedTrade, close_publisher
 from webapp.reporting import end_reporting
 
@@ -98,9 +98,15 @@ def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
 
 def test_no_client_can_make_the_counts_grow_without_bound() -> None:
     measures = Measures()
-    for number in range(KINDS_LIMIT + 50):
-        measures.count_request("GET", f"/{number}", 200, 0.1, "")
-    assert len(measures.tell().requests) == KINDS_LIMIT
+    for number in range(REQUESTS_MAX + 50):
+        for bound in (*DURATION_BOUNDS, 100.0):
+            measures.count_request("GET", f"/{number:050}", 200, bound, "r" * 64)
+    facts = measures.tell()
+    assert len(facts.requests) == REQUESTS_MAX
+    assert len(facts.durations) == DURATIONS_MAX
+    assert sum(facts.requests.values()) == (REQUESTS_MAX + 50) * 14
+    assert facts.find_fault() is None
+    assert len(encode_report(facts)[0]) < MESSAGE_LIMIT
 
 
 def test_each_telling_has_the_next_number_and_is_a_copy() -> None:
