@@ -1,5 +1,6 @@
 """A connection to the journal that opens with its first use and is dropped when it fails."""
 
+import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -7,6 +8,8 @@ from tape.errors import JournalError
 from tape.journal import Journal
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 FINAL: Final = frozenset({"replaced", "corrupt"})
@@ -29,6 +32,7 @@ class Latch:
         """Keep the first failure of FINAL."""
         if error.reason in FINAL and self._error is None:
             self._error = error
+            _log.error("journal given up until a restart", extra={"reason": error.reason, "detail": error.detail})
 
 
 class Connection:
@@ -54,11 +58,6 @@ class Connection:
             if self._latch is not None:
                 self._latch.note(error)
             raise
-
-    def check(self) -> None:
-        """Check the files of the journal if it is open. Raises JournalError."""
-        if self._journal is not None:
-            self.ask(Journal.check_files)
 
     def close(self) -> None:
         """Close the connection, if one is open; may be called twice."""

@@ -183,7 +183,7 @@ class Publisher:
 
     def _read_keys(self) -> None:
         def read(journal: Journal) -> KeyPair:
-            # It fails when another journal was put in the place of the open one.
+            # It fails when another journal was put in the place of the open one, and saves what a removed log holds.
             journal.check_files()
             return journal.key_pair
 
@@ -200,11 +200,6 @@ class Publisher:
         """Prove that a trade could be accepted now. Raises JournalError."""
         with self._turn:
             leave_loop(lambda: self._connection.ask(Journal.check_writable))
-
-    def watch(self) -> None:
-        """Look after the journal's files while no trade comes. Raises JournalError when they are gone."""
-        with self._turn:
-            leave_loop(self._connection.check)
 
     def close(self) -> None:
         """Close the journal, and the socket once its queue is out; may be called twice."""

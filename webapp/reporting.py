@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from flask import Flask
 
-from tape.errors import JournalError, TapeError
+from tape.errors import TapeError
 from tape.process import PerProcess
 from webapp.loop import repeat
 from webapp.measures import Measures
@@ -18,16 +18,7 @@ _log = logging.getLogger(__name__)
 
 def start_reporting(app: Flask) -> None:
     """Tell this worker's measures again and again, as long as it lives."""
-
-    def report() -> None:
-        publisher = _find_publisher(app)
-        publisher.report(_find_measures(app).tell())
-        try:
-            publisher.watch()
-        except JournalError as error:
-            _log.error("journal failed", extra={"reason": error.reason, "detail": error.detail})
-
-    repeat(REPORT_SECONDS, report)
+    repeat(REPORT_SECONDS, lambda: _find_publisher(app).report(_find_measures(app).tell()))
 
 
 def end_reporting(app: Flask) -> None:

@@ -165,8 +165,11 @@ def test_logs_that_come_and_go_as_they_should_are_not_taken_for_replaced(path: P
         assert journal.last_seq() == 6
 
 
-def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_restart_mends(path: Path) -> None:
+def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_restart_mends(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     latch = Latch()
+    caplog.set_level("ERROR")
     writer, reader = (Connection(partial(Journal, path), latch) for _ in range(2))
     free = Connection(partial(Journal, path))
     writer.ask(lambda journal: journal.append([make_event(0, id="a")]))
@@ -180,6 +183,7 @@ def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_re
         with pytest.raises(JournalError) as caught:
             connection.ask(Journal.last_seq)
         assert caught.value.reason == "replaced"
+    assert [record.message for record in caplog.records] == ["journal given up until a restart"]
     assert free.ask(Journal.last_seq) == 1
     free.close()
     wait_for(lambda: not [fd for fd in Path("/proc/self/fd").iterdir() if _points_to(fd, path)], "all are closed")

@@ -51,7 +51,8 @@ def expect_recovery(stack: Stack, before: int) -> None:
         return stack.post().status_code == 201
 
     wait_for(accepted, "trades are accepted again")
-    assert requests.get(f"{stack.web_url}/readyz", timeout=10).status_code == 200
+    # One answer serves for a quarter of a second.
+    wait_for(lambda: requests.get(f"{stack.web_url}/readyz", timeout=10).status_code == 200, "the web is ready again")
     assert stack.journalled() == before + 1
 
 
