@@ -11,6 +11,7 @@ import zmq
 
 from tape import wire
 from tape.facts import Facts
+from tape.journal_opening import restore
 from tape.transport import make_key_pair
 from tests.conftest import make_event
 from tests.system.stack import Stack
@@ -163,3 +164,32 @@ def test_a_restored_journal_has_another_key_and_its_workers_are_received_again(c
         return cold.total("sidecar_events_total", source="live") > live
 
     wait_for(hinted, "a hint arrives")
+
+
+def test_a_sidecar_whose_journal_is_replaced_while_it_runs_takes_hints_under_the_new_key(
+    cold: Stack, tmp_path: Path
+) -> None:
+    cold.start("web")
+    cold.start("sidecar")
+    cold.accept(5)
+    cold.wait_counted(5)
+    path, old = Path(cold.settings["JOURNAL_PATH"]), cold.key_pair()
+    assert cold.run_cli("backup", str(tmp_path / "copy.db")).returncode == 0
+    cold.stop("web")
+    restored = tmp_path / "restored.db"
+    restore(tmp_path / "copy.db", restored)
+    for rest in (Path(f"{path}-wal"), Path(f"{path}-shm")):
+        rest.unlink(missing_ok=True)
+    restored.replace(path)
+    wait_for(lambda: "another journal stands in its place" in cold.log.read_text(), "the sidecar sees it")
+    assert cold.key_pair() != old
+    cold.start("web")
+    wait_for(lambda: cold.total("webapp_workers") == 2, "workers report")
+    live = cold.total("sidecar_events_total", source="live")
+
+    def hinted() -> bool:
+        cold.accept(1)
+        return cold.total("sidecar_events_total", source="live") > live
+
+    wait_for(hinted, "a hint arrives")
+    cold.wait_counted(cold.journalled())
