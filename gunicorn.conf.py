@@ -5,13 +5,13 @@ import socket
 import sys
 from typing import Any
 
-from tape.errors import BadSettingError, JournalError
-from tape.journal import Journal
-from tape.logs import describe_logging
-from tape.settings import Settings
-from webapp.connections import find_connection_limit
+from common.errors import BadSettingError, JournalError
+from common.journal.store import Journal
+from common.logs import describe_logging
+from common.settings import Settings
 from webapp.publisher import close_publisher
 from webapp.reporting import end_reporting, start_reporting
+from webapp.server.connections import find_connection_limit
 
 try:
     _settings = Settings.from_env()
@@ -23,7 +23,7 @@ except BadSettingError as error:
 
 # Said outright, since honcho sets PORT and gunicorn would then listen on every interface.
 bind = _settings.write_webapp_address()
-worker_class = "webapp.worker.Worker"
+worker_class = "webapp.server.worker.Worker"
 # At so many gunicorn stops accepting; the worker rejects what is more than its limit before that.
 worker_connections = _connections + 1
 # Files go the way of all answers, which has a deadline.

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tape.journal import Journal
+from common.journal.store import Journal
 
 WORKERS = 2
 COUNT = 6000

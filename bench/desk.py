@@ -9,8 +9,9 @@ from statistics import median, quantiles
 
 from playwright.sync_api import Browser, CDPSession, Page, expect, sync_playwright
 
-from tape.event import Event, now, write_instant
-from tape.journal import Journal
+from common.event import Event
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
 from tests.conftest import ROOT, require_program
 from tests.system.stack import Stack
 
@@ -100,7 +101,7 @@ def pour(path: Path) -> None:
     with Journal(path, "normal") as journal:
         began = time.monotonic()
         for step in range(int(FLOOD_SECONDS / STEP_SECONDS)):
-            moment, first = write_instant(now()), step * group
+            moment, first = format_timestamp(now()), step * group
             journal.append(
                 [
                     Event(

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from common.event import SIDES, Event
+from common.journal.store import Journal
+from common.wire import messages
+from common.wire.transport import KeyPair
 from sidecar.consumer import Consumer
 from sidecar.state import NOTIONAL_BOUNDS, State
-from tape import wire
-from tape.event import SIDES, Event
-from tape.journal import Journal
-from tape.transport import KeyPair
 
 EVENTS = 50_000
 REPLAYED = 200_000
@@ -46,7 +46,7 @@ def _measure_messages() -> dict[str, list[float]]:
     events = [_make_event(seq) for seq in range(1, EVENTS + 1)]
     ways: dict[str, Callable[[], int]] = {}
     for size in (1, 100):
-        messages = [wire.encode_message(events[start : start + size]) for start in range(0, EVENTS, size)]
+        messages = [messages.encode_message(events[start : start + size]) for start in range(0, EVENTS, size)]
         ways[f"decode and fold, {size} in a message"] = partial(_fold, messages)
         ways[f"consumer's step, {size} in a message"] = partial(_consume, messages)
         ways[f"decode and inc(), {size} in a message"] = partial(_increment, messages)
@@ -96,7 +96,7 @@ def _fold(messages: Messages) -> int:
 
 
 def _decode(frames: list[bytes]) -> Sequence[Event]:
-    events = wire.decode_message(frames, ORIGIN)
+    events = messages.decode_message(frames, ORIGIN)
     if not isinstance(events, list):
         message = "the message holds facts, not events"
         raise TypeError(message)

@@ -14,8 +14,8 @@ from statistics import median
 import requests
 
 from bench.fold import read_journal
-from tape.event import Event
-from tape.journal import Journal
+from common.event import Event
+from common.journal.store import Journal
 from tests.system.stack import free_ports
 
 TRADES = 5_000_000

@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Self
 
-from tape.event import Event, now, write_instant
-from tape.journal import Journal
+from common.event import Event
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
 from tests.system.stack import Stack
 
 TRADES = 1_000_000
@@ -26,7 +27,7 @@ BODY = json.dumps({"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty
 
 def fill(path: Path) -> None:
     """Append trades, all but the last of them two hours old."""
-    old, new = write_instant(now() - timedelta(hours=2)), write_instant(now())
+    old, new = format_timestamp(now() - timedelta(hours=2)), format_timestamp(now())
     with Journal(path, "normal") as journal:
         for start in range(0, TRADES, GROUP):
             moment = old if start < TRADES - KEPT else new

@@ -15,8 +15,8 @@ import requests
 from prometheus_client import start_http_server
 
 from bench.fold import Metrics
-from tape.event import SIDES, Event
-from tape.journal import Journal
+from common.event import SIDES, Event
+from common.journal.store import Journal
 from tests.system.stack import Stack
 
 SYMBOLS = (200, 2000)

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tape.errors import BadSettingError
-from tape.settings import Settings, write_address
+from common.errors import BadSettingError
+from common.settings import Settings, write_address
 
 INFRA: Final = Path(__file__).resolve().parent
 VAR: Final = INFRA.parent / "var"

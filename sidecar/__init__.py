@@ -1,1 +1,1 @@
-"""The sidecar: accepted trades in, metrics out. Imports ``tape``, never ``webapp`` or Flask."""
+"""The sidecar: accepted trades in, metrics out. Imports ``common``, never ``webapp`` or Flask."""

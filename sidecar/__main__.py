@@ -3,10 +3,10 @@
 import logging
 import sys
 
+from common.errors import BadSettingError, TapeError
+from common.logs import configure_logging
+from common.settings import Settings
 from sidecar.daemon import run_daemon
-from tape.errors import BadSettingError, TapeError
-from tape.logs import configure_logging
-from tape.settings import Settings
 
 
 def main() -> int:

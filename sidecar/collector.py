@@ -8,27 +8,27 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar.births import Births
+from common import __version__
+from common.errors import JournalError
+from common.journal.store import DiskUsage
+from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.families import add_histogram, count, count_by, gauge
+from sidecar.series_start import SeriesStarts
 from sidecar.state import OTHER, Observed, State, read_seconds
-from sidecar.worker_families import expose_workers
-from tape import __version__
-from tape.errors import JournalError
-from tape.journal import Room
-from tape.wire import BAD_MESSAGE_REASONS
+from sidecar.worker_collector import expose_workers
 
 
 @dataclass
-class SnapshotRecord:
+class SnapshotStatus:
     """When the last snapshot was saved, in seconds since 1970 (0: never), and what it and the one before both hold.
 
     ``observed`` is shown in place of the state's own: whatever is killed and whichever of the two is damaged, no
-    counter may be less than was shown before it. Up to ``safe_seq`` the journal is not needed to count again.
+    counter may be less than was shown before it. Up to ``durable_seq`` the journal is not needed to count again.
     """
 
     saved_at: float = 0.0
     failures: int = 0
-    safe_seq: int = 0
+    durable_seq: int = 0
     observed: Observed = field(default_factory=Observed)
 
 
@@ -38,22 +38,22 @@ class Sight:
 
     read_state: Callable[[], State]
     lock: threading.Lock
-    snapshots: SnapshotRecord
-    read_journal: Callable[[], tuple[int, Room]]
+    snapshots: SnapshotStatus
+    read_journal: Callable[[], tuple[int, DiskUsage]]
     list_live: Callable[[], Sequence[str]]
 
 
 class StateCollector(Collector):
     """Exposes one state, consistent within each scrape, to one scraper."""
 
-    def __init__(self, sight: Sight, births: Births) -> None:
+    def __init__(self, sight: Sight, births: SeriesStarts) -> None:
         """Keep what to look at, and what the scraper was told."""
         self._sight = sight
         self._births = births
 
     def describe(self) -> Iterable[Metric]:
         """Give every metric's name, for those who ask for some by name; nobody is told of a beginning by it."""
-        return StateCollector(self._sight, Births(young_seconds=0)).collect()
+        return StateCollector(self._sight, SeriesStarts(young_seconds=0)).collect()
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric of the sidecar and of the web process."""
@@ -81,7 +81,7 @@ class StateCollector(Collector):
         yield build
 
 
-def _expose_trades(state: State, births: Births) -> Iterator[Metric]:
+def _expose_trades(state: State, births: SeriesStarts) -> Iterator[Metric]:
     by_side = ["symbol", "side"]
     trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
     quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
@@ -110,7 +110,7 @@ def _expose_trades(state: State, births: Births) -> Iterator[Metric]:
 def _expose_progress(state: State) -> Iterator[Metric]:
     yield gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
     yield gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
-    yield count("sidecar_symbols_folded", "Trades counted under the symbol other.", state.folded)
+    yield count("sidecar_overflow_trades", "Trades counted under the symbol other.", state.folded)
 
 
 def _expose_observed(observed: Observed) -> Iterator[Metric]:
@@ -121,12 +121,12 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
     yield delay
     yield count_by("sidecar_events", "Events counted, by where they came from.", ["source"], observed.events)
     rejected = dict.fromkeys(BAD_MESSAGE_REASONS, 0) | observed.rejected
-    yield count_by("sidecar_rejected", "Messages and peers that could not be used.", ["reason"], rejected)
-    yield count("sidecar_repeats", "Events received again and dropped.", observed.repeats)
+    yield count_by("sidecar_messages_rejected", "Messages and peers that could not be used.", ["reason"], rejected)
+    yield count("sidecar_duplicates", "Events received again and dropped.", observed.repeats)
     yield count("sidecar_gaps", "Gaps in the hints, filled from the journal.", observed.gaps)
 
 
-def _expose_journal(journal_seq: int, room: Room, last_seq: int) -> Iterator[Metric]:
+def _expose_journal(journal_seq: int, room: DiskUsage, last_seq: int) -> Iterator[Metric]:
     yield gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
     yield gauge("sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq))
     yield gauge("sidecar_journal_size_bytes", "Size of the journal's files.", room.taken)

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
-from sidecar.retention import read_base
+from common.errors import AddressError, BadMessageError, JournalError
+from common.event import Event
+from common.journal.batches import SymbolSideBatch, read_batches
+from common.journal.connection import Connection
+from common.journal.store import Journal
+from common.throttle import Throttle
+from common.wire.messages import decode_message
+from common.wire.transport import KeyPair
+from common.wire.worker_totals import WorkerTotals
+from sidecar.retention import read_checkpoint
 from sidecar.state import State
-from tape.connection import Connection
-from tape.errors import AddressError, BadMessageError, JournalError
-from tape.event import Event
-from tape.facts import Facts
-from tape.groups import Group, read_groups
-from tape.journal import Journal
-from tape.throttle import Throttle
-from tape.transport import KeyPair
-from tape.wire import decode_message
 
 QUIET_SECONDS: Final = 0.25
 """Without news for this long the journal is asked, whatever else arrives."""
@@ -130,9 +130,9 @@ class Consumer:
             state.count(groups, "journal", self._limit)
         return sum(len(group.prices) for group in groups)
 
-    def _read_on(self, journal: Journal) -> tuple[State, list[Group], KeyPair]:
-        state = self.state if journal.origin == self.state.origin else read_base(journal, self._symbols)
-        return state, read_groups(journal, state.last_seq, CHUNK), journal.key_pair
+    def _read_on(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
+        state = self.state if journal.origin == self.state.origin else read_checkpoint(journal, self._symbols)
+        return state, read_batches(journal, state.last_seq, CHUNK), journal.key_pair
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:
@@ -140,12 +140,12 @@ class Consumer:
         except BadMessageError as error:
             self.reject(error)
             return
-        if isinstance(message, Facts):
+        if isinstance(message, WorkerTotals):
             self.hear([message])
         else:
             self._count_all(message)
 
-    def hear(self, told: Iterable[Facts]) -> Collection[str]:
+    def hear(self, told: Iterable[WorkerTotals]) -> Collection[str]:
         """Take what workers tell of themselves, in whatever order and however often; give those that are rejected."""
         rejected: dict[str, BadMessageError] = {}
         with self.lock:
@@ -163,10 +163,10 @@ class Consumer:
             self.reject(reason)
         return rejected.keys()
 
-    def let_go(self, kept: Collection[str]) -> None:
+    def forget_retired(self, kept: Collection[str]) -> None:
         """Forget the names of workers that ended long ago, but for those in ``kept``."""
         with self.lock:
-            self.state.observed.workers.let_go(kept)
+            self.state.observed.workers.forget_retired(kept)
 
     def reject(self, error: BadMessageError) -> None:
         """Count what cannot be used, and log it at most once a second for each reason."""

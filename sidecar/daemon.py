@@ -8,22 +8,22 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sidecar.collector import Sight, SnapshotRecord
+from common.errors import JournalError, SnapshotError
+from common.hosts import HostRule
+from common.journal.connection import Connection
+from common.journal.store import DiskUsage, Journal
+from common.settings import Settings
+from common.wire.transport import KeyPair, Receiver
+from sidecar.collector import Sight, SnapshotStatus
 from sidecar.consumer import Consumer
-from sidecar.last_words import LastWords
+from sidecar.final_totals import FinalTotals
 from sidecar.lock import locked
 from sidecar.registries import Registries
-from sidecar.retention import Pruner, read_base
+from sidecar.retention import Pruner, read_checkpoint
 from sidecar.routes import Routes
 from sidecar.server import Server
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
-from tape.connection import Connection
-from tape.errors import JournalError, SnapshotError
-from tape.hosts import HostRule
-from tape.journal import Journal, Room
-from tape.settings import Settings
-from tape.transport import KeyPair, Receiver
 
 SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
@@ -43,7 +43,7 @@ class Daemon:
         self._settings = settings
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._snapshots = SnapshotRecord()
+        self._snapshots = SnapshotStatus()
         self._saved = State(origin="")
         self._open_journal = partial(Journal, settings.journal_path)
         self._saved_at = time.monotonic()
@@ -79,7 +79,7 @@ class Daemon:
                     trading_symbols=settings.trading_symbols,
                 )
                 consumer.catch_up(self._stopping)
-                last_words = LastWords(self._open_journal, consumer)
+                last_words = FinalTotals(self._open_journal, consumer)
                 self._hear(last_words)
                 self._save(consumer)
                 if self._stopping.is_set():
@@ -109,7 +109,7 @@ class Daemon:
             return journal.key_pair
 
     def _load(self, journal: Journal) -> State:
-        base, last_seq = read_base(journal, self._settings.trading_symbols), journal.last_seq()
+        base, last_seq = read_checkpoint(journal, self._settings.trading_symbols), journal.last_seq()
         path = self._settings.snapshot_path
         for each in (path, name_previous(path)):
             try:
@@ -128,7 +128,7 @@ class Daemon:
     def _make_sight(self, consumer: Consumer) -> Sight:
         connection, turn = Connection(self._open_journal), threading.Lock()
 
-        def read_journal() -> tuple[int, Room]:
+        def read_journal() -> tuple[int, DiskUsage]:
             with turn:
                 return connection.ask(lambda journal: (journal.last_seq(), journal.measure()))
 
@@ -154,7 +154,7 @@ class Daemon:
         thread.start()
         self._threads.append(thread)
 
-    def _watch(self, consumer: Consumer, pruner: Pruner, last_words: LastWords) -> int:
+    def _watch(self, consumer: Consumer, pruner: Pruner, last_words: FinalTotals) -> int:
         """Save now and then; ends with 0 when asked to stop, and with 1 when a thread has died."""
         while not self._stopping.wait(WATCH_SECONDS):
             if self._check_alive() is not None:
@@ -167,7 +167,7 @@ class Daemon:
                 self._name_folded(consumer)
         return 0
 
-    def _hear(self, last_words: LastWords) -> None:
+    def _hear(self, last_words: FinalTotals) -> None:
         try:
             # Shown is what both snapshots hold: forgotten sooner, it would go with the newer one.
             last_words.step(self._snapshots.observed.workers.gone)
@@ -186,7 +186,7 @@ class Daemon:
 
     def _prune(self, pruner: Pruner) -> None:
         try:
-            pruned = pruner.step(self._snapshots.safe_seq, PRUNE_SECONDS)
+            pruned = pruner.step(self._snapshots.durable_seq, PRUNE_SECONDS)
         except JournalError as error:
             _log.error("journal was not pruned", extra={"reason": error.reason, "detail": error.detail})
         else:
@@ -206,7 +206,7 @@ class Daemon:
         else:
             # Both snapshots hold what the one before this one held, so either may be lost.
             self._snapshots.saved_at = time.time()
-            self._snapshots.safe_seq = self._saved.last_seq
+            self._snapshots.durable_seq = self._saved.last_seq
             self._snapshots.observed = self._saved.observed
             self._saved = saved
 

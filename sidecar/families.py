@@ -7,8 +7,8 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily
 
-import tape.histogram
-from tape.histogram import Histogram
+from common import histogram as histograms
+from common.histogram import Histogram
 
 
 def count(name: str, text: str, value: float) -> Metric:
@@ -43,5 +43,5 @@ def add_histogram(
     family.add_metric(labels, buckets, sum_value=float(histogram.total))
 
 
-def _write_exemplar(known: tape.histogram.Exemplar | None) -> Exemplar | None:
+def _write_exemplar(known: histograms.Exemplar | None) -> Exemplar | None:
     return None if known is None else Exemplar({"request_id": known.request_id}, known.value, known.at)

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tape.errors import LockError
-from tape.paths import LOCK
+from common.errors import LockError
+from common.paths import LOCK
 
 
 @contextlib.contextmanager

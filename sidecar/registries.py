@@ -5,8 +5,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from sidecar.births import Births
 from sidecar.collector import Sight, StateCollector
+from sidecar.series_start import SeriesStarts
 
 SCRAPERS_LIMIT: Final = 16
 """Scrapers that are told apart; any more are served as anybody else."""
@@ -19,7 +19,7 @@ class Registries:
         """Keep what the collectors look at."""
         self._sight = sight
         self._lock = threading.Lock()
-        self._plain = self._make(Births(young_seconds=0))
+        self._plain = self._make(SeriesStarts(young_seconds=0))
         self._known: dict[str, CollectorRegistry] = {}
 
     def choose(self, scraper: str | None) -> CollectorRegistry:
@@ -28,10 +28,10 @@ class Registries:
             return self._plain
         with self._lock:
             if scraper not in self._known and len(self._known) < SCRAPERS_LIMIT:
-                self._known[scraper] = self._make(Births())
+                self._known[scraper] = self._make(SeriesStarts())
             return self._known.get(scraper, self._plain)
 
-    def _make(self, births: Births) -> CollectorRegistry:
+    def _make(self, births: SeriesStarts) -> CollectorRegistry:
         registry = CollectorRegistry()
         registry.register(StateCollector(self._sight, births))
         ProcessCollector(registry=registry)

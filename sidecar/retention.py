@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from common.errors import JournalError, SnapshotError
+from common.journal.connection import Connection
+from common.journal.store import Journal
+from common.timestamps import Timestamp, format_timestamp, now
 from sidecar.snapshot import decode_state, encode_state
 from sidecar.state import State
-from tape.connection import Connection
-from tape.errors import JournalError, SnapshotError
-from tape.event import Instant, now, write_instant
-from tape.journal import Journal
 
 BATCH: Final = 500
 """Events that leave in one transaction: writers wait for it only some milliseconds."""
@@ -20,12 +20,12 @@ LOOK: Final = 1000
 """Times of acceptance that are read at once."""
 
 
-def read_base(journal: Journal, symbols: Iterable[str]) -> State:
+def read_checkpoint(journal: Journal, symbols: Iterable[str]) -> State:
     """Read what the pruned trades add up to, up to their last seq; ``symbols`` have their series before any trade.
 
     Raises JournalError.
     """
-    base = journal.read_base()
+    base = journal.read_checkpoint()
     if base is None:
         state = State(journal.origin)
         state.register(symbols)
@@ -79,10 +79,10 @@ class Pruner:
         pruned = 0
         if not self._retention:
             return pruned
-        base = read_base(journal, self._symbols)
+        base = read_checkpoint(journal, self._symbols)
         if self._prefix is None or self._prefix.origin != journal.origin:
             self._prefix = _Prefix(journal.origin, base.last_seq, base.last_seq)
-        before, after = _write_old(moment, self._retention), write_instant(moment)
+        before, after = _write_old(moment, self._retention), format_timestamp(moment)
         while self._clock() < deadline:
             if self._prefix.end <= base.last_seq:
                 times = journal.read_times(self._prefix.looked, saved_seq, LOOK)
@@ -111,7 +111,7 @@ class _Prefix:
     end: int
     looked: int
 
-    def look(self, times: Sequence[tuple[int, Instant]], before: Instant, after: Instant) -> bool:
+    def look(self, times: Sequence[tuple[int, Timestamp]], before: Timestamp, after: Timestamp) -> bool:
         """Look at the trades that follow: old is one accepted before ``before``, ahead one ``after``.
 
         False when the first of them is neither, or there is none.
@@ -126,9 +126,9 @@ class _Prefix:
         return self.looked > looked
 
 
-def _write_old(moment: datetime, retention: timedelta) -> Instant:
+def _write_old(moment: datetime, retention: timedelta) -> Timestamp:
     try:
-        return write_instant(moment - retention)
+        return format_timestamp(moment - retention)
     except OverflowError:
         # Longer than there are years: every time is later than this text.
         return ""

@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from tape import __version__
-from tape.accept import clean_accept
-from tape.hosts import HostRule, RequestRejectedError
+from common import __version__
+from common.accept_header import clean_accept
+from common.hosts import HostRule, RequestRejectedError
 
 SCRAPE_WAIT_SECONDS: Final = 2.0
 """How long a scrape waits for the one before it; they take turns, since counting needs the same interpreter."""

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 
+from common.errors import AddressError
 from sidecar.routes import Answer, Request, make_problem
-from tape.errors import AddressError
 
 CONNECTIONS_LIMIT: Final = 32
 """Connections at once; one more cuts the oldest that waits for its client."""

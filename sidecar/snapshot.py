@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from common.errors import SnapshotError
+from common.paths import DRAFT, PREVIOUS
+from common.private_files import create, tighten
 from sidecar.state import STATE_VERSION, State
 from sidecar.version_1 import upgrade_state
-from tape.errors import SnapshotError
-from tape.paths import DRAFT, PREVIOUS
-from tape.private_files import create, tighten
 
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file: a checksum, then a state, which has a version of its own."""

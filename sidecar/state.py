@@ -9,13 +9,14 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from common.event import SIDES, DecimalText, Event, Side
+from common.histogram import Histogram
+from common.journal.batches import SymbolSideBatch, group
+from common.tally import EXACT, Count, Tally
+from common.timestamps import Timestamp
+from common.wire.messages import BAD_MESSAGE_REASONS, Hint
+from common.wire.worker_totals import Reason
 from sidecar.workers import Workers
-from tape.event import SIDES, DecimalText, Event, Instant, Side
-from tape.facts import Reason
-from tape.groups import Group, group
-from tape.histogram import Histogram
-from tape.tally import EXACT, Count, Tally
-from tape.wire import BAD_MESSAGE_REASONS, Hint
 
 STATE_VERSION: Final = 2
 
@@ -37,7 +38,7 @@ class Symbol(Struct):
 
     tallies: dict[Side, Tally] = field(default_factory=lambda: {side: Tally() for side in SIDES})
     last_price: DecimalText | None = None
-    last_ts: Instant | None = None
+    last_ts: Timestamp | None = None
 
 
 class Observed(Struct):
@@ -116,7 +117,7 @@ class State(Struct):
                 request_id = event.request_id if isinstance(event, Hint) else ""
                 self.observed.delay.observe(delay, request_id, counted_at)
 
-    def count(self, groups: Sequence[Group], source: Source, limit: int) -> None:
+    def count(self, groups: Sequence[SymbolSideBatch], source: Source, limit: int) -> None:
         """Count the groups of events past ``last_seq``; symbols past ``limit`` fold into OTHER.
 
         Groups stand in the order of their first events, which decides who still has a series of its own.
@@ -136,7 +137,7 @@ class State(Struct):
             if symbol.last_ts is None or each.newest_ts >= symbol.last_ts:
                 symbol.last_price, symbol.last_ts = each.newest_price, each.newest_ts
 
-    def _place(self, first: Group, limit: int) -> Symbol:
+    def _place(self, first: SymbolSideBatch, limit: int) -> Symbol:
         name = first.symbol
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
             self.folded += len(first.prices)
@@ -153,12 +154,12 @@ class State(Struct):
         names[name] = names.get(name, 0) + trades
 
 
-def read_seconds(instant: Instant) -> float:
+def read_seconds(instant: Timestamp) -> float:
     """Read a canonical instant as seconds since 1970."""
     return datetime.fromisoformat(instant).timestamp()
 
 
-def _is_instant(text: Instant) -> bool:
+def _is_instant(text: Timestamp) -> bool:
     # The pattern alone would let a 13th month through.
     try:
         datetime.fromisoformat(text)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tape.tally import EXACT
+from common.tally import EXACT
 
 SECONDS: Final = (
     "0.001",

@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from tape.errors import BadMessageError
-from tape.facts import Facts
+from common.errors import BadMessageError
+from common.wire.worker_totals import WorkerTotals
 
 LIVE_LIMIT: Final = 256
 """Workers whose newest facts are kept apart; past that the one that was silent longest counts as gone."""
@@ -22,12 +22,12 @@ class Workers(Struct):
     an unknown one may have been counted. ``past`` has a place for each kind that any worker has told.
     """
 
-    past: Facts = field(default_factory=Facts)
-    live: dict[str, Facts] = field(default_factory=dict)
+    past: WorkerTotals = field(default_factory=WorkerTotals)
+    live: dict[str, WorkerTotals] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     forgotten: str = ""
 
-    def hear(self, facts: Facts) -> bool:
+    def hear(self, facts: WorkerTotals) -> bool:
         """Take the facts of a worker; False when they are no news.
 
         Raises BadMessageError when it is not known any more whether they were counted: rather too little than twice.
@@ -43,16 +43,16 @@ class Workers(Struct):
         self.live.pop(facts.worker, None)
         self.live[facts.worker] = facts
         if facts.ended:
-            self._bury(facts.worker)
+            self._retire(facts.worker)
         elif len(self.live) > LIVE_LIMIT:
-            self._bury(next(iter(self.live)))
+            self._retire(next(iter(self.live)))
         return True
 
-    def _bury(self, worker: str) -> None:
+    def _retire(self, worker: str) -> None:
         self.past.add(self.live.pop(worker))
         self.gone.append(worker)
 
-    def let_go(self, kept: Collection[str]) -> None:
+    def forget_retired(self, kept: Collection[str]) -> None:
         """Forget the names of all but the newest GONE_LIMIT gone workers, and of those in ``kept``."""
         old = self.gone[:-GONE_LIMIT]
         named = [worker for worker in old if worker not in kept and _begins_with_time(worker)]
@@ -69,9 +69,9 @@ class Workers(Struct):
                 return f"facts of worker {worker!r}: {fault}"
         return None
 
-    def sum_up(self) -> Facts:
+    def sum_up(self) -> WorkerTotals:
         """Add up what all workers have ever done."""
-        total = Facts()
+        total = WorkerTotals()
         for facts in (self.past, *self.live.values()):
             total.add(facts)
         return total

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tape.event import Event, Trade
-from tape.transport import make_key_pair
+from common.event import Event, Trade
+from common.wire.transport import make_key_pair
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIGIN = "a" * 32

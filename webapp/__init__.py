@@ -1,30 +1,15 @@
-"""The web process: HTTP in, events out. Imports ``tape``, never ``sidecar``."""
+"""The web process: HTTP in, events out. Imports ``common``, never ``sidecar``."""
 
 from pathlib import Path
 
 from flask import Flask
 
-from tape.settings import Settings
-from webapp import (
-    access,
-    blotter,
-    cors,
-    feed,
-    headers,
-    health,
-    hosts,
-    ledger,
-    measures,
-    page,
-    problems,
-    publisher,
-    readiness,
-    search,
-    stats,
-    trades,
-)
+from common.settings import Settings
+from webapp import publisher, reader, readiness, search, worker_metrics
 from webapp.cli import trades_cli
-from webapp.sessions import CookieSessions
+from webapp.middleware import access_log, cors, hosts, problems, security_headers
+from webapp.middleware.sessions import CookieSessions
+from webapp.routes import blotter, desk, feed, health, market, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -50,25 +35,25 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
-    measures.init_app(app)
-    access.init_app(app)
+    worker_metrics.init_app(app)
+    access_log.init_app(app)
     hosts.init_app(app)
-    headers.init_app(app)
+    security_headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)
-    ledger.init_app(app)
+    reader.init_app(app)
     publisher.init_app(app)
     readiness.init_app(app)
     health.init_app(app)
     search.init_app(app)
     blotter.init_app(app)
     feed.init_app(app)
-    stats.init_app(app)
+    market.init_app(app)
 
-    app.register_blueprint(page.bp)
+    app.register_blueprint(desk.bp)
     app.register_blueprint(trades.bp)
     app.register_blueprint(feed.bp)
-    app.register_blueprint(stats.bp)
+    app.register_blueprint(market.bp)
     app.register_blueprint(blotter.bp)
     app.register_blueprint(health.bp)
     app.cli.add_command(trades_cli)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from tape import wire
-from tape.errors import JournalError
-from tape.event import Event
-from webapp.ledger import Ledger
-from webapp.loop import start
-from webapp.measures import Measures
+from common.errors import JournalError
+from common.event import Event
+from common.wire import messages
+from webapp.concurrency import start
+from webapp.reader import JournalReader
+from webapp.worker_metrics import WorkerMetrics
 
 POLL_SECONDS: Final = 0.05
 AWAY_SECONDS: Final = 1.0
@@ -35,7 +35,7 @@ class Message(NamedTuple):
 
 def write_trade(event: Event) -> Message:
     """Write one trade as a server-sent event, whose id is its seq."""
-    return Message(event.seq, event.symbol, b"id: %d\nevent: trade\ndata: %b\n\n" % (event.seq, wire.encode(event)))
+    return Message(event.seq, event.symbol, b"id: %d\nevent: trade\ndata: %b\n\n" % (event.seq, messages.encode(event)))
 
 
 class Subscriber:
@@ -55,7 +55,9 @@ class Subscriber:
 class Broadcaster:
     """Keeps every trade past some seq at hand, up to ``last_seq``; it reads only while there are subscribers."""
 
-    def __init__(self, ledger: Ledger, measures: Measures, limit: int, is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, ledger: JournalReader, measures: WorkerMetrics, limit: int, is_stopping: Callable[[], bool]
+    ) -> None:
         """Keep the ledger to read from; ``limit`` is how many subscribers there may be."""
         self.is_stopping = is_stopping
         self.last_seq = 0

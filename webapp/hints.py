@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from tape.errors import AddressError
-from tape.transport import KeyPair, Sender
+from common.errors import AddressError
+from common.wire.transport import KeyPair, Sender
 
 _log = logging.getLogger(__name__)
 

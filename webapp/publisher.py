@@ -11,20 +11,21 @@ from typing import Final, NamedTuple, cast
 from flask import Flask, current_app
 from uuid6 import uuid7
 
-from tape import wire
-from tape.appending import AppendResult, Request, Row
-from tape.connection import Connection, Latch
-from tape.errors import JournalError, KeyInFlightError, KeyReusedError, TapeError
-from tape.event import Event, Instant, Trade, now, write_instant
-from tape.facts import Facts
-from tape.journal import Journal
-from tape.keys import Key
-from tape.process import PerProcess
-from tape.settings import Settings
-from tape.transport import KeyPair, Sender
+from common.errors import JournalError, KeyInFlightError, KeyReusedError, TapeError
+from common.event import Event, Trade
+from common.journal.appending import AppendResult, Request, Row
+from common.journal.connection import Connection, Latch
+from common.journal.keys import Key
+from common.journal.store import Journal
+from common.process import PerProcess
+from common.settings import Settings
+from common.timestamps import Timestamp, format_timestamp, now
+from common.wire import messages
+from common.wire.transport import KeyPair, Sender
+from common.wire.worker_totals import WorkerTotals
+from webapp.concurrency import run_in_threadpool
 from webapp.hints import Hints
-from webapp.loop import leave_loop
-from webapp.measures import Measures
+from webapp.worker_metrics import WorkerMetrics
 
 GROUP_LIMIT: Final = 512
 """Requests that share one transaction at the most."""
@@ -100,7 +101,7 @@ class Publisher:
         Raises JournalError when none is on the disk, KeyReusedError, and, unless ``patient``, KeyInFlightError when
         the key of the request, or of its only trade, is under way.
         """
-        moment = write_instant(now())
+        moment = format_timestamp(now())
         rows = [Row(_make_event(trade, moment), key) for trade, key in trades]
         waiting = _Waiting(Request(rows, request_key), request_id)
         claimed = request_key or (trades[0].key if len(trades) == 1 else None)
@@ -145,16 +146,16 @@ class Publisher:
     def _settle(self, group: list[_Waiting]) -> None:
         error = JournalError("failed", "the commit was broken off")
         try:
-            outcomes, seconds = leave_loop(partial(self._append, [waiting.request for waiting in group]))
+            outcomes, seconds = run_in_threadpool(partial(self._append, [waiting.request for waiting in group]))
             hints: list[Event] = []
             for waiting, outcome in zip(group, outcomes, strict=True):
                 waiting.settle(outcome)
                 if isinstance(outcome, AppendResult):
                     written = [event for event, fresh in zip(outcome.events, outcome.fresh, strict=True) if fresh]
-                    hints += [wire.hint(event, waiting.request_id) for event in written]
+                    hints += [messages.hint(event, waiting.request_id) for event in written]
             if hints:
                 self._observe_commit(seconds, len(hints))
-                for frames in wire.encode_messages(hints):
+                for frames in messages.encode_messages(hints):
                     self._hints.send(frames)
         except JournalError as journal_error:
             error = journal_error
@@ -173,13 +174,13 @@ class Publisher:
 
         return self._connection.ask(append)
 
-    def report(self, facts: Facts) -> None:
+    def report(self, facts: WorkerTotals) -> None:
         """Tell the sidecar what this worker has done so far; may be lost."""
         with self._turn:
             # The last report goes out as it can, since a worker that ends may wait for nothing.
             if not facts.ended:
                 self._read_keys()
-            self._hints.send(wire.encode_report(facts))
+            self._hints.send(messages.encode_report(facts))
 
     def _read_keys(self) -> None:
         def read(journal: Journal) -> KeyPair:
@@ -189,17 +190,17 @@ class Publisher:
 
         # Without the journal the report is lost or goes out under the last key; the next one says all again.
         with contextlib.suppress(JournalError):
-            self._hints.use(leave_loop(partial(self._connection.ask, read)))
+            self._hints.use(run_in_threadpool(partial(self._connection.ask, read)))
 
-    def keep(self, facts: Facts) -> None:
+    def keep(self, facts: WorkerTotals) -> None:
         """Write the last facts of this worker to the journal. Raises JournalError."""
         with self._turn:
-            self._connection.ask(lambda journal: journal.keep_facts(facts.worker, wire.encode_facts(facts)))
+            self._connection.ask(lambda journal: journal.keep_facts(facts.worker, messages.encode_totals(facts)))
 
     def check(self) -> None:
         """Prove that a trade could be accepted now. Raises JournalError."""
         with self._turn:
-            leave_loop(lambda: self._connection.ask(Journal.check_writable))
+            run_in_threadpool(lambda: self._connection.ask(Journal.check_writable))
 
     def close(self) -> None:
         """Close the journal, and the socket once its queue is out; may be called twice."""
@@ -208,7 +209,7 @@ class Publisher:
             self._hints.close()
 
 
-def _make_event(trade: Trade, moment: Instant) -> Event:
+def _make_event(trade: Trade, moment: Timestamp) -> Event:
     t = trade
     return Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty)
 
@@ -216,7 +217,7 @@ def _make_event(trade: Trade, moment: Instant) -> Event:
 def init_app(app: Flask) -> None:
     """Give the application a publisher, opened in each process that accepts a trade."""
     settings: Settings = app.config["SETTINGS"]
-    measures = cast("PerProcess[Measures]", app.extensions["measures"])
+    measures = cast("PerProcess[WorkerMetrics]", app.extensions["measures"])
     app.extensions["publisher"] = PerProcess(
         lambda: Publisher(
             open_journal=partial(Journal, settings.journal_path, settings.journal_sync),

@@ -6,10 +6,10 @@ from typing import Final, cast
 
 from flask import Flask, current_app
 
-from tape.errors import JournalError
-from tape.journal_files import identify
-from tape.process import PerProcess
-from tape.settings import Settings
+from common.errors import JournalError
+from common.journal.identity import identify
+from common.process import PerProcess
+from common.settings import Settings
 from webapp.publisher import Publisher
 from webapp.sharing import share
 

@@ -5,11 +5,11 @@ from typing import Final, cast
 
 from flask import Flask
 
-from tape.errors import TapeError
-from tape.process import PerProcess
-from webapp.loop import repeat
-from webapp.measures import Measures
+from common.errors import TapeError
+from common.process import PerProcess
+from webapp.concurrency import repeat
 from webapp.publisher import Publisher
+from webapp.worker_metrics import WorkerMetrics
 
 REPORT_SECONDS: Final = 0.5
 
@@ -34,8 +34,8 @@ def end_reporting(app: Flask) -> None:
         _log.error("last words not kept", extra={"reason": error.reason, "detail": error.detail})
 
 
-def _find_measures(app: Flask) -> Measures:
-    return cast("PerProcess[Measures]", app.extensions["measures"]).get()
+def _find_measures(app: Flask) -> WorkerMetrics:
+    return cast("PerProcess[WorkerMetrics]", app.extensions["measures"]).get()
 
 
 def _find_publisher(app: Flask) -> Publisher:

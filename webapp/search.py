@@ -5,11 +5,11 @@ from typing import Any, Final, cast
 
 from flask import Flask, current_app
 
-from tape.block_ranges import SEQ_MAX, BlockRanges, Range, clip
-from tape.event import Event
-from tape.journal import Journal
-from tape.process import PerProcess
-from webapp.ledger import Ledger, current_ledger
+from common.event import Event
+from common.journal.block_ranges import SEQ_MAX, BlockRanges, Range, clip
+from common.journal.store import Journal
+from common.process import PerProcess
+from webapp.reader import JournalReader, current_reader
 
 SLICE: Final = 20_000
 """Seqs that one read looks at where no index helps: a few milliseconds."""
@@ -18,7 +18,7 @@ SLICE: Final = 20_000
 class Search:
     """Reads through a ledger for bulk work; the times of acceptance are indexed with the first search by time."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: JournalReader) -> None:
         """Keep the ledger to read from."""
         self._ledger = ledger
         self._blocks = BlockRanges()
@@ -98,12 +98,12 @@ def look_up(limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they ar
     """Select events as ``Journal.select`` does, at once where an index helps. Raises JournalError."""
     if any(wanted.get(name) is not None for name in ("side", "since", "until")):
         return current_search().select(limit, **wanted)
-    return current_ledger().select(limit=limit, **wanted)
+    return current_reader().select(limit=limit, **wanted)
 
 
 def init_app(app: Flask) -> None:
     """Give the application its search, one for each process."""
-    bulk = cast("PerProcess[Ledger]", app.extensions["bulk_ledger"])
+    bulk = cast("PerProcess[JournalReader]", app.extensions["bulk_ledger"])
     app.extensions["search"] = PerProcess(lambda: Search(bulk.get()))
 
 

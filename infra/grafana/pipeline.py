@@ -50,8 +50,8 @@ PIPELINE: Final = Dashboard(
             Panel("Gaps, repeats, unusable messages", "Gaps and repeats are no losses; unusable messages come from "
                 "strangers or another version.", "ops", (
                 ("gaps", f"sum({rate('sidecar_gaps_total')})"),
-                ("repeats", f"sum({rate('sidecar_repeats_total')})"),
-                ("unusable: {{reason}}", f"sum by (reason) ({rate('sidecar_rejected_total')}) > 0")), 8),
+                ("repeats", f"sum({rate('sidecar_duplicates_total')})"),
+                ("unusable: {{reason}}", f"sum by (reason) ({rate('sidecar_messages_rejected_total')}) > 0")), 8),
         )),
         Row("HTTP", (
             Panel("Requests a second by route", "Every answer, by route and status.", "reqps", (
@@ -75,7 +75,7 @@ PIPELINE: Final = Dashboard(
                 ("failed", f"sum(increase({select('sidecar_snapshot_failures_total')}[$__rate_interval]))"),), 6),
             Panel("Symbols", "With a series of their own; trades a second of those that fold into other.", "short", (
                 ("own series", f"sum({select('sidecar_symbols')})"),
-                ("folded trades/s", f"sum({rate('sidecar_symbols_folded_total')})")), 6),
+                ("folded trades/s", f"sum({rate('sidecar_overflow_trades_total')})")), 6),
         )),
         Row("Processes and viewers", (
             Panel("Memory", "Resident memory of all web workers, and of the sidecar.", "bytes", (
@@ -88,7 +88,7 @@ PIPELINE: Final = Dashboard(
                 ("web", f"sum({select('webapp_process_open_fds')})"),
                 ("sidecar", f"sum({select('process_open_fds')})")), 6),
             Panel("Live feed", "Open feeds; subscribers rejected a second.", "short", (
-                ("viewers", f"sum({select('webapp_feed_viewers')})"),
+                ("viewers", f"sum({select('webapp_feed_subscribers')})"),
                 ("{{reason}}", f"sum by (reason) ({rate('webapp_feed_dropped_total')})")), 6),
         )),
     ),

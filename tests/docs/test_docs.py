@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from sidecar.births import Births
-from sidecar.collector import Sight, SnapshotRecord, StateCollector
+from common.journal.store import DiskUsage
+from common.settings import Settings
+from common.wire.messages import BAD_MESSAGE_REASONS, TRADES
+from sidecar.collector import Sight, SnapshotStatus, StateCollector
+from sidecar.series_start import SeriesStarts
 from sidecar.state import State
-from tape.journal import Room
-from tape.settings import Settings
-from tape.wire import BAD_MESSAGE_REASONS, TRADES
 from tests.conftest import ORIGIN, ROOT, make_event
 from tests.system.faults.faults import FAULTS
 from webapp import create_app
@@ -47,9 +47,9 @@ def test_the_settings_page_holds_every_setting_with_its_default() -> None:
 def exposed_names() -> set[str]:
     state = State(ORIGIN)
     state.apply([make_event(1)], "live", 200, 0.0)
-    sight = Sight(lambda: state, threading.Lock(), SnapshotRecord(), lambda: (1, Room(1, 1, 1)), list)
+    sight = Sight(lambda: state, threading.Lock(), SnapshotStatus(), lambda: (1, DiskUsage(1, 1, 1)), list)
     registry = CollectorRegistry()
-    registry.register(StateCollector(sight, Births()))
+    registry.register(StateCollector(sight, SeriesStarts()))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {family.name + ("_total" if family.type == "counter" else "") for family in families}
 

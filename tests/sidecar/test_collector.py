@@ -4,26 +4,26 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from sidecar.births import Births
-from sidecar.collector import Sight, SnapshotRecord, StateCollector
+from common.errors import JournalError
+from common.histogram import Histogram
+from common.journal.store import DiskUsage
+from common.wire import messages
+from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
+from sidecar.collector import Sight, SnapshotStatus, StateCollector
+from sidecar.series_start import SeriesStarts
 from sidecar.state import State, read_seconds
-from tape import wire
-from tape.errors import JournalError
-from tape.facts import DURATION_BOUNDS, Facts
-from tape.histogram import Histogram
-from tape.journal import Room
 from tests.conftest import ORIGIN, make_event
 
-NO_BIRTHS = Births(young_seconds=0)
+NO_BIRTHS = SeriesStarts(young_seconds=0)
 
 
 def see(state: State, journal_seq: int | None = 9) -> Sight:
-    def read_journal() -> tuple[int, Room]:
+    def read_journal() -> tuple[int, DiskUsage]:
         if journal_seq is None:
             raise JournalError("locked", "locked")
-        return journal_seq, Room(1000, 20_000, 300_000)
+        return journal_seq, DiskUsage(1000, 20_000, 300_000)
 
-    snapshots = SnapshotRecord(5.0, 2, 0, state.observed)
+    snapshots = SnapshotStatus(5.0, 2, 0, state.observed)
     return Sight(lambda: state, threading.Lock(), snapshots, read_journal, lambda: ["w1"])
 
 
@@ -73,13 +73,15 @@ def test_folded_symbols_have_totals_but_no_price() -> None:
     samples = expose(state)
     assert samples["trading_trades_total,side=BUY,symbol=other"] == 3
     assert samples["sidecar_symbols"] == 1
-    assert samples["sidecar_symbols_folded_total"] == 3
+    assert samples["sidecar_overflow_trades_total"] == 3
     assert "trading_last_price,symbol=other" not in samples
 
 
 def test_what_the_workers_tell_is_exposed() -> None:
     state = State(ORIGIN)
-    facts = Facts("w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4)
+    facts = WorkerTotals(
+        "w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4
+    )
     facts.groups.observe(2)
     state.observed.workers.hear(facts)
     samples = expose(state)
@@ -94,10 +96,10 @@ def test_what_the_workers_tell_is_exposed() -> None:
 
 def test_slow_observations_lead_to_their_requests() -> None:
     state = State(ORIGIN)
-    state.apply([wire.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
+    state.apply([messages.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
     histogram = Histogram.over(DURATION_BOUNDS)
     histogram.observe(0.3, "r-web", 5.0)
-    state.observed.workers.hear(Facts("w1", 1, durations={"POST /trade": histogram}))
+    state.observed.workers.hear(WorkerTotals("w1", 1, durations={"POST /trade": histogram}))
     lines = write(state).splitlines()
     assert [line for line in lines if 'le="5.0"' in line and 'request_id="r-slow"' in line and "delay" in line]
     assert [line for line in lines if 'le="0.5"' in line and 'request_id="r-web"' in line and 'route="/trade"' in line]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import AddressError, BadMessageError, TapeError
+from common.journal.store import Journal
+from common.wire import messages
+from common.wire.transport import KeyPair
+from common.wire.worker_totals import WorkerTotals
 from sidecar.consumer import QUIET_SECONDS, SILENT_SECONDS, Consumer
 from sidecar.state import State
-from tape import wire
-from tape.errors import AddressError, BadMessageError, TapeError
-from tape.facts import Facts
-from tape.journal import Journal
-from tape.transport import KeyPair
 from tests.conftest import make_event, name_worker
 
 W1, W2 = name_worker(1), name_worker(2)
@@ -67,7 +67,7 @@ class Rig:
 
     def hint(self, *seqs: int) -> None:
         by_seq = {event.seq: event for event in self.journal.read_after(0)}
-        self.line.messages.append(wire.encode_message([by_seq[seq] for seq in seqs]))
+        self.line.messages.append(messages.encode_message([by_seq[seq] for seq in seqs]))
 
     def drain(self) -> None:
         while self.line.messages:
@@ -187,7 +187,7 @@ def test_repeats_do_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
 
 
 def test_a_hint_ahead_of_the_journal_is_not_counted(rig: Rig) -> None:
-    rig.line.messages.append(wire.encode_message([make_event(9, origin=rig.journal.origin)]))
+    rig.line.messages.append(messages.encode_message([make_event(9, origin=rig.journal.origin)]))
     rig.drain()
     assert rig.counted == 0
     assert rig.state.last_seq == 0
@@ -266,7 +266,7 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
 
 def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: Rig) -> None:
     rig.accept(1)
-    rig.line.messages.append(wire.encode_report(Facts(W1, 1, requests={"GET / 200": 4})))
+    rig.line.messages.append(messages.encode_report(WorkerTotals(W1, 1, requests={"GET / 200": 4})))
     rig.hint(1)
     rig.drain()
     assert rig.counted == 1
@@ -274,5 +274,7 @@ def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: R
     assert rig.consumer.list_live() == [W1]
     rig.line.now += SILENT_SECONDS
     assert rig.consumer.list_live() == []
-    rig.consumer.hear([Facts(W1, 2, requests={"GET / 200": 5}), Facts(W2, 1), Facts(W1, 3, ended=True)])
+    rig.consumer.hear(
+        [WorkerTotals(W1, 2, requests={"GET / 200": 5}), WorkerTotals(W2, 1), WorkerTotals(W1, 3, ended=True)]
+    )
     assert rig.consumer.list_live() == [W2]

@@ -1,6 +1,7 @@
 """Files that earlier releases wrote (tests/data/README.md) are read by this one, and no counter falls."""
 
 import json
+import re
 import shutil
 import threading
 from bisect import bisect_left
@@ -12,16 +13,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from common.journal.store import Journal
 from sidecar.collector import StateCollector
 from sidecar.consumer import Consumer
-from sidecar.last_words import LastWords
-from sidecar.retention import read_base
+from sidecar.final_totals import FinalTotals
+from sidecar.retention import read_checkpoint
 from sidecar.snapshot import load_snapshot
 from sidecar.state import NOTIONAL_BOUNDS, State
-from tape.journal import Journal
 from tests.conftest import ROOT
 from tests.sidecar.test_collector import NO_BIRTHS, see
-from tests.sidecar.test_last_words import Silence
+from tests.sidecar.test_final_totals import Silence
 from tests.system.faults.client import read_counters
 from webapp.cli.audit import fold, total_journal
 
@@ -88,7 +89,7 @@ def expose(state: State) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", ["snapshot", "snapshot.previous"])
 def test_a_snapshot_is_loaded_with_every_total_and_counts_on(folder: Path, journal: Journal, name: str) -> None:
-    state = load_snapshot(folder / name, read_base(journal, REGISTERED), journal.last_seq())
+    state = load_snapshot(folder / name, read_checkpoint(journal, REGISTERED), journal.last_seq())
     assert state is not None
     assert state.last_seq == COUNTED
     assert total(state) == add_up(folder, COUNTED, folded=True)
@@ -99,17 +100,28 @@ def test_a_snapshot_is_loaded_with_every_total_and_counts_on(folder: Path, journ
     expect_notionals(state, folder, None)
 
 
+RENAMED = {
+    "sidecar_rejected_total": "sidecar_messages_rejected_total",
+    "sidecar_repeats_total": "sidecar_duplicates_total",
+    "sidecar_symbols_folded_total": "sidecar_overflow_trades_total",
+}
+"""Counters that had another name in 0.1.0."""
+
+
 def test_no_counter_falls_or_vanishes(folder: Path, journal: Journal) -> None:
-    state = load_snapshot(folder / "snapshot", read_base(journal, REGISTERED), journal.last_seq())
+    state = load_snapshot(folder / "snapshot", read_checkpoint(journal, REGISTERED), journal.last_seq())
     assert state is not None
-    shown, now = read_counters((folder / "metrics.txt").read_text()), expose(state)
+    shown = read_counters(
+        re.sub("|".join(RENAMED), lambda found: RENAMED[found[0]], (folder / "metrics.txt").read_text())
+    )
+    now = expose(state)
     assert shown
     assert {name: (value, now.get(name)) for name, value in shown.items() if now.get(name, -1) < value} == {}
     assert set(state.observed.delay.exemplars) == {"0.001", "0.0025", "0.005", "0.01"}
 
 
 def test_a_journal_alone_is_counted_from_its_checkpoint(folder: Path, journal: Journal) -> None:
-    state = read_base(journal, REGISTERED)
+    state = read_checkpoint(journal, REGISTERED)
     assert state.last_seq == 60
     assert total(state) == add_up(folder, 60, folded=True)
     make_consumer(state, journal).catch_up(threading.Event())
@@ -128,7 +140,7 @@ def test_a_journal_is_audited_with_what_was_pruned_from_it(folder: Path, journal
 
 def test_the_last_words_of_a_worker_are_heard(folder: Path, journal: Journal) -> None:
     consumer = make_consumer(State(journal.origin), journal)
-    last_words = LastWords(partial(Journal, folder / "journal.db"), consumer)
+    last_words = FinalTotals(partial(Journal, folder / "journal.db"), consumer)
     last_words.step([])
     last_words.close()
     heard = consumer.state.observed.workers.sum_up()

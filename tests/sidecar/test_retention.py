@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.retention import Pruner, read_base
+from common.errors import JournalError
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
+from sidecar.retention import Pruner, read_checkpoint
 from sidecar.state import State
-from tape.errors import JournalError
-from tape.event import now, write_instant
-from tape.journal import Journal
 from tests.conftest import make_event
 
 
@@ -33,7 +33,7 @@ def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ())
 
 
 def fill(journal: Journal, count: int, age: timedelta) -> None:
-    moment = write_instant(now() - age)
+    moment = format_timestamp(now() - age)
     start = journal.last_seq()
     journal.append(
         [
@@ -44,7 +44,7 @@ def fill(journal: Journal, count: int, age: timedelta) -> None:
 
 
 def count_anew(journal: Journal, symbols: Sequence[str] = ()) -> State:
-    state = read_base(journal, symbols)
+    state = read_checkpoint(journal, symbols)
     state.apply(journal.read_after(state.last_seq, 10**6), "journal", 3)
     return state
 
@@ -110,7 +110,7 @@ def test_a_step_ends_in_time(journal: Journal) -> None:
 def test_a_damaged_checkpoint_is_a_clear_error(journal: Journal, checkpoint: bytes) -> None:
     journal.prune(0, checkpoint)
     with pytest.raises(JournalError, match=r"journal .*checkpoint") as caught:
-        read_base(journal, [])
+        read_checkpoint(journal, [])
     assert caught.value.reason == "corrupt"
 
 
@@ -149,7 +149,7 @@ def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
                 symbol=f"S{(start + n) % 5}",
                 side=("BUY", "SELL")[n % 2],
                 price=f"{start + n + 1}.25",
-                accepted_at=write_instant(MOMENT - age),
+                accepted_at=format_timestamp(MOMENT - age),
             )
             for n, age in enumerate(ages)
         ]

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from common.errors import AddressError
+from common.hosts import HostRule
 from sidecar import server as module
 from sidecar.routes import Answer, Request, Routes
 from sidecar.server import CONNECTIONS_LIMIT, Server
-from tape.errors import AddressError
-from tape.hosts import HostRule
 from tests.waiting import wait_for
 
 

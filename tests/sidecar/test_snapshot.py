@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from sidecar.births import Births
-from sidecar.collector import Sight, SnapshotRecord, StateCollector
+from common.errors import SnapshotError
+from common.histogram import Histogram
+from common.journal.store import DiskUsage
+from common.wire.messages import BAD_MESSAGE_REASONS
+from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
+from sidecar.collector import Sight, SnapshotStatus, StateCollector
+from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
-from tape.errors import SnapshotError
-from tape.facts import DURATION_BOUNDS, Facts
-from tape.histogram import Histogram
-from tape.journal import Room
-from tape.wire import BAD_MESSAGE_REASONS
 from tests.conftest import ORIGIN, make_event
 
 
@@ -142,7 +142,7 @@ def alter(encoded: bytes, dice: random.Random) -> bytes:
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_a_state_with_anything_else_in_a_place_is_told_from_one_or_counts_on(state: State, dice: random.Random) -> None:
-    facts = Facts("w1", 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
+    facts = WorkerTotals("w1", 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
     facts.commits.observe(0.02, "r-1", 5.0)
     facts.durations["POST /trade"] = Histogram.over(DURATION_BOUNDS)
     state.observed.workers.hear(facts)
@@ -154,17 +154,17 @@ def test_a_state_with_anything_else_in_a_place_is_told_from_one_or_counts_on(sta
     loaded.apply([make_event(last + 1), make_event(last + 2, side="SELL", symbol="Y")], "live", 2, 1e10)
     for reason in BAD_MESSAGE_REASONS:
         loaded.observed.rejected[reason] += 1
-    loaded.observed.workers.hear(Facts("w1", 2**61, ended=True))
+    loaded.observed.workers.hear(WorkerTotals("w1", 2**61, ended=True))
     again = decode_state(encode_state(loaded))
     assert again == loaded
     assert b"# EOF" in expose(loaded)
 
 
 def expose(state: State) -> bytes:
-    sight = Sight(lambda: state, threading.Lock(), SnapshotRecord(), lambda: (9, Room(1, 2, 3)), lambda: ["w1"])
+    sight = Sight(lambda: state, threading.Lock(), SnapshotStatus(), lambda: (9, DiskUsage(1, 2, 3)), lambda: ["w1"])
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
-    registry.register(StateCollector(sight, Births()))
+    registry.register(StateCollector(sight, SeriesStarts()))
     text: bytes = generate_latest(registry)
     return text
 
@@ -209,7 +209,7 @@ def test_other_bounds_and_reasons_do_not_keep_a_snapshot_from_being_loaded(
 ) -> None:
     monkeypatch.setattr("sidecar.state.NOTIONAL_BOUNDS", (Decimal(5), Decimal(100), Decimal(1000)))
     monkeypatch.setattr("sidecar.state.DELAY_BOUNDS", (0.3,))
-    monkeypatch.setattr("tape.facts.DURATION_BOUNDS", (0.3,))
+    monkeypatch.setattr("common.wire.worker_totals.DURATION_BOUNDS", (0.3,))
     monkeypatch.setattr("sidecar.state.BAD_MESSAGE_REASONS", ("size", "body"))
     loaded = load_snapshot(path, State(ORIGIN), 2)
     assert loaded is not None

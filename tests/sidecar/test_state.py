@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.event import SIDES, Event, Side
 from sidecar.state import FOLDED_NAMES, OTHER, State, read_seconds
-from tape.event import SIDES, Event, Side
 from tests.conftest import ORIGIN, make_event
 
 

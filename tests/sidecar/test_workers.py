@@ -1,11 +1,10 @@
 import msgspec
 import pytest
 
-from sidecar.snapshot import encode_state
-from sidecar.state import Observed, State
-from sidecar.workers import GONE_LIMIT, LIVE_LIMIT, Workers
-from tape.errors import BadMessageError
-from tape.facts import (
+from common.errors import BadMessageError
+from common.histogram import Histogram
+from common.tally import COUNT_MAX
+from common.wire.worker_totals import (
     DURATION_BOUNDS,
     DURATIONS_MAX,
     OTHER_REASON,
@@ -13,19 +12,20 @@ from tape.facts import (
     OTHER_ROUTE,
     REASONS_MAX,
     REQUESTS_MAX,
-    Facts,
+    WorkerTotals,
 )
-from tape.histogram import Histogram
-from tape.tally import COUNT_MAX
+from sidecar.snapshot import encode_state
+from sidecar.state import Observed, State
+from sidecar.workers import GONE_LIMIT, LIVE_LIMIT, Workers
 from tests.conftest import name_worker
 
 
-def tell(worker: str, number: int, requests: int, *, ended: bool = False) -> Facts:
+def tell(worker: str, number: int, requests: int, *, ended: bool = False) -> WorkerTotals:
     histogram = Histogram.over(DURATION_BOUNDS)
     for _ in range(requests):
         histogram.observe(0.02, f"{worker}-{number}", number)
     kind = "POST /trade"
-    return Facts(
+    return WorkerTotals(
         worker, number, ended, {f"{kind} 201": requests}, {kind: histogram}, {"invalid": 1}, cpu_micros=500_000
     )
 
@@ -50,7 +50,7 @@ def test_the_newest_facts_of_every_worker_add_up() -> None:
 def test_no_sum_falls_when_a_worker_ends() -> None:
     workers = Workers()
     for number, seconds in enumerate((0.1, 0.2, 0.3, 0.7, 1.1)):
-        facts = Facts(f"w{number}", 1, cpu_micros=round(seconds * 1_000_000))
+        facts = WorkerTotals(f"w{number}", 1, cpu_micros=round(seconds * 1_000_000))
         facts.commits.observe(seconds)
         workers.hear(facts)
     before = workers.sum_up()
@@ -84,7 +84,7 @@ def test_memory_is_bounded_however_many_workers_come_and_go() -> None:
     for number in range(2000):
         workers.hear(tell(f"killed-{number}", 1, 1))
         workers.hear(tell(f"ended-{number}", 1, 1, ended=True))
-        workers.let_go(())
+        workers.forget_retired(())
     assert len(workers.live) == LIVE_LIMIT
     assert len(workers.gone) == GONE_LIMIT
     assert count(workers) == 4000
@@ -95,10 +95,10 @@ def test_a_gone_worker_is_known_as_long_as_it_may_be_told_again() -> None:
     ended = [tell(f"w{number}", 1, 1, ended=True) for number in range(3 * GONE_LIMIT)]
     for facts in ended:
         workers.hear(facts)
-    workers.let_go({facts.worker for facts in ended[:10]})
+    workers.forget_retired({facts.worker for facts in ended[:10]})
     assert len(workers.gone) == GONE_LIMIT + 10
     assert not any(workers.hear(facts) for facts in (*ended[:10], *ended[-GONE_LIMIT:]))
-    workers.let_go(())
+    workers.forget_retired(())
     assert len(workers.gone) == GONE_LIMIT
     assert count(workers) == 3 * GONE_LIMIT
 
@@ -120,7 +120,7 @@ def test_a_worker_that_was_alive_all_the_time_is_never_counted_twice_whatever_ca
     later = [name_worker(number) for number in range(2, 2 + LIVE_LIMIT + 2 * GONE_LIMIT)]
     for worker in later:
         workers.hear(tell(worker, 1, 1))
-        workers.let_go(())
+        workers.forget_retired(())
     assert frozen not in workers.live
     assert frozen not in workers.gone
     for number in (2, 3):
@@ -136,14 +136,14 @@ def test_a_worker_that_was_alive_all_the_time_is_never_counted_twice_whatever_ca
 
 def test_workers_of_an_earlier_release_whose_names_are_random_hide_no_later_ones() -> None:
     workers = Workers(gone=["f" * 12 + "4" + "f" * 19] * (GONE_LIMIT + 1))
-    workers.let_go(())
+    workers.forget_retired(())
     assert workers.forgotten == ""
     assert workers.hear(tell(name_worker(1), 1, 1))
 
 
-def flood(number: int) -> Facts:
+def flood(number: int) -> WorkerTotals:
     """The most that one worker may tell, and none of it what others told."""
-    facts = Facts(name_worker(number), 1)
+    facts = WorkerTotals(name_worker(number), 1)
     facts.requests = {f"GET /{number}-{kind} 200": 1 for kind in range(REQUESTS_MAX)}
     facts.rejected = {f"r{number}_{kind}": 1 for kind in range(REASONS_MAX)}
     for kind in range(DURATIONS_MAX):
@@ -191,8 +191,8 @@ def test_no_series_falls_when_workers_end_in_another_order_than_they_came() -> N
 def test_sums_that_no_workers_come_to_stop_where_a_snapshot_still_holds_them() -> None:
     workers = Workers()
     workers.past.requests["GET / 200"] = workers.past.cpu_micros = workers.past.commits.buckets["0.001"] = COUNT_MAX
-    more = Facts(name_worker(1), 1, ended=True, requests={"GET / 200": 5}, cpu_micros=5)
+    more = WorkerTotals(name_worker(1), 1, ended=True, requests={"GET / 200": 5}, cpu_micros=5)
     more.commits.observe(0.0001)
     workers.hear(more)
-    past = msgspec.json.decode(msgspec.json.encode(workers.past), type=Facts)
+    past = msgspec.json.decode(msgspec.json.encode(workers.past), type=WorkerTotals)
     assert past.requests["GET / 200"] == past.cpu_micros == past.commits.buckets["0.001"] == COUNT_MAX

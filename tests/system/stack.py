@@ -16,8 +16,8 @@ import requests
 import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
-from tape.journal import Journal
-from tape.transport import KeyPair
+from common.journal.store import Journal
+from common.wire.transport import KeyPair
 from tests.conftest import ROOT
 from tests.waiting import wait_for
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tape.journal import Journal
+from common.journal.store import Journal
 from tests.system.stack import Stack
 
 

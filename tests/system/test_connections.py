@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from tape.journal import Journal
+from common.journal.store import Journal
 from tests.conftest import ROOT, make_event, require
 from tests.system.stack import BIN, Stack
 from tests.waiting import wait_for

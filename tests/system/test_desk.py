@@ -10,8 +10,8 @@ import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tape.event import now, write_instant
-from tape.journal import Journal
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
 from tests.conftest import make_event
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
@@ -62,7 +62,7 @@ def test_a_trade_by_form_appears_in_another_browser_whichever_worker_serves_it(
     for page in (desk, *others):
         expect(page.locator(ROW).first).to_contain_text("ACROSS")
         expect(page.locator(ROW).first).to_contain_text("12.50")
-    wait_for(lambda: shared.total("webapp_feed_viewers") == len(others) + 1, "all feeds are counted")
+    wait_for(lambda: shared.total("webapp_feed_subscribers") == len(others) + 1, "all feeds are counted")
     for context in contexts:
         context.close()
 
@@ -82,7 +82,7 @@ def test_tiles_symbols_and_chart_follow_the_trades(desk: Page, shared: Stack) ->
 
 
 DRAW = """async (trades) => {
-  const { Chart } = await import("/static/page/chart.js");
+  const { Chart } = await import("/static/desk/chart.js");
   const place = document.createElement("div");
   document.body.append(place);
   const chart = new Chart(place, 5);
@@ -113,7 +113,7 @@ def test_a_trade_that_comes_a_moment_after_its_bar_is_drawn_in_it(desk: Page) ->
 
 
 def test_the_desk_shows_the_newest_trade_after_the_clock_was_an_hour_fast(desk: Page, shared: Stack) -> None:
-    fast = write_instant(now() + timedelta(hours=1))
+    fast = format_timestamp(now() + timedelta(hours=1))
     with Journal(Path(shared.settings["JOURNAL_PATH"])) as journal:
         for price in range(1, 7):
             event = make_event(
@@ -135,7 +135,7 @@ def test_the_desk_shows_the_newest_trade_after_the_clock_was_an_hour_fast(desk: 
 
 def test_the_tape_stands_in_order_of_seq_whichever_way_a_trade_came(desk: Page) -> None:
     order = desk.evaluate("""async () => {
-      const { Tape } = await import("/static/page/tape.js");
+      const { Tape } = await import("/static/desk/tape.js");
       const table = document.createElement("table");
       table.createTBody();
       const tape = new Tape(table, document.createElement("p"));
@@ -244,7 +244,7 @@ def test_a_tab_that_is_seen_again_before_its_network_is_there_catches_up(browser
         expect(page.locator("#light-feed")).to_contain_text("paused")
         context.set_offline(True)
         shared.accept(2)
-        with page.expect_event("requestfailed", lambda request: "/stats" in request.url):
+        with page.expect_event("requestfailed", lambda request: "/market" in request.url):
             hide(page, hidden=False)
         expect(page.locator("#light-feed")).to_contain_text("reconnecting")
         context.set_offline(False)

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tape.event import now, write_instant
-from tape.journal import Journal
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
 from tests.conftest import make_event
 from tests.system.stack import Stack
 from tests.system.watching import Watcher
@@ -36,7 +36,7 @@ def one(tmp_path: Path) -> Iterator[Stack]:
 
 def write_trades(stack: Stack, count: int, symbol: str = "BTCUSDT") -> int:
     """Write trades as another worker would, many at once; gives the newest seq."""
-    moment = write_instant(now())
+    moment = format_timestamp(now())
     with Journal(Path(stack.settings["JOURNAL_PATH"]), "normal") as journal:
         journal.append(
             [
@@ -128,7 +128,7 @@ def test_a_stop_does_not_wait_for_viewers_that_take_nothing(one: Stack) -> None:
     viewers = [Watcher(one, 0, NARROW) for _ in range(3)]
     for viewer in viewers:
         viewer.connect()
-    wait_for(lambda: one.total("webapp_feed_viewers") == 3, "they are let in")
+    wait_for(lambda: one.total("webapp_feed_subscribers") == 3, "they are let in")
     one.stop("", STOP_SECONDS)
     for viewer in viewers:
         viewer.close()

@@ -155,7 +155,7 @@ def test_garbage_on_the_zeromq_port_is_counted_and_changes_nothing(cold: Stack) 
     socket = held.enter_context(cold.peer())
 
     def rejected() -> float:
-        return cold.total("sidecar_rejected_total")
+        return cold.total("sidecar_messages_rejected_total")
 
     def knock() -> bool:
         socket.send(b"knock")
@@ -178,7 +178,7 @@ def test_garbage_on_the_zeromq_port_is_counted_and_changes_nothing(cold: Stack) 
         socket.send_multipart(frames)
     wait_for(lambda: rejected() == before + 10_000, "all garbage is counted", 30)
     for reason in ("frames", "kind", "version", "body"):
-        assert cold.total("sidecar_rejected_total", reason=reason) > 0
+        assert cold.total("sidecar_messages_rejected_total", reason=reason) > 0
     held.close()
     assert cold.total("trading_trades_total") == 5
     cold.accept(5)
@@ -211,4 +211,4 @@ def test_totals_are_right_with_many_workers_and_symbols(tmp_path: Path) -> None:
         stack.wait_counted(60)
         assert stack.total("trading_trades_total", symbol="other") == 40
         assert stack.total("sidecar_symbols") == 3
-        assert stack.total("sidecar_symbols_folded_total") == 40
+        assert stack.total("sidecar_overflow_trades_total") == 40

@@ -83,7 +83,7 @@ HEADS = {
     "half a surrogate": write("GET", "/trades/%ed%a0%80"),
     "a path of bytes": write("GET", "/%c0%af..%c0%af"),
     "out of the static files": write("GET", "/static/../webapp/__init__.py"),
-    "NUL in a static file": write("GET", "/static/house.css%00"),
+    "NUL in a static file": write("GET", "/static/app.css%00"),
     "a long static file": write("GET", "/static/" + "x" * 3000),
     "a static folder": write("GET", "/static/page"),
     "bytes in a query": write("GET", "/trades?symbol=%ff"),
@@ -150,7 +150,7 @@ def test_no_name_in_a_query_reaches_the_making_of_links(shared: Stack, query: st
         reply = talk(port(shared), write("GET", f"/blotter?{query}{more}"))
         assert reply.status == 422
         assert b"javascript" not in reply.body
-    for route in ("/trades", "/stats", "/blotter.csv", "/blotter.json", "/feed"):
+    for route in ("/trades", "/market", "/blotter.csv", "/blotter.json", "/feed"):
         assert talk(port(shared), write("GET", f"{route}?{query}")).status == 422
 
 
@@ -187,13 +187,13 @@ ROUTES = [
     "/trades",
     "/trades/x",
     "/feed",
-    "/stats",
+    "/market",
     "/pipeline",
     "/blotter",
     "/blotter.csv",
     "/blotter.json",
 ]
-ROUTES += ["/healthz", "/readyz", "/metrics", "/static/house.css", "/nope", "//", "/..", "/trades/", "/trade/x"]
+ROUTES += ["/healthz", "/readyz", "/metrics", "/static/app.css", "/nope", "//", "/..", "/trades/", "/trade/x"]
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -9,10 +9,10 @@ import pytest
 import requests
 import zmq
 
-from tape import wire
-from tape.facts import Facts
-from tape.journal_opening import restore
-from tape.transport import make_key_pair
+from common.journal.opening import restore
+from common.wire import messages
+from common.wire.transport import make_key_pair
+from common.wire.worker_totals import WorkerTotals
 from tests.conftest import make_event
 from tests.system.stack import Stack
 from tests.waiting import wait_for
@@ -25,8 +25,8 @@ def forge(stack: Stack) -> list[list[bytes]]:
     origin = stack.post().json()["origin"]
     last = stack.journalled()
     trades = [make_event(seq, origin=origin, price="999") for seq in range(last + 1, last + 20)]
-    facts = Facts("f" * 32, 1, requests={"GET /forged 200": 10**9})
-    return [wire.encode_message(trades), wire.encode_report(facts)]
+    facts = WorkerTotals("f" * 32, 1, requests={"GET /forged 200": 10**9})
+    return [messages.encode_message(trades), messages.encode_report(facts)]
 
 
 def as_zmtp_1(messages: list[list[bytes]]) -> bytes:
@@ -43,7 +43,7 @@ def connect(stack: Stack) -> socket.socket:
 
 
 def cut(stack: Stack) -> float:
-    return stack.total("sidecar_rejected_total", reason="unauthorised")
+    return stack.total("sidecar_messages_rejected_total", reason="unauthorised")
 
 
 def check_unchanged(stack: Stack, trades: int) -> None:
@@ -51,7 +51,7 @@ def check_unchanged(stack: Stack, trades: int) -> None:
     stack.accept(30)
     stack.wait_counted(trades + 30)
     assert stack.total("trading_notional_total") == pytest.approx((trades + 30) * 27123.45 * 0.25)
-    assert stack.total("sidecar_repeats_total") == 0
+    assert stack.total("sidecar_duplicates_total") == 0
     assert stack.total("webapp_http_requests_total", route="/forged") == 0
     assert requests.get(f"{stack.sidecar_url}/readyz", timeout=5).status_code == 200
 
@@ -130,7 +130,7 @@ def test_a_thousand_silent_connections_leave_files_for_the_rest(cold: Stack) -> 
             # It may be cut off before it is known to be open.
             with contextlib.suppress(ConnectionError):
                 held.enter_context(connect(cold))
-        wait_for(lambda: cold.total("sidecar_rejected_total", reason="crowded") > 0, "they are too many")
+        wait_for(lambda: cold.total("sidecar_messages_rejected_total", reason="crowded") > 0, "they are too many")
         cold.accept(9)
         cold.wait_counted(10)
         assert sidecar.memory_info().rss - before < 16 * 2**20

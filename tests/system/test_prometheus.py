@@ -14,9 +14,9 @@ import pytest
 import requests
 import yaml
 
+from common.settings import Settings
 from infra import stack as infra_stack
 from infra.grafana.dashboard import FILES
-from tape.settings import Settings
 from tests.conftest import ROOT, require_program
 from tests.system.stack import Stack, free_ports
 from tests.waiting import wait_for

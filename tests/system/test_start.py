@@ -10,9 +10,9 @@ import sys
 import pytest
 import requests
 
+from tests.common.journal.test_migrations import make_version_1
 from tests.conftest import ROOT
 from tests.system.stack import BIN, Stack
-from tests.tape.test_migration import make_version_1
 
 
 def run(stack: Stack, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:

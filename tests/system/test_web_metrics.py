@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tape import wire
-from tape.facts import Facts
-from tape.histogram import Exemplar, Histogram
+from common.histogram import Exemplar, Histogram
+from common.wire import messages
+from common.wire.worker_totals import WorkerTotals
 from tests.conftest import name_worker
 from tests.system.prometheus import Prometheus
 from tests.system.stack import TRADE, Stack
@@ -149,10 +149,10 @@ def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        Facts(name_worker(1), 1, ended=True, cpu_micros=10**308),
-        Facts(name_worker(1), 1, ended=True, requests={"GET": 1}),
-        Facts(name_worker(1), 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(501)}),
-        Facts(
+        WorkerTotals(name_worker(1), 1, ended=True, cpu_micros=10**308),
+        WorkerTotals(name_worker(1), 1, ended=True, requests={"GET": 1}),
+        WorkerTotals(name_worker(1), 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(501)}),
+        WorkerTotals(
             name_worker(1),
             1,
             durations={"GET /": Histogram({"+Inf": 1}, exemplars={"+Inf": Exemplar('x"} 1 # {y="', 0.5, 5.0)})},
@@ -160,13 +160,13 @@ def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
     ],
     ids=["above all", "no status", "too many kinds", "a forged exemplar"],
 )
-def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: Stack, facts: Facts) -> None:
+def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: Stack, facts: WorkerTotals) -> None:
     cold.start("sidecar")
     with cold.peer() as socket:
 
         def refused() -> bool:
-            socket.send_multipart(wire.encode_report(facts))
-            return cold.total("sidecar_rejected_total", reason="body") > 0
+            socket.send_multipart(messages.encode_report(facts))
+            return cold.total("sidecar_messages_rejected_total", reason="body") > 0
 
         wait_for(refused, "the facts are refused", every=0.1)
     assert cold.total("webapp_process_cpu_seconds_total") == 0

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tape.journal import Journal
-from tape.settings import Settings
+from common.journal.store import Journal
+from common.settings import Settings
 from webapp import create_app
 from webapp.publisher import close_publisher
 

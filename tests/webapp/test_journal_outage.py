@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 from flask.testing import FlaskClient
 
-from tape.journal import Journal
-from tape.settings import Settings
+from common.journal.store import Journal
+from common.settings import Settings
 from tests.webapp.conftest import GOOD, read_token
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tape.appending import AppendResult, Request, Row
-from tape.errors import JournalError, KeyReusedError
-from tape.event import Event
-from tape.journal import Journal
-from tape.keys import SERVER, Key
-from tape.transport import Sender
+from common.errors import JournalError, KeyReusedError
+from common.event import Event
+from common.journal.appending import AppendResult, Request, Row
+from common.journal.keys import SERVER, Key
+from common.journal.store import Journal
+from common.wire.transport import Sender
 from tests.conftest import BUY, SELL, make_event
 from webapp import publisher as publisher_module
 from webapp.publisher import KeyedTrade, Publisher

@@ -10,10 +10,10 @@ from flask import current_app
 from flask.cli import with_appcontext
 from prometheus_client.parser import text_string_to_metric_families
 
-from tape.errors import JournalError
-from tape.journal import Journal
-from tape.settings import Settings, write_address
-from tape.tally import Tally, read_pruned
+from common.errors import JournalError
+from common.journal.store import Journal
+from common.settings import Settings, write_address
+from common.tally import Tally, read_pruned
 from webapp.cli.client import get
 
 WATCH_SECONDS = 2.0

@@ -6,9 +6,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from tape.errors import JournalError
-from tape.journal_opening import back_up
-from tape.settings import Settings
+from common.errors import JournalError
+from common.journal.opening import back_up
+from common.settings import Settings
 from webapp.cli.files import read_file
 
 

@@ -11,8 +11,8 @@ import click
 import requests
 from flask import current_app
 
-from tape.settings import Settings
-from tape.tally import Tally
+from common.settings import Settings
+from common.tally import Tally
 
 TRIES: Final = 5
 """How often one trade is sent while the stack answers 503, which promises that nothing was written, or 409."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tape.settings import FILE, read_path
+from common.settings import FILE, read_path
 
 
 def read_file(_context: click.Context, _parameter: click.Parameter, text: str) -> Path:

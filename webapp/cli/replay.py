@@ -11,7 +11,7 @@ from typing import Final
 import click
 from flask.cli import with_appcontext
 
-from tape.event import read_instant
+from common.timestamps import parse_timestamp
 from webapp.cli.client import Entry, choose_url, send_all, url_option
 
 COLUMNS: Final = ("ts", "symbol", "side", "price", "qty")
@@ -79,7 +79,7 @@ def pace(
 
 def _read_ts(text: str) -> datetime | None:
     try:
-        return read_instant(text)
+        return parse_timestamp(text)
     except (ValueError, OverflowError):
         return None
 

@@ -6,9 +6,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from tape.errors import JournalError
-from tape.journal import Journal
-from tape.journal_opening import restore as restore_file
+from common.errors import JournalError
+from common.journal.opening import restore as restore_file
+from common.journal.store import Journal
 from webapp.cli.files import read_file
 
 

@@ -16,8 +16,8 @@ from typing import Final, NoReturn
 
 import psutil
 
+from common.timestamps import parse_timestamp
 from sidecar.snapshot import VERSION
-from tape.event import read_instant
 from tests.system.stack import Stack
 from tests.waiting import wait_for
 
@@ -172,12 +172,12 @@ RUBBISH_WITH_KEY: Final = 0.5
 
 def send_rubbish(stack: Stack, dice: random.Random) -> None:
     with stack.peer(authorised=dice.random() < RUBBISH_WITH_KEY) as socket:
-        before = stack.total("sidecar_rejected_total")
+        before = stack.total("sidecar_messages_rejected_total")
 
         def send() -> bool:
             for _ in range(100):
                 socket.send_multipart([dice.randbytes(dice.randrange(40)) for _ in range(dice.randrange(1, 4))])
-            return stack.total("sidecar_rejected_total") > before
+            return stack.total("sidecar_messages_rejected_total") > before
 
         wait_for(send, "rubbish is counted")
 
@@ -295,7 +295,7 @@ def read_newest_age(stack: Stack) -> float:
     """Tell how many seconds ago the newest trade was accepted, by its own time."""
     with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"])) as db:
         (stamp,) = db.execute("SELECT accepted_at FROM trades ORDER BY seq DESC LIMIT 1").fetchone() or ("",)
-    return time.time() - read_instant(stamp).timestamp() if stamp else math.inf
+    return time.time() - parse_timestamp(stamp).timestamp() if stamp else math.inf
 
 
 def write_until_full(descriptor: int) -> NoReturn:

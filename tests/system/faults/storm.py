@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from tape.event import Event
-from tape.journal import Journal
-from tape.tally import Tally, read_pruned
+from common.event import Event
+from common.journal.store import Journal
+from common.tally import Tally, read_pruned
 from tests.conftest import ROOT
 from tests.system.faults.client import Accepted, Client, Watcher
 from tests.system.faults.faults import FAULTS

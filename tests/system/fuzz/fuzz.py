@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tape.transport import Sender
+from common.wire.transport import Sender
 from tests.system.fuzz.inputs import Input, Session, make_input
 from tests.system.stack import Stack
 from tests.waiting import wait_for
@@ -22,7 +22,7 @@ from tests.webapp.conftest import read_token
 CLIENTS = 8
 SECONDS = 20.0
 SHOWN = 300
-REJECTED = "sidecar_rejected_total"
+REJECTED = "sidecar_messages_rejected_total"
 TRADES_COUNTED = "trading_trades_total"
 
 _REPLY = re.compile(rb"(?=HTTP/1\.[01] [0-9]{3} )")

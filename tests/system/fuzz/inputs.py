@@ -10,8 +10,8 @@ from tests.system.fuzz.messages import make_message, make_stranger
 from tests.system.fuzz.values import damage, make_json, make_query, make_text, make_trade, quote
 
 WEB_ROUTES: Final = (
-    *("/", "/trades", "/trades/x", "/feed", "/stats", "/pipeline", "/blotter", "/blotter.csv", "/blotter.json"),
-    *("/healthz", "/readyz", "/metrics", "/static/house.css", "/trade", "/nope", "//", "/static/../x", "/trades/"),
+    *("/", "/trades", "/trades/x", "/feed", "/market", "/pipeline", "/blotter", "/blotter.csv", "/blotter.json"),
+    *("/healthz", "/readyz", "/metrics", "/static/app.css", "/trade", "/nope", "//", "/static/../x", "/trades/"),
 )
 SIDECAR_ROUTES: Final = ("/", "/metrics", "/healthz", "/readyz", "/nope", "//metrics", "/metrics/")
 METHODS: Final = ("HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "POST", "get", "", "G\x00T")

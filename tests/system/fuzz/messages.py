@@ -5,9 +5,9 @@ import random
 import uuid
 from typing import Any, Final
 
-from tape.facts import DURATION_BOUNDS, NUMBER_MAX, Facts
-from tape.histogram import Histogram
-from tape.wire import FACTS, TRADES, encode_facts
+from common.histogram import Histogram
+from common.wire.messages import FACTS, TRADES, encode_totals
+from common.wire.worker_totals import DURATION_BOUNDS, NUMBER_MAX, WorkerTotals
 from tests.system.fuzz.values import damage, make_trade, make_value
 
 COUNTS: Final = (0, 1, 7, NUMBER_MAX, NUMBER_MAX + 1, 2**64, -1, 1.5, "1", None)
@@ -67,7 +67,7 @@ def _make_event(rng: random.Random) -> dict[str, Any]:
 def _make_facts(rng: random.Random) -> dict[str, Any]:
     durations = Histogram.over(DURATION_BOUNDS)
     durations.observe(rng.random(), "a-request", rng.random() * 2e9)
-    facts = Facts(
+    facts = WorkerTotals(
         f"{rng.getrandbits(128):032x}" if rng.random() < 0.5 else "f" * 32,
         rng.randrange(100),
         requests={"GET / 200": 1},
@@ -75,7 +75,7 @@ def _make_facts(rng: random.Random) -> dict[str, Any]:
         rejected={"json": 1},
         ended=rng.random() < 0.1,
     )
-    made: dict[str, Any] = json.loads(encode_facts(facts))
+    made: dict[str, Any] = json.loads(encode_totals(facts))
     for _ in range(rng.randrange(3)):
         _change(rng, made)
     return made

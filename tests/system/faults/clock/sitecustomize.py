@@ -9,10 +9,10 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import tape.event
+import common.timestamps
 
 _file = Path(os.environ["CLOCK_FOLDER"]) / ("sidecar" if "sidecar" in sys.orig_argv else "web")
-_time, _now = time.time, tape.event.now
+_time, _now = time.time, common.timestamps.now
 
 
 def _read_shift() -> float:
@@ -31,4 +31,4 @@ def _shifted_now() -> datetime:
 
 
 time.time = _shifted_time
-tape.event.now = _shifted_now
+common.timestamps.now = _shifted_now

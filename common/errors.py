@@ -1,0 +1,50 @@
+"""What can go wrong on the common; each error carries the reason that its caller counts and answers with."""
+
+
+class TapeError(Exception):
+    """A failure with a short, countable ``reason`` and a sentence for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class BadSettingError(TapeError):
+    """A setting that stops the start; names the variable, the value and what was expected."""
+
+    def __init__(self, name: str, value: str | None, expected: str) -> None:
+        given = "is not set" if value is None else f"is {value!r}"
+        super().__init__("setting", f"{name} {given}; expected {expected}")
+
+
+class JournalError(TapeError):
+    """The journal cannot be read or written now; trying again later may help."""
+
+
+class KeyReusedError(TapeError):
+    """A key that was used before, for other fields; ``rows`` are the indexes of the trades with such keys."""
+
+    def __init__(self, reason: str, detail: str, rows: tuple[int, ...] = ()) -> None:
+        super().__init__(reason, detail)
+        self.rows = rows
+
+
+class KeyInFlightError(TapeError):
+    """An idempotency key whose first request is not answered yet; trying again later gives its answer."""
+
+
+class BadMessageError(TapeError):
+    """A message on the wire that no trade can be read from; the caller counts it and goes on."""
+
+
+class AddressError(TapeError):
+    """An address that cannot be bound or connected to."""
+
+
+class LockError(TapeError):
+    """A file that cannot be locked, or that another process has locked."""
+
+
+class SnapshotError(TapeError):
+    """A snapshot that cannot be trusted; the caller sets it aside and replays the journal."""

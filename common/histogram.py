@@ -1,0 +1,145 @@
+"""A histogram that carries its bounds, so that one written under other bounds can still be read."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Annotated, Final, NamedTuple, Self
+
+from msgspec import Meta, Struct, field
+
+from common.tally import COUNT_MAX, EXACT, Count, check_sum
+
+MICRO: Final = Decimal("0.000001")
+"""What measured values are rounded to before they are added up."""
+
+LAST: Final = "+Inf"
+BUCKETS_MAX: Final = 100
+YEAR_10000: Final = 253_402_300_800
+"""In seconds since 1970."""
+
+
+class _Ends(NamedTuple):
+    keys: tuple[str, ...]
+    floats: tuple[float, ...]
+    decimals: tuple[Decimal, ...]
+
+
+class Exemplar(Struct, frozen=True):
+    """One observation, by the id of its request; ``at`` is in seconds since 1970.
+
+    Raises ValueError for a value or a time that no observation has.
+    """
+
+    request_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
+    value: float
+    at: float
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file or from the wire."""
+        if not (math.isfinite(self.value) and self.value >= 0 and 0 <= self.at < YEAR_10000):
+            message = (
+                f"exemplar of {self.value} at {self.at}; expected a value of at least 0 and a time of this calendar"
+            )
+            raise ValueError(message)
+
+
+class Histogram(Struct, dict=True):
+    """Observations by bucket, keyed by its upper bound as in the exposition, and the newest of each bucket.
+
+    The sum ``total`` is exact: it is the same in any order, and one that fell by a bit would be a reset.
+    Raises ValueError for bounds out of order, and for sums and exemplars that no observations have.
+    """
+
+    buckets: Annotated[dict[str, Count], Meta(min_length=1, max_length=BUCKETS_MAX)]
+    total: Decimal = Decimal(0)
+    exemplars: dict[str, Exemplar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file or from the wire."""
+        _check_keys(tuple(self.buckets))
+        check_sum("total", self.total)
+        for key, exemplar in self.exemplars.items():
+            if key not in self.buckets or exemplar.value > float(key):
+                message = f"exemplar of {exemplar.value} in bucket {key[:32]!r}"
+                raise ValueError(message)
+
+    @cached_property
+    def _ends(self) -> _Ends:
+        return _read_ends(tuple(self.buckets))
+
+    @classmethod
+    def over(cls, bounds: Sequence[float | Decimal]) -> Self:
+        """Make an empty one."""
+        return cls(dict.fromkeys(_write_keys(tuple(bounds)), 0))
+
+    def observe(self, value: float, request_id: str = "", at: float = 0.0) -> None:
+        """Count one measured value, and keep it as an exemplar when it has a request's id."""
+        keys, bounds, _ = self._ends
+        key = keys[bisect_left(bounds, value)]
+        self.buckets[key] += 1
+        self.total = EXACT.fma(round(value * 1_000_000), MICRO, self.total)
+        if request_id:
+            self.exemplars[key] = Exemplar(request_id, value, at)
+
+    def count(self, values: Sequence[Decimal], total: Decimal) -> None:
+        """Count exact values that add up to ``total``."""
+        keys, _, bounds = self._ends
+        buckets = self.buckets
+        for value in values:
+            buckets[keys[bisect_left(bounds, value)]] += 1
+        self.total = EXACT.add(self.total, total)
+
+    def add(self, other: "Histogram") -> None:
+        """Add the observations of another one over the same bounds."""
+        for key, count in other.buckets.items():
+            self.buckets[key] = min(self.buckets[key] + count, COUNT_MAX)
+        self.total = EXACT.add(self.total, other.total)
+        self._take_exemplars(other.exemplars.items())
+
+    def take_exemplars(self, other: "Histogram") -> None:
+        """Take away the exemplars of another one over the same bounds, and keep the newest."""
+        self._take_exemplars(other.exemplars.items())
+        other.exemplars = {}
+
+    def rebound(self, bounds: Sequence[float | Decimal]) -> None:
+        """Go over to other bounds: counts of a removed one move to the next one up, new ones begin at 0."""
+        keys = _write_keys(tuple(bounds))
+        if keys == tuple(self.buckets):
+            return
+        held, exemplars = self.buckets, self.exemplars
+        self.buckets, self.exemplars = dict.fromkeys(keys, 0), {}
+        # It was read from the old ones.
+        self.__dict__.pop("_ends", None)
+        _, bounds, _ = self._ends
+        moved = {key: keys[bisect_left(bounds, float(key))] for key in held}
+        for key, count in held.items():
+            self.buckets[moved[key]] += count
+        self._take_exemplars([(moved[key], exemplar) for key, exemplar in exemplars.items()])
+
+    def _take_exemplars(self, exemplars: Iterable[tuple[str, Exemplar]]) -> None:
+        for key, exemplar in exemplars:
+            known = self.exemplars.get(key)
+            if known is None or known.at < exemplar.at:
+                self.exemplars[key] = exemplar
+
+
+@lru_cache(maxsize=64)
+def _write_keys(bounds: tuple[float | Decimal, ...]) -> tuple[str, ...]:
+    return (*(str(float(bound)) for bound in bounds), LAST)
+
+
+@lru_cache(maxsize=64)
+def _read_ends(keys: tuple[str, ...]) -> _Ends:
+    return _Ends(keys, tuple(map(float, keys[:-1])), tuple(map(Decimal, keys[:-1])))
+
+
+@lru_cache(maxsize=64)
+def _check_keys(keys: tuple[str, ...]) -> None:
+    bounds = [float(key) for key in keys[:-1]]
+    ascending = all(low < high for low, high in pairwise(bounds))
+    if keys != _write_keys(tuple(bounds)) or not ascending or not all(map(math.isfinite, bounds)):
+        message = f"buckets {[key[:32] for key in keys]}; expected upper bounds in ascending order, {LAST} last"
+        raise ValueError(message)

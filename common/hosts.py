@@ -1,0 +1,109 @@
+"""The Host and Origin rules of both HTTP servers: what keeps pages of other names out (DNS rebinding).
+
+Sources: RFC 9110 section 7.2, RFC 9112 section 3.2, RFC 6454.
+"""
+
+import ipaddress
+import re
+from collections.abc import Collection
+from typing import Final
+
+from common.errors import TapeError
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing; every other one counts as a write."""
+
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,255})(?::([0-9]{1,5}))?")
+_ORIGIN = re.compile(r"(https?)://(.+)", re.IGNORECASE)
+_TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_PORT_MAX: Final = 65_535
+_SHOWN: Final = 64
+
+_Authority = tuple[str, int | None]
+
+
+class RequestRejectedError(TapeError):
+    """A request whose Host (``reason`` is ``host``) or Origin (``origin``) is not one of ours."""
+
+
+class HostRule:
+    """Which names a server answers to, and which origins may write to it."""
+
+    def __init__(self, configured: str, allowed: Collection[str] = (), origins: Collection[str] = ()) -> None:
+        """Take the host that the server listens on, further names, and origins beside its own (``*``: any)."""
+        self._names = {name.lower().removesuffix(".") for name in (configured, *allowed)}
+        self._origins = {origin.lower() for origin in origins}
+
+    def check_host(self, host: str | None, target: str | None, version: str) -> None:
+        """Check the Host header and the request target, None where there is none.
+
+        Raises RequestRejectedError.
+        """
+        named = _TARGET.match(target or "")
+        if host is None:
+            if version != "HTTP/1.0":
+                raise _reject_host("is missing")
+            if named is None:
+                # Only programs leave it out: a browser, and so a page, cannot.
+                return
+            host = named[1]
+        found = _read_authority(host)
+        if found is None or not self._allows(found[0]):
+            raise _reject_host(f"is {_show(host)}")
+        if named is not None and _read_authority(named[1]) != found:
+            raise _reject_host(f"is {_show(host)}, but the request target names {_show(named[1])}")
+
+    def check_origin(self, method: str, origin: str | None, host: str | None) -> None:
+        """Check the Origin header of a write; other requests pass. Raises RequestRejectedError."""
+        if origin is None or method in SAFE_METHODS or is_same_origin(origin, host or ""):
+            return
+        if origin.lower() in self._origins or ("*" in self._origins and origin.lower() != "null"):
+            return
+        expected = "a page may write to the server that it came from, and one that WEBAPP_CORS_ORIGINS names"
+        raise RequestRejectedError("origin", f"Origin is {_show(origin)}; {expected}")
+
+    def _allows(self, name: str) -> bool:
+        if name == "localhost" or name in self._names:
+            return True
+        if name.endswith(".localhost"):
+            return all(name.split("."))
+        try:
+            # A page at an address was served by that address, so it is not foreign to it.
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Tell whether an Origin names the host and port of a Host header; schemes may differ, as TLS ends at a proxy."""
+    given, own = _ORIGIN.fullmatch(origin), _read_authority(host)
+    there = _read_authority(given[2]) if given else None
+    if given is None or there is None or own is None:
+        return False
+    default = _DEFAULT_PORTS[given[1].lower()]
+    return (there[0], there[1] or default) == (own[0], own[1] or default)
+
+
+def _read_authority(text: str) -> _Authority | None:
+    """Read ``host[:port]``, the host in one spelling; None when it is none."""
+    found = _AUTHORITY.fullmatch(text)
+    if found is None or (found[2] and not 1 <= int(found[2]) <= _PORT_MAX):
+        return None
+    name = found[1].lower().removesuffix(".")
+    if name.startswith("["):
+        try:
+            name = str(ipaddress.IPv6Address(name[1:-1]))
+        except ValueError:
+            return None
+    return name, int(found[2]) if found[2] else None
+
+
+def _reject_host(what: str) -> RequestRejectedError:
+    expected = "expected an address, localhost, the host that the server is set to, or a name in ALLOWED_HOSTS"
+    return RequestRejectedError("host", f"Host {what}; {expected}")
+
+
+def _show(text: str) -> str:
+    return ascii(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")

@@ -1,0 +1,89 @@
+"""The journal's file: how it is opened, how its errors are named, and how it is told from any other file."""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from common.errors import JournalError
+from common.journal.schema import APPLICATION_ID, SCHEMA_VERSION
+from common.paths import DRAFT
+
+Database = sqlite3.Connection
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_READONLY: "readonly",
+    sqlite3.SQLITE_IOERR: "io",
+    sqlite3.SQLITE_CANTOPEN: "unopenable",
+    sqlite3.SQLITE_CORRUPT: "corrupt",
+    sqlite3.SQLITE_NOTADB: "corrupt",
+}
+_OTHER_REASONS: Final = ("foreign", "symlink", "version", "in_use", "replaced", "failed")
+JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), *_OTHER_REASONS)
+"""Every ``reason`` of a JournalError."""
+
+
+@contextlib.contextmanager
+def journal_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into JournalError, with its reason."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        reason = _blame_folder(path) if code == sqlite3.SQLITE_CANTOPEN else _REASONS.get(code, "failed")
+        raise JournalError(reason, f"journal {path}: {error}") from error
+    except OSError as error:
+        raise JournalError(_blame_folder(path), f"journal {path}: {error.strerror}") from error
+
+
+def _blame_folder(path: Path) -> str:
+    return "readonly" if path.parent.exists() and not os.access(path.parent, os.W_OK) else "unopenable"
+
+
+def connect(path: Path, busy_seconds: float) -> Database:
+    """Open a file that is there, whatever it is."""
+    address = f"file:{_quoted(path)}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+
+
+def read_version(db: Database, path: Path) -> int:
+    """Read the schema version of a journal. Raises JournalError when it is none, or newer than this program."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise JournalError("foreign", f"{path} is a SQLite file, but not a journal of trades")
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise JournalError(
+            "version", f"journal {path} has schema {version}, newer than this program; expected 1 to {SCHEMA_VERSION}"
+        )
+    return version
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def place(path: Path, fill: Callable[[Database], None]) -> None:
+    """Make the whole file beside its place, and link it there. Raises FileExistsError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Each thread that makes one has a draft of its own.
+    descriptor, name = tempfile.mkstemp(DRAFT, f"{path.name}.", path.parent)
+    os.close(descriptor)
+    draft = Path(name)
+    try:
+        with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            fill(db)
+        os.link(draft, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        draft.unlink(missing_ok=True)

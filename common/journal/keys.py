@@ -1,0 +1,97 @@
+"""Keys: clients' names for trades and for requests. A key lives as long as its trade is in the journal."""
+
+from typing import Final, NamedTuple
+
+from common.journal.file import Database
+
+SERVER: Final = ""
+"""The owner of the keys of trades that come without a token and without a source."""
+
+_DIGEST_BYTES: Final = 16
+"""Of a digest, what is kept: two trades of one owner never share as much by chance."""
+
+_FORGET_LIMIT: Final = 1000
+
+# There is no index by name, and building one would take longer than a migration may: each client is looked up.
+_FIND_VERSION_1: Final = """
+WITH RECURSIVE clients (client) AS (
+    SELECT min(client) FROM keys
+    UNION ALL
+    SELECT (SELECT min(client) FROM keys WHERE client > clients.client) FROM clients WHERE client IS NOT NULL
+)
+SELECT payload, seq FROM clients CROSS JOIN keys USING (client)
+WHERE name = ? AND seq IN (SELECT seq FROM trades) ORDER BY seq
+"""
+
+# In the order of their times, so that a few lead to the keys of the trades that leave.
+_FORGET_VERSION_1: Final = f"""
+DELETE FROM keys WHERE (client, name) IN (
+    SELECT client, name FROM (SELECT client, name, seq FROM keys ORDER BY used_at LIMIT {_FORGET_LIMIT}) WHERE seq <= ?
+)
+"""  # noqa: S608 - the limit is a constant
+
+
+class Key(NamedTuple):
+    """A name that its owner gives to one trade or one request; ``digest`` is the SHA-256 of the fields.
+
+    The same name of the same owner with the same digest is the same trade, once. The owner is ``token:<id>``, else
+    ``source:<source>``, else SERVER.
+    """
+
+    owner: str
+    name: str
+    digest: bytes
+
+
+class RowUse(NamedTuple):
+    """An earlier use of a trade's key: whether its fields were the same, and the seq of its trade."""
+
+    same: bool
+    seq: int
+
+
+class RequestUse(NamedTuple):
+    """An earlier use of a request's key; the trades that it wrote end at ``last_seq``."""
+
+    same: bool
+    last_seq: int
+    accepted: int
+    duplicates: int
+
+
+def find_row(db: Database, key: Key) -> RowUse | None:
+    """Find the earlier use of a trade's key, also by a client of version 1, whatever its address was."""
+    query = "SELECT digest, seq FROM row_keys WHERE owner = ? AND name = ?"
+    used = db.execute(query, (key.owner, key.name)).fetchone()
+    if used is not None:
+        return RowUse(used[0] == key.digest[:_DIGEST_BYTES], used[1])
+    # The search costs ten times this question, and most journals never had such a key.
+    if db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is None:
+        return None
+    uses = [RowUse(payload == key.digest.hex(), seq) for payload, seq in db.execute(_FIND_VERSION_1, (key.name,))]
+    return next((use for use in uses if use.same), uses[0] if uses else None)
+
+
+def add_row(db: Database, key: Key, seq: int) -> None:
+    """Keep the key of the trade at ``seq``."""
+    db.execute("INSERT INTO row_keys VALUES (?, ?, ?, ?)", (seq, key.owner, key.name, key.digest[:_DIGEST_BYTES]))
+
+
+def find_request(db: Database, key: Key) -> RequestUse | None:
+    """Find the earlier use of a request's key."""
+    query = "SELECT digest, last_seq, accepted, duplicates FROM request_keys WHERE owner = ? AND name = ?"
+    used = db.execute(query, (key.owner, key.name)).fetchone()
+    return used and RequestUse(used[0] == key.digest[:_DIGEST_BYTES], *used[1:])
+
+
+def add_request(db: Database, key: Key, last_seq: int, accepted: int, duplicates: int) -> None:
+    """Keep the key of a request; ``last_seq`` is its newest trade, or the journal's newest when it wrote none."""
+    row = (key.owner, key.name, key.digest[:_DIGEST_BYTES], last_seq, accepted, duplicates)
+    db.execute("INSERT INTO request_keys VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def forget(db: Database, seq: int) -> None:
+    """Forget the keys of the trades up to ``seq``, which leave the journal."""
+    db.execute("DELETE FROM row_keys WHERE seq <= ?", (seq,))
+    db.execute("DELETE FROM request_keys WHERE last_seq <= ?", (seq,))
+    db.execute(_FORGET_VERSION_1, (seq,))

@@ -1,0 +1,112 @@
+"""Opening: how a journal comes to its place, made there, migrated, copied or restored."""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from common.errors import JournalError
+from common.journal.file import Database, connect, journal_errors, place, read_version
+from common.journal.identity import check_no_link, check_no_log_was_removed, tighten_all
+from common.journal.migrations import migrate, renew_key_pair, take_steps
+from common.journal.schema import FILE_PRAGMAS, SCHEMA_VERSION, list_statements
+
+OPEN_SECONDS: Final = 2.0
+
+WAL_BYTES: Final = 64 * 1024 * 1024
+"""What the write-ahead log is cut back to once it has been copied into the journal."""
+
+
+def open_file(path: Path, busy_seconds: float) -> Database:
+    """Open the journal's file, making it first if there is none, and migrating it if it is of an earlier version.
+
+    Raises JournalError when it is no journal, is newer than this program, or is open in an earlier program.
+    """
+    with journal_errors(path):
+        check_no_link(path)
+        if not path.exists():
+            _create(path)
+        # SQLite gives a new log the mode of its journal.
+        tighten_all(path)
+        check_no_log_was_removed(path)
+        db = connect(path, busy_seconds)
+        try:
+            if read_version(db, path) < SCHEMA_VERSION:
+                # A migration is alone with the file.
+                db.close()
+                migrate(path)
+                db = connect(path, busy_seconds)
+            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def back_up(path: Path, copy: Path) -> int:
+    """Copy a journal, as it stands at one moment, to a path where no file is, and give the copy's last seq.
+
+    A journal of an earlier version is copied as it is, also while its program runs. Raises JournalError.
+    """
+    last_seq = 0
+
+    def fill(draft: Database) -> None:
+        nonlocal last_seq
+        db.backup(draft)
+        (last_seq,) = draft.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+
+    check_no_link(path)
+    with _opened(path) as db, journal_errors(copy):
+        place(copy, fill)
+    return last_seq
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Database]:
+    """Open a journal of any version that this program knows, and leave it as it is."""
+    with journal_errors(path):
+        if not path.exists():
+            raise JournalError("unopenable", f"there is no journal {path}")
+        check_no_log_was_removed(path)
+        with contextlib.closing(connect(path, OPEN_SECONDS)) as db:
+            read_version(db, path)
+            yield db
+
+
+def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
+    """Make a copy, of this version or an earlier one, the journal at a path where no file is. Raises JournalError.
+
+    It gets an origin and a key pair of its own: it may give numbers anew that its model gave to later trades, and
+    copies of its model's secret may lie anywhere.
+    """
+
+    def fill(draft: Database) -> None:
+        db.backup(draft)
+        draft.execute("BEGIN")
+        take_steps(draft, read_version(draft, copy))
+        _name(draft, new_origin())
+        draft.execute("COMMIT")
+
+    with _opened(copy) as db, journal_errors(path):
+        place(path, fill)
+
+
+def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
+    def fill(draft: Database) -> None:
+        draft.executescript(FILE_PRAGMAS)
+        draft.execute("BEGIN")
+        for statement in list_statements(0):
+            draft.execute(statement)
+        draft.execute("INSERT INTO journal (origin) VALUES ('')")
+        _name(draft, new_origin())
+        draft.execute("COMMIT")
+
+    # Of two processes that start at once, one makes the journal of both.
+    with contextlib.suppress(FileExistsError):
+        place(path, fill)
+
+
+def _name(db: Database, origin: uuid.UUID) -> None:
+    db.execute("UPDATE journal SET origin = ?", (origin.hex,))
+    renew_key_pair(db)

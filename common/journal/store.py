@@ -1,0 +1,251 @@
+"""The journal: accepted trades in a SQLite file, in the order of their commits. The commit is the acceptance."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from common.errors import JournalError, KeyReusedError
+from common.event import Event
+from common.journal import keys, rows
+from common.journal.appending import AppendResult, Request, append
+from common.journal.file import journal_errors
+from common.journal.identity import identify
+from common.journal.opening import open_file
+from common.journal.schema import SCHEMA_VERSION
+from common.timestamps import Timestamp
+from common.wire.transport import KeyPair
+
+PROBE_BYTES: Final = 32 * 1024
+"""More pages than a trade touches, in its table and its indexes."""
+
+
+class DiskUsage(NamedTuple):
+    """Bytes: of the journal, free on its disk, and of the whole disk."""
+
+    taken: int
+    free: int
+    whole: int
+
+
+class Journal:
+    """One connection to a journal; it belongs to one thread, or to one lock."""
+
+    def __init__(self, path: Path, sync: str = "full", busy_seconds: float = 2.0) -> None:
+        """Open the journal at ``path``, making it first if there is none.
+
+        ``sync`` is ``full`` (an accepted trade survives power loss) or ``normal`` (it survives kill -9 only);
+        ``busy_seconds`` is how long a write waits for another writer. Raises JournalError.
+        """
+        self.path = path
+        self._db = open_file(path, busy_seconds)
+        try:
+            with journal_errors(path):
+                self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
+                found = self._db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
+            # SQLite opens the log with the first read, and keeps it open.
+            self._files = identify(path)
+            self.origin: str = found[0]
+            self.key_pair = KeyPair(found[1], found[2])
+        except JournalError:
+            self.close()
+            raise
+
+    def append(self, events: Sequence[Event]) -> list[int]:
+        """Write events, whose own ``seq`` is not looked at, in one synced transaction, and give their seqs.
+
+        All are on the disk when this returns, or none is. Raises JournalError.
+        """
+        with self._write():
+            return [rows.insert(self._db, event) for event in events]
+
+    def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
+        """Write the trades of several requests in one synced transaction, and give what became of each.
+
+        A request whose key, or a row's key, was used before for other fields writes nothing. Raises JournalError.
+        """
+        with self._write():
+            return [append(self._db, self.origin, request) for request in requests]
+
+    def check_writable(self) -> None:
+        """Write what takes the room of a trade; raises JournalError when a trade could not be written now."""
+        with self._write():
+            # SQLite does not write again what has not changed.
+            self._db.execute("UPDATE journal SET room = randomblob(?)", (PROBE_BYTES,))
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        with self._reading():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._check_journal()
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # SQLite ends some failed transactions by itself.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            if identify(self.path) != self._files and not self._save():
+                raise self._lost()
+
+    def _check_journal(self) -> None:
+        # Another journal may have been written into the file.
+        found = self._db.execute("SELECT origin, user_version FROM journal, pragma_user_version").fetchone()
+        if found != (self.origin, SCHEMA_VERSION):
+            raise JournalError("replaced", f"journal {self.path} was written over while it was open")
+
+    def check_files(self) -> None:
+        """Save what the log holds and raise JournalError when the journal's files are no longer those it opened.
+
+        An open file outlives its name: trades written to it would be lost with the processes that have it open.
+        """
+        if identify(self.path) != self._files:
+            self._save()
+            raise self._lost()
+
+    def _lost(self) -> JournalError:
+        lost = self._files.describe_loss(identify(self.path))
+        return JournalError("replaced", f"journal {self.path}: {lost} was removed or replaced while it was open")
+
+    def _save(self) -> bool:
+        """Copy the log into the journal, and tell whether all of it is there now."""
+        now = identify(self.path)
+        # A process with another -shm would not know of it.
+        if now.journal != self._files.journal or now.shm not in {None, self._files.shm}:
+            return False
+        try:
+            with journal_errors(self.path):
+                _, logged, copied = self._db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        except JournalError:
+            return False
+        return bool(logged == copied)
+
+    def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
+        """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
+        with self._reading():
+            return rows.select(self._db, self.origin, "WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+
+    def read_times(self, seq: int, until: int, limit: int) -> list[tuple[int, Timestamp]]:
+        """Read when up to ``limit`` events past ``seq`` and up to ``until`` were accepted. Raises JournalError."""
+        times = "SELECT seq, accepted_at FROM trades WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        return self.query(times, seq, until, limit)
+
+    def last_seq(self) -> int:
+        """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
+        with self._reading():
+            return rows.last_seq(self._db)
+
+    def measure(self) -> DiskUsage:
+        """Tell how much of its disk the journal takes, with its write-ahead log, and how much is free."""
+        with journal_errors(self.path):
+            names = (self.path.name, f"{self.path.name}-wal")
+            taken = sum(each.stat().st_size for name in names if (each := self.path.with_name(name)).exists())
+            disk = os.statvfs(self.path.parent)
+        return DiskUsage(taken, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+
+    def find(self, event_id: str) -> Event | None:
+        """Find the event with this id. Raises JournalError."""
+        with self._reading():
+            found = rows.select_id(self._db, self.origin, event_id)
+        return found[0] if found else None
+
+    def select(  # noqa: PLR0913 - they are filters
+        self,
+        *,
+        limit: int,
+        after: int | None = None,
+        before: int | None = None,
+        newest: bool | None = None,
+        symbol: str | None = None,
+        side: str | None = None,
+        since: Timestamp | None = None,
+        until: Timestamp | None = None,
+    ) -> list[Event]:
+        """Select events, oldest first: the ``newest`` ``limit``, by default without ``after``, or else the oldest.
+
+        They are past seq ``after`` and short of seq ``before``, accepted at ``since`` or later and before ``until``.
+        Raises JournalError.
+        """
+        wanted = {
+            "seq > ?": after,
+            "seq < ?": before,
+            "symbol = ?": symbol,
+            "side = ?": side,
+            "accepted_at >= ?": since,
+            "accepted_at < ?": until,
+        }
+        given = {test: value for test, value in wanted.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        order = "DESC" if newest or (newest is None and after is None) else "ASC"
+        with self._reading():
+            found = rows.select(self._db, self.origin, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit)
+        return found if order == "ASC" else found[::-1]
+
+    def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask a question that changes nothing. Raises JournalError."""
+        with self._reading():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with journal_errors(self.path):
+            self.check_files()
+            yield
+
+    def read_checkpoint(self) -> bytes | None:
+        """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
+        with self._reading():
+            base: bytes | None = self._db.execute("SELECT base FROM journal").fetchone()[0]
+        return base
+
+    def prune(self, seq: int, base: bytes) -> None:
+        """Delete the events up to ``seq`` with their keys, keep ``base`` in their place, and give the space back.
+
+        Raises JournalError.
+        """
+        with self._write():
+            self._db.execute("DELETE FROM trades WHERE seq <= ?", (seq,))
+            keys.forget(self._db, seq)
+            self._db.execute("UPDATE journal SET base = ?, pruned_seq = ?", (base, seq))
+        with journal_errors(self.path):
+            # A plain execute would take one step of it, and free one page.
+            self._db.executescript("PRAGMA incremental_vacuum")
+
+    def keep_facts(self, worker: str, body: bytes) -> None:
+        """Keep the last facts of a worker that ends. Raises JournalError."""
+        with self._write():
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (worker, body))
+
+    def read_facts(self) -> list[tuple[str, bytes]]:
+        """Read the workers that have ended, with their last facts. Raises JournalError."""
+        with self._reading():
+            return self._db.execute("SELECT worker, body FROM facts").fetchall()
+
+    def forget_facts(self, workers: Iterable[str]) -> None:
+        """Forget the last facts of workers. Raises JournalError."""
+        with self._write():
+            self._db.executemany("DELETE FROM facts WHERE worker = ?", [(worker,) for worker in workers])
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let every read in the block see the journal as it is at the first one. Raises JournalError."""
+        with self._reading():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        """Use the journal in a ``with`` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close at the end of the block."""
+        self.close()

@@ -1,0 +1,124 @@
+"""Summaries of the newest trades, worked out by SQLite in floats, for pictures. The sidecar has the exact totals."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from common.journal.block_ranges import BlockRanges, Range, clip
+from common.journal.store import Journal
+from common.timestamps import Timestamp, format_timestamp, now
+
+ROWS_LIMIT: Final = 200_000
+"""Trades that one summary looks at: the newest of those parts of the journal that its window can be in."""
+
+SYMBOLS_LIMIT: Final = 200
+
+
+class SymbolSummary(Struct):
+    """One symbol in the window; ``quantity`` in units of the symbol, ``notional`` is the sum of price × quantity."""
+
+    symbol: str
+    trades: int
+    buys: int
+    buy_notional: float
+    quantity: float
+    notional: float
+    last_price: str
+
+
+class Bar(Struct):
+    """One step of a symbol: ``time`` is its beginning, in seconds since 1970."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    quantity: float
+    buy_quantity: float
+    trades: int
+
+
+class Summary(Struct):
+    """The trades accepted from ``since`` until now; not ``complete`` when some are past the newest ROWS_LIMIT."""
+
+    since: Timestamp
+    last_seq: int
+    complete: bool
+    symbols: list[SymbolSummary]
+    symbol: str | None
+    step: int
+    bars: list[Bar]
+
+
+_WINDOW: Final = """
+json_each(?1) AS part CROSS JOIN trades
+    ON seq BETWEEN json_extract(part.value, '$[0]') AND json_extract(part.value, '$[1]')
+    AND accepted_at BETWEEN ?2 AND ?3
+"""
+
+_SYMBOLS: Final = f"""
+SELECT symbol, count(*), sum(side = 'BUY'),
+    sum(CASE side WHEN 'BUY' THEN CAST(price AS REAL) * CAST(qty AS REAL) ELSE 0 END),
+    sum(CAST(qty AS REAL)), sum(CAST(price AS REAL) * CAST(qty AS REAL)) AS notional, price, max(seq)
+FROM {_WINDOW} GROUP BY symbol ORDER BY notional DESC LIMIT {SYMBOLS_LIMIT}
+"""  # noqa: S608 - the limit is a constant; the price is that of the row with the highest seq
+
+_BARS: Final = f"""
+WITH steps AS (
+    SELECT CAST(strftime('%s', accepted_at) AS INTEGER) / ?5 * ?5 AS time, min(seq) AS first, max(seq) AS last,
+        max(CAST(price AS REAL)) AS high, min(CAST(price AS REAL)) AS low, sum(CAST(qty AS REAL)) AS quantity,
+        sum(CASE side WHEN 'BUY' THEN CAST(qty AS REAL) ELSE 0 END) AS buys, count(*) AS trades
+    FROM {_WINDOW} AND symbol = ?4 GROUP BY time
+)
+SELECT time, CAST(a.price AS REAL), high, low, CAST(b.price AS REAL), quantity, buys, trades
+FROM steps JOIN trades AS a ON a.seq = first JOIN trades AS b ON b.seq = last ORDER BY time
+"""  # noqa: S608 - it is a constant
+
+_ANY: Final = f"SELECT 1 FROM {_WINDOW} LIMIT 1"  # noqa: S608 - it is a constant
+
+
+def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
+    journal: Journal,
+    blocks: BlockRanges,
+    window: timedelta,
+    symbol: str | None,
+    step: int,
+    *,
+    clock: Callable[[], datetime] = now,
+) -> Summary:
+    """Summarise what was accepted from a ``window`` ago until now, by symbol, and one symbol's bars.
+
+    A bar has ``step`` seconds; without ``symbol`` it is the one with the most notional. A trade that is stamped later
+    than now is not in the window. Raises JournalError.
+    """
+    with journal.hold():
+        last_seq = journal.last_seq()
+        # Not before: what was accepted up to ``last_seq`` is stamped earlier, unless the clock stepped back.
+        end = clock()
+        since, until = format_timestamp(end - window), format_timestamp(end)
+        found = clip(blocks.find(since, until), 1, last_seq)
+        newest, older = _split(found, ROWS_LIMIT)
+        parts = json.dumps(newest)
+        symbols = [SymbolSummary(*row[:-1]) for row in journal.query(_SYMBOLS, parts, since, until)]
+        chosen = symbol or (symbols[0].symbol if symbols else None)
+        bars = [Bar(*row) for row in journal.query(_BARS, parts, since, until, chosen, step)] if chosen else []
+        complete = not journal.query(_ANY, json.dumps(older), since, until)
+    return Summary(since, last_seq, complete, symbols, chosen, step, bars)
+
+
+def _split(ranges: list[Range], seqs: int) -> tuple[list[Range], list[Range]]:
+    """Split ranges into the newest ones, so many seqs in all, and the older ones."""
+    newest: list[Range] = []
+    older: list[Range] = []
+    for first, last in reversed(ranges):
+        begin = max(first, last - seqs + 1)
+        if begin <= last:
+            newest.append((begin, last))
+            seqs -= last - begin + 1
+        if first < begin:
+            older.append((first, begin - 1))
+    return newest, older

@@ -1,0 +1,215 @@
+"""Every setting of the product, read in one place (docs/settings.md)."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from common.errors import BadSettingError
+from common.event import SYMBOL_PATTERN
+from common.paths import find_clash
+
+_PORT_MAX = 65_535
+_SECRET_MIN = 16
+_SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder that is refused
+FILE = "the path of a file, not of a folder or a device"
+_IPC = "ipc://"
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:\-]+", text):
+        raise ValueError
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def _zmq_addr(text: str) -> str:
+    if re.fullmatch(r"ipc://\S+", text):
+        return text
+    port = re.fullmatch(r"tcp://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})", text)
+    if port is None or not 1 <= int(port[1]) <= _PORT_MAX:
+        raise ValueError
+    return text
+
+
+def read_path(text: str) -> Path:
+    """Read the path of a file, there or not. Raises ValueError."""
+    path = Path(text)
+    if "\0" in text or text.endswith("/") or path.name in {"", ".."}:
+        raise ValueError
+    try:
+        path.resolve()
+        other = path.exists() and not path.is_file()
+    except PermissionError:
+        # What opens it says so.
+        return path
+    except (OSError, RuntimeError):
+        # Too long, or a link that leads to itself.
+        raise ValueError from None
+    if other:
+        raise ValueError
+    return path
+
+
+def _one_of(*choices: str, fold: Callable[[str], str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if fold(text) not in choices:
+            raise ValueError
+        return fold(text)
+
+    return read
+
+
+def _secret(text: str) -> str:
+    if text and (len(text) < _SECRET_MIN or text == _SECRET_SAMPLE):
+        raise ValueError
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(text.replace(",", " ").split())
+    if not all(re.fullmatch(r"\*|https?://[A-Za-z0-9.\-\[\]:]+", origin) for origin in origins):
+        raise ValueError
+    return origins
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",")) if text else ()
+    if not all(re.fullmatch(r"[A-Za-z0-9.\-]{1,253}", name) for name in names):
+        raise ValueError
+    return names
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    symbols = tuple(text.upper().replace(",", " ").split())
+    if not all(re.match(SYMBOL_PATTERN, symbol) for symbol in symbols):
+        raise ValueError
+    return symbols
+
+
+def write_address(host: str, port: int) -> str:
+    """Write an address as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])|0", text)
+    if found is None:
+        raise ValueError
+    return int(found[1]) * _SECONDS[found[2]] if found[1] else 0
+
+
+def _seconds(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _duration(text)
+        if not low <= seconds <= high:
+            raise ValueError
+        return seconds
+
+    return read
+
+
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "webapp_http_host": (_host, "a host name or an address, like 127.0.0.1"),
+    "webapp_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "webapp_zmq_addr": (_zmq_addr, "a ZeroMQ address, like tcp://127.0.0.1:5555 or ipc:///run/trades.sock"),
+    "sidecar_http_host": (_host, "a host name or an address, like 127.0.0.1"),
+    "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "journal_path": (read_path, FILE),
+    "journal_sync": (_one_of("full", "normal", fold=str.lower), "full or normal"),
+    "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
+    "snapshot_path": (read_path, FILE),
+    "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
+    "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
+    "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
+    "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
+    "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
+    "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
+    "feed_max_clients": (_whole(0, 100_000), "a number of viewers for each worker, 0 to 100000"),
+    "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
+    "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The product's settings; each is named like its environment variable, in lower case."""
+
+    webapp_http_host: str = "127.0.0.1"
+    webapp_http_port: int = 8000
+    webapp_zmq_addr: str = "tcp://127.0.0.1:5555"
+    sidecar_http_host: str = "127.0.0.1"
+    sidecar_http_port: int = 8001
+    journal_path: Path = Path("var/journal.db")
+    journal_sync: str = "full"
+    journal_retention: int = 0
+    snapshot_path: Path = Path("var/sidecar.snapshot")
+    secret_key: str = field(default="", repr=False)
+    log_level: str = "INFO"
+    webapp_cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
+    web_concurrency: int = 2
+    symbol_limit: int = 200
+    trading_symbols: tuple[str, ...] = ()
+    feed_max_clients: int = 400
+    body_timeout: int = 10
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings from environment variables.
+
+        Raises BadSettingError for the first value that does not fit; a secret's value is not repeated.
+        """
+        values = {}
+        for name in (each.name for each in fields(cls)):
+            text = environ.get(name.upper())
+            if text is None:
+                continue
+            read, expected = _READERS[name]
+            try:
+                values[name] = read(text.strip())
+            except ValueError:
+                shown = "(not shown)" if name == "secret_key" else text
+                raise BadSettingError(name.upper(), shown, expected) from None
+        settings = cls(**values)
+        settings._check_paths()
+        return settings
+
+    def _check_paths(self) -> None:
+        address = self.webapp_zmq_addr
+        sockets = [Path(address.removeprefix(_IPC))] if address.startswith(_IPC) else []
+        journal, snapshot = self.journal_path, self.snapshot_path
+        if find_clash(journal, snapshot) is not None:
+            expected = (
+                f"a file that is none of the journal's, whose JOURNAL_PATH is {str(journal)!r}, and has none of it"
+            )
+            raise BadSettingError("SNAPSHOT_PATH", str(snapshot), expected)
+        if find_clash(journal, snapshot, sockets) is not None:
+            raise BadSettingError("WEBAPP_ZMQ_ADDR", address, "a socket that is no file of the journal or the snapshot")
+
+    def write_webapp_address(self) -> str:
+        """Write where the web process listens, as ``host:port``."""
+        return write_address(self.webapp_http_host, self.webapp_http_port)
+
+    def require_secret_key(self) -> str:
+        """Give the secret that signs sessions and form tokens, which only the web process needs.
+
+        Raises BadSettingError when there is none.
+        """
+        if not self.secret_key:
+            raise BadSettingError("SECRET_KEY", None, _READERS["secret_key"][1])
+        return self.secret_key

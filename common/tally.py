@@ -1,0 +1,93 @@
+"""The tally: how many trades there were, and their exact quantity and notional."""
+
+import operator
+from decimal import Context, Decimal, localcontext
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from common.errors import JournalError
+from common.journal.store import Journal
+from common.timestamps import Timestamp
+
+EXACT: Final = Context(prec=100)
+"""Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
+
+
+SUM_MAX: Final = Decimal(10) ** 62
+SUM_PLACES: Final = 38
+"""More digits than any sum of trades has before and after the point, and together no more than EXACT keeps."""
+
+COUNT_MAX: Final = 2**63 - 1
+Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
+
+
+def check_sum(name: str, value: Decimal) -> None:
+    """Check a sum that was read from a file or from the wire. Raises ValueError when trades cannot add up to it."""
+    # Of infinity and NaN the exponent is a letter.
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or not 0 <= value < SUM_MAX or exponent < -SUM_PLACES:
+        message = (
+            f"{name} is {value}; expected at least 0, 62 digits before the point and {SUM_PLACES} after it at most"
+        )
+        raise ValueError(message)
+
+
+class Tally(Struct):
+    """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity.
+
+    ``born`` is when its first trade was accepted. Raises ValueError for sums that no trades add up to.
+    """
+
+    trades: Count = 0
+    quantity: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+    born: Timestamp | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file."""
+        check_sum("quantity", self.quantity)
+        check_sum("notional", self.notional)
+
+    def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
+        """Count trades, and give the notional of each."""
+        with localcontext(EXACT):
+            amounts = list(map(Decimal, quantities))
+            notionals = list(map(operator.mul, map(Decimal, prices), amounts))
+            self.quantity = sum(amounts, self.quantity)
+            self.notional = sum(notionals, self.notional)
+        self.trades += len(amounts)
+        return notionals
+
+    def merge(self, other: "Tally") -> None:
+        """Add what another tally has counted."""
+        with localcontext(EXACT):
+            self.quantity += other.quantity
+            self.notional += other.notional
+        self.trades += other.trades
+        self.born = min((moment for moment in (self.born, other.born) if moment is not None), default=None)
+
+
+class CheckpointSymbol(Struct):
+    """What the pruned trades of one symbol add up to, by side."""
+
+    tallies: dict[str, Tally]
+
+
+class CheckpointTotals(Struct):
+    """The part of the journal's checkpoint that others than the sidecar read; it has more fields, which are its own."""
+
+    last_seq: Count = 0
+    symbols: dict[str, CheckpointSymbol] = field(default_factory=dict)
+
+
+def read_pruned(journal: Journal) -> CheckpointTotals:
+    """Read what the pruned trades of a journal add up to. Raises JournalError."""
+    checkpoint = journal.read_checkpoint()
+    if checkpoint is None:
+        return CheckpointTotals()
+    try:
+        return msgspec.json.decode(checkpoint, type=CheckpointTotals)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error}") from error

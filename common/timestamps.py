@@ -1,0 +1,39 @@
+"""Timestamps: RFC 3339 text in UTC with microseconds, whose text order is their time order."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+TIMESTAMP_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z"
+
+Timestamp = Annotated[str, Meta(pattern=TIMESTAMP_PATTERN)]
+
+_RFC_3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def format_timestamp(time: datetime) -> Timestamp:
+    """Write an aware datetime as RFC 3339 text in UTC with microseconds; its text order is its time order."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read RFC 3339 text with an offset as an aware datetime; digits beyond microseconds are cut.
+
+    Raises ValueError for anything else (source: RFC 3339, section 5.6).
+    """
+    found = _RFC_3339.fullmatch(text)
+    if found is None:
+        message = f"{text!r} is not RFC 3339 with an offset"
+        raise ValueError(message)
+    day, clock, fraction, offset = found.groups()
+    cut = (fraction or "")[:7]
+    return datetime.fromisoformat(f"{day}T{clock}{cut.ljust(7, '0') if cut else ''}{offset.upper()}").astimezone(UTC)
+
+
+def now() -> datetime:
+    """Return the current time, aware, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""The ZeroMQ messages and the transport that carries them (docs/wire.md)."""

@@ -1,0 +1,118 @@
+"""The wire: how accepted events are written as ZeroMQ messages and read back (docs/wire.md).
+
+A message has one frame: a line with its kind and version, then JSON: an array of events, or the facts of one worker.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from common.errors import BadMessageError
+from common.event import Event
+from common.wire.worker_totals import RequestId, WorkerTotals
+
+TRADES: Final = b"trades/1"
+FACTS: Final = b"facts/1"
+
+BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "origin", "forgotten")
+"""Why a peer or a message may be rejected, in the order it is checked.
+
+``origin``: it comes from another journal. ``forgotten``: from a worker that may have been counted before.
+"""
+
+EVENTS_MAX: Final = 250
+"""Events in one message: the longest possible ones together stay below the receiver's limit."""
+
+
+class Hint(Event, frozen=True):
+    """An event on its way to the sidecar, with the id of the request that brought it."""
+
+    request_id: RequestId = ""
+
+
+_hints = msgspec.json.Decoder(list[Hint])
+_facts = msgspec.json.Decoder(WorkerTotals)
+
+
+def encode(event: Event) -> bytes:
+    """Write one event as JSON text, the form it has in every answer and on the wire."""
+    return msgspec.json.encode(event)
+
+
+def encode_page(events: Sequence[Event], following: int | None) -> bytes:
+    """Write one page of the common; ``following`` is the ``after`` that asks for the next one."""
+    return msgspec.json.encode({"trades": events, "next": following})
+
+
+def hint(event: Event, request_id: str) -> Hint:
+    """Give an event the id of its request for the way."""
+    e = event
+    return Hint(e.seq, e.id, e.origin, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty, request_id)
+
+
+def encode_message(events: Sequence[Event]) -> list[bytes]:
+    """Write up to EVENTS_MAX events, in ``seq`` order, as the frame of one message."""
+    return [TRADES + b"\n" + msgspec.json.encode(events)]
+
+
+def encode_messages(events: Sequence[Event]) -> Iterator[list[bytes]]:
+    """Write any number of events, in ``seq`` order, as messages."""
+    for start in range(0, len(events), EVENTS_MAX):
+        yield encode_message(events[start : start + EVENTS_MAX])
+
+
+def encode_totals(facts: WorkerTotals) -> bytes:
+    """Write the facts of one worker as JSON text, the form they have in the journal."""
+    return msgspec.json.encode(facts)
+
+
+def encode_report(facts: WorkerTotals) -> list[bytes]:
+    """Write the facts of one worker as the frame of one message."""
+    return [FACTS + b"\n" + encode_totals(facts)]
+
+
+def decode_totals(body: bytes) -> WorkerTotals:
+    """Read the facts of one worker. Raises BadMessageError."""
+    try:
+        facts = _facts.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessageError("body", str(error)) from error
+    fault = facts.find_fault()
+    if fault is not None:
+        raise BadMessageError("body", f"facts of {facts.worker!r}: {fault}")
+    return facts
+
+
+def decode_message(frames: Sequence[bytes], origin: str) -> list[Hint] | WorkerTotals:
+    """Read one message: the events of the journal named ``origin``, or the facts of one worker.
+
+    Raises BadMessageError with one of BAD_MESSAGE_REASONS.
+    """
+    if len(frames) != 1:
+        raise BadMessageError("frames", f"{len(frames)} frames; expected 1")
+    kind, _, body = frames[0].partition(b"\n")
+    if kind == FACTS:
+        return decode_totals(body)
+    if kind != TRADES:
+        reason = "version" if kind.startswith((b"trades/", b"facts/")) else "kind"
+        raise BadMessageError(reason, f"first line {kind[:32]!r}; expected {TRADES!r} or {FACTS!r}")
+    try:
+        events = _hints.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessageError("body", str(error)) from error
+    for event in events:
+        _check_instants(event)
+        if event.origin != origin:
+            raise BadMessageError("origin", f"origin {event.origin[:64]!r}; expected {origin!r}")
+    return events
+
+
+def _check_instants(event: Event) -> None:
+    # The pattern alone would let a 13th month through.
+    try:
+        datetime.fromisoformat(event.ts)
+        datetime.fromisoformat(event.accepted_at)
+    except ValueError as error:
+        raise BadMessageError("body", f"seq {event.seq}: {error}") from error

@@ -1,0 +1,44 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from common.event import SIDES
+from common.journal.batches import SymbolSideBatch, group, read_batches
+from common.journal.store import Journal
+from tests.conftest import make_event
+
+
+def in_order(groups: list[SymbolSideBatch]) -> list[SymbolSideBatch]:
+    """Sort prices and quantities, whose order within a group is nobody's promise, but as pairs."""
+    pairs = [sorted(zip(each.prices, each.quantities, strict=True)) for each in groups]
+    return [
+        each._replace(prices=[price for price, _ in pair], quantities=[quantity for _, quantity in pair])
+        for each, pair in zip(groups, pairs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("after", "limit"), [(0, 300), (0, 7), (120, 50), (290, 50), (300, 10)])
+def test_what_the_journal_groups_is_what_its_events_group_to(tmp_path: Path, after: int, limit: int) -> None:
+    chance = random.Random(11)
+    events = [
+        make_event(
+            0,
+            id=str(number),
+            symbol=f"S{chance.randrange(5)}",
+            side=chance.choice(SIDES),
+            price=f"{chance.randrange(99)}.{chance.randrange(99)}",
+            qty=str(chance.randrange(1, 99)),
+            accepted_at=f"2026-01-31T10:00:00.{number:06}Z",
+            # In any order, and often the same.
+            ts=f"2026-01-31T09:00:0{chance.randrange(4)}.000000Z",
+        )
+        for number in range(300)
+    ]
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.append(events)
+        # What was pruned leaves a gap, which is no end.
+        journal.prune(130, b"")
+        expected = group(journal.read_after(after, limit))
+        assert in_order(read_batches(journal, after, limit)) == in_order(expected)
+        assert sum(len(each.prices) for each in expected) == min(limit, 300 - max(after, 130))

@@ -1,0 +1,54 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from common.journal import block_ranges
+from common.journal.block_ranges import BlockRanges
+from common.journal.store import Journal
+from tests.conftest import make_event
+
+BLOCK = block_ranges.BLOCK
+
+
+def moment(second: int) -> str:
+    return f"2026-01-31T09:00:{second:02}.000000Z"
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 59), max_size=60), st.integers(0, 40), st.integers(0, 59), st.integers(0, 59))
+def test_no_trade_of_a_window_is_outside_of_its_ranges(seconds: list[int], pruned: int, since: int, until: int) -> None:
+    blocks = BlockRanges()
+    with (
+        mock.patch.object(block_ranges, "BLOCK", 4),
+        TemporaryDirectory() as folder,
+        Journal(Path(folder) / "journal.db", "normal") as journal,
+    ):
+        for part in (seconds[:25], seconds[25:]):
+            journal.append(
+                [
+                    make_event(0, id=f"{journal.last_seq()}-{n}", accepted_at=moment(second))
+                    for n, second in enumerate(part)
+                ]
+            )
+            while not blocks.step(journal):
+                pass
+            journal.prune(min(pruned, journal.last_seq()), b"{}")
+        ranges = blocks.find(moment(since), moment(until))
+        inside = [event.seq for event in journal.read_after(0) if moment(since) <= event.accepted_at <= moment(until)]
+        assert all(any(first <= seq <= last for first, last in ranges) for seq in inside)
+        assert ranges == sorted(ranges)
+
+
+def test_the_ranges_of_another_journal_are_read_again(tmp_path: Path) -> None:
+    blocks = BlockRanges()
+    for name, second in (("a", 1), ("b", 50)):
+        with Journal(tmp_path / name, "normal") as journal:
+            journal.append([make_event(0, id=str(n), accepted_at=moment(second)) for n in range(BLOCK + 1)])
+            while not blocks.step(journal):
+                pass
+            assert blocks.find(moment(second), moment(second)) == [(1, block_ranges.SEQ_MAX)]
+            assert blocks.find(moment(20), moment(30)) == [(BLOCK + 1, block_ranges.SEQ_MAX)]

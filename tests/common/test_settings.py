@@ -1,0 +1,98 @@
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from common.errors import BadSettingError
+from common.settings import Settings
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    assert Settings.from_env({}) == Settings()
+
+
+def test_values_are_read_from_their_variables() -> None:
+    settings = Settings.from_env(
+        {
+            "WEBAPP_HTTP_PORT": "0",
+            "JOURNAL_PATH": "/tmp/j.db",
+            "JOURNAL_SYNC": "NORMAL",
+            "JOURNAL_RETENTION": "15m",
+            "WEBAPP_CORS_ORIGINS": "https://a.example, http://b.example:81",
+            "ALLOWED_HOSTS": "desk.example, sidecar",
+            "TRADING_SYMBOLS": "btcusdt,ETH/USD",
+            "WEBAPP_ZMQ_ADDR": "ipc:///run/trades.sock",
+        }
+    )
+    assert settings.webapp_http_port == 0
+    assert settings.journal_path == Path("/tmp/j.db")
+    assert settings.journal_sync == "normal"
+    assert settings.journal_retention == 900
+    assert settings.webapp_cors_origins == ("https://a.example", "http://b.example:81")
+    assert settings.allowed_hosts == ("desk.example", "sidecar")
+    assert settings.trading_symbols == ("BTCUSDT", "ETH/USD")
+    assert settings.webapp_zmq_addr == "ipc:///run/trades.sock"
+
+
+BAD = {
+    "BODY_TIMEOUT": "0",
+    "WEBAPP_HTTP_HOST": "two words",
+    "WEBAPP_HTTP_PORT": "65536",
+    "WEBAPP_ZMQ_ADDR": "tcp://*:5555",
+    "SIDECAR_HTTP_HOST": "",
+    "SIDECAR_HTTP_PORT": "-1",
+    "JOURNAL_PATH": "",
+    "JOURNAL_SYNC": "off",
+    "JOURNAL_RETENTION": "30",
+    "SNAPSHOT_PATH": "",
+    "SECRET_KEY": "short",
+    "LOG_LEVEL": "LOUD",
+    "WEBAPP_CORS_ORIGINS": "example.com",
+    "ALLOWED_HOSTS": "*.example",
+    "WEB_CONCURRENCY": "0",
+    "SYMBOL_LIMIT": "1e3",
+    "TRADING_SYMBOLS": "BTC USDT 😀",
+    "FEED_MAX_CLIENTS": "many",
+}
+
+
+def test_every_setting_has_a_bad_value_here() -> None:
+    assert set(BAD) == {field.name.upper() for field in fields(Settings)}
+
+
+@pytest.mark.parametrize(("name", "value"), BAD.items())
+def test_a_bad_value_stops_the_start_and_names_itself(name: str, value: str) -> None:
+    with pytest.raises(BadSettingError) as caught:
+        Settings.from_env({name: value})
+    assert str(caught.value).startswith(f"{name} is ")
+    assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["a:8000", "http://a", ".a.example,", "a b", "*", "ü.example", "a" * 254])
+def test_an_allowed_host_is_a_whole_name(value: str) -> None:
+    with pytest.raises(BadSettingError, match="without a port or a wildcard"):
+        Settings.from_env({"ALLOWED_HOSTS": value})
+    assert Settings.from_env({"ALLOWED_HOSTS": ""}).allowed_hosts == ()
+
+
+def test_a_secret_is_never_shown() -> None:
+    with pytest.raises(BadSettingError) as caught:
+        Settings.from_env({"SECRET_KEY": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_settings_show_no_secret() -> None:
+    settings = Settings(secret_key="hunter2hunter2hunter2")
+    assert "hunter2" not in f"{settings} {settings!r}"
+    assert "journal_path" in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["", "replace-me"])
+def test_web_does_not_run_without_a_secret_of_its_own(value: str) -> None:
+    with pytest.raises(BadSettingError, match="SECRET_KEY"):
+        Settings.from_env({"SECRET_KEY": value}).require_secret_key()
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().log_level = "DEBUG"  # type: ignore[misc]

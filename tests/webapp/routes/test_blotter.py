@@ -1,0 +1,134 @@
+import csv
+import io
+import json
+import random
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from common.journal import block_ranges
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
+from tests.conftest import make_event
+from webapp import search
+from webapp.routes import blotter
+
+
+@pytest.fixture
+def filled(journal: Journal) -> Journal:
+    journal.append(
+        [
+            make_event(
+                0,
+                id=str(n),
+                symbol="AB"[n % 2],
+                side="BUY" if n % 3 else "SELL",
+                price=f"{n + 1}.50",
+                accepted_at=format_timestamp(now() - timedelta(seconds=1000 - n)),
+            )
+            for n in range(250)
+        ]
+    )
+    return journal
+
+
+def numbers(page: str) -> list[int]:
+    return [int(number) for number in re.findall(r'href="/trades/[^"]+">(\d+)</a>', page)]
+
+
+def test_the_newest_come_first_and_older_ones_page_by_page(client: FlaskClient, filled: Journal) -> None:
+    seen: list[int] = []
+    path = "/blotter?symbol=a&limit=40"
+    while path:
+        page = client.get(path).text
+        seen += numbers(page)
+        link = page.partition('rel="next"')[0].rpartition('href="')[2] if 'rel="next"' in page else ""
+        path = link.partition('"')[0].replace("&amp;", "&")
+    assert seen == [event.seq for event in reversed(filled.read_after(0)) if event.symbol == "A"]
+
+
+def test_filters_by_side_and_time_leave_what_fits(client: FlaskClient, filled: Journal) -> None:
+    events = filled.read_after(0)
+    since, until = events[100].accepted_at, events[200].accepted_at
+    wanted = [event.seq for event in events[100:200] if event.side == "SELL"]
+    query = {"side": "sell", "since": since, "until": until, "limit": "1000"}
+    assert numbers(client.get("/blotter", query_string=query).text) == wanted[::-1]
+    del query["limit"]
+    sent: Any = json.loads(client.get("/blotter.json", query_string=query).data)
+    assert [event["seq"] for event in sent] == wanted
+    rows = list(csv.DictReader(io.StringIO(client.get("/blotter.csv", query_string=query).text)))
+    assert [int(row["seq"]) for row in rows] == wanted
+    assert rows[0]["price"].endswith(".50")
+
+
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_since_and_until_are_exact_whatever_the_clock_did(
+    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(block_ranges, "BLOCK", block)
+    monkeypatch.setattr(search, "SLICE", 9)
+    monkeypatch.setattr(blotter, "CHUNK", 5)
+    chance = random.Random(block)
+    times = [format_timestamp(now() + timedelta(seconds=chance.uniform(-300, 300))) for _ in range(200)]
+    journal.append([make_event(0, id=str(n), symbol="AB"[n % 2], accepted_at=moment) for n, moment in enumerate(times)])
+    for symbol in (None, "A"):
+        since, until = sorted(chance.sample(times, 2))
+        fits = [
+            event.seq
+            for event in journal.read_after(0)
+            if since <= event.accepted_at < until and symbol in (None, event.symbol)
+        ]
+        query = {"since": since, "until": until} | ({"symbol": symbol} if symbol else {})
+        sent: Any = client.get("/blotter.json", query_string=query).json
+        assert [event["seq"] for event in sent] == fits
+        assert numbers(client.get("/blotter", query_string=query | {"limit": "1000"}).text) == fits[::-1]
+        assert numbers(client.get("/blotter", query_string=query | {"limit": "3"}).text) == fits[::-1][:3]
+        before = {"before": str(fits[-2]), "limit": "3"}
+        assert numbers(client.get("/blotter", query_string=query | before).text) == fits[::-1][2:5]
+
+
+def test_downloads_are_streamed_whole_in_order(
+    client: FlaskClient, filled: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blotter, "CHUNK", 7)
+    answer = client.get("/blotter.json")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="trades.json"'
+    assert [event["seq"] for event in json.loads(answer.data)] == list(range(1, filled.last_seq() + 1))
+    lines = client.get("/blotter.csv").text.splitlines()
+    assert lines[0] == "seq,id,accepted_at,ts,symbol,side,price,qty"
+    assert len(lines) == 251
+
+
+def test_an_empty_journal_downloads_as_nothing(client: FlaskClient) -> None:
+    assert client.get("/blotter.json").json == []
+    assert client.get("/blotter.csv").text.count("\n") == 1
+    assert "No accepted trade fits" in client.get("/blotter").text
+
+
+@pytest.mark.parametrize("query", ["symbol=a+b", "side=hold", "since=yesterday", "limit=0", "before=x", "colour=red"])
+def test_a_bad_filter_is_named(client: FlaskClient, query: str) -> None:
+    page = client.get(f"/blotter?{query}")
+    assert page.status_code == 422
+    assert "expected" in page.text
+    answer: Any = client.get(f"/blotter.csv?{query}")
+    assert answer.status_code == 422
+    assert list(answer.json["errors"]) == [query.split("=", maxsplit=1)[0]]
+
+
+def test_one_download_too_many_is_rejected_and_counted_until_one_has_ended(
+    client: FlaskClient, app: Flask, filled: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blotter, "CHUNK", 7)
+    under_way = [client.get("/blotter.csv", buffered=False) for _ in range(blotter.DOWNLOADS_LIMIT)]
+    rejected: Any = client.get("/blotter.json")
+    assert (rejected.status_code, rejected.json["reason"]) == (503, "downloads_limit")
+    assert rejected.headers["Retry-After"] == "1"
+    assert app.extensions["measures"].get().tell().downloads_rejected == {"limit": 1}
+    assert client.get("/blotter.csv?since=x").status_code == 422
+    under_way.pop().close()
+    assert client.get("/blotter.json").status_code == 200
+    assert under_way[0].text.count("\n") == filled.last_seq() + 1

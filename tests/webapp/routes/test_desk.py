@@ -1,0 +1,100 @@
+from html import unescape
+
+from flask.testing import FlaskClient
+
+from common.journal.store import Journal
+from tests.webapp.conftest import GOOD, read_token
+
+
+def post_form(client: FlaskClient, **fields: object) -> tuple[int, str]:
+    token = read_token(client.get("/").text)
+    answer = client.post("/trade", data=GOOD | {"csrf_token": token} | fields)
+    return answer.status_code, unescape(answer.text)
+
+
+def test_a_posted_trade_leads_back_to_the_page_with_a_message_and_its_row(client: FlaskClient) -> None:
+    token = read_token(client.get("/").text)
+    answer = client.post("/trade", data=GOOD | {"csrf_token": token, "ts": "", "symbol": " btcusdt "})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    page = client.get("/").text
+    assert "Accepted as #1: BUY 0.25 BTCUSDT at 27123.450" in page
+    assert "<td>BTCUSDT</td>" in page
+    assert "Accepted as" not in client.get("/").text
+
+
+def test_an_invalid_form_is_shown_again_with_errors_and_what_was_typed(client: FlaskClient, journal: Journal) -> None:
+    status, page = post_form(client, price="abc", side="HOLD", qty='"><script>')
+    assert status == 422
+    assert '"abc" is not accepted; expected a decimal above 0' in page
+    assert '"HOLD" is not accepted; expected BUY or SELL' in page
+    assert 'value="abc"' in page
+    assert "look at the marked fields" in page
+    assert journal.last_seq() == 0
+
+
+def test_what_was_typed_is_never_markup(client: FlaskClient) -> None:
+    token = read_token(client.get("/").text)
+    answer = client.post("/trade", data=GOOD | {"csrf_token": token, "symbol": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in answer.text
+
+
+def test_unknown_and_repeated_fields_are_refused_as_in_the_api(client: FlaskClient, journal: Journal) -> None:
+    status, page = post_form(client, venue="X", price=["1", "2"])
+    assert status == 422
+    assert "venue: unknown field" in page
+    assert "an array is not accepted" in page
+    assert journal.last_seq() == 0
+
+
+def test_a_form_is_bounded_and_so_is_its_answer(client: FlaskClient) -> None:
+    for body in ("a&" * 20_000, "%ff" * 3000, "&".join(f"n{number}=1" for number in range(3000))):
+        answer = client.post("/trade", data=body, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 413
+        assert "8192 bytes" in answer.text
+    status, page = post_form(client, **{f"n{number}": "1" for number in range(50)})
+    assert status == 422
+    assert "n9: unknown field" in page
+    assert "n10: unknown field" not in page
+    status, page = post_form(client, **{"x" * 5000: "1"})
+    assert status == 422
+    assert "x" * 100 not in page
+
+
+def test_a_form_without_its_token_is_400_and_keeps_what_was_typed(client: FlaskClient, journal: Journal) -> None:
+    for token in ({}, {"csrf_token": "forged"}):
+        answer = client.post("/trade", data=GOOD | token)
+        assert answer.status_code == 400
+        assert "This form had expired" in answer.text
+        assert 'value="27123.450"' in answer.text
+        read_token(answer.text)
+    assert journal.last_seq() == 0
+
+
+def test_the_curl_line_repeats_the_request(client: FlaskClient) -> None:
+    assert 'curl http://localhost/trade -H \'Content-Type: application/json\' -d \'{"symbol": "BTCUSDT"' in unescape(
+        client.get("/").text
+    )
+    _, page = post_form(client, price="it's", qty="7")
+    assert """"price": "it'"'"'s", "qty": "7\"""" in page
+
+
+def test_an_empty_desk_says_what_to_do(client: FlaskClient) -> None:
+    assert "No trades yet." in client.get("/").text
+
+
+def test_every_answer_carries_the_headers_of_a_strict_page(client: FlaskClient) -> None:
+    for route in ("/", "/trades", "/nope", "/static/app.css"):
+        with client.get(route) as answer:
+            headers = answer.headers
+        assert "script-src 'self'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    page = client.get("/").text
+    assert "style=" not in page
+    assert "<style" not in page
+
+
+def test_a_browser_gets_an_error_as_a_page(client: FlaskClient) -> None:
+    answer = client.get("/nope", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert client.get("/nope", headers={"Accept": "*/*"}).mimetype == "application/problem+json"

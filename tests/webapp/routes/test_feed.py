@@ -1,0 +1,264 @@
+"""The feed, message by message: nothing missed, nothing twice, nobody waited for."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from common.journal.store import Journal
+from common.settings import Settings
+from tests.conftest import make_event
+from tests.waiting import wait_for
+from webapp import broadcaster as broadcaster_module
+from webapp import create_app
+from webapp import feed as feed_module
+from webapp.broadcaster import Broadcaster
+from webapp.reader import JournalReader
+from webapp.routes.feed import Feeds, stream
+from webapp.worker_metrics import WorkerMetrics
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcaster_module, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(broadcaster_module, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(feed_module, "HEARTBEAT_SECONDS", 0.05)
+
+
+@pytest.fixture
+def stopping() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def measures() -> WorkerMetrics:
+    return WorkerMetrics()
+
+
+@pytest.fixture
+def feeds(journal: Journal, measures: WorkerMetrics, stopping: threading.Event) -> Iterator[Feeds]:
+    open_journal = partial(Journal, journal.path)
+    yield Feeds(Broadcaster(JournalReader(open_journal), measures, 3, stopping.is_set), JournalReader(open_journal))
+    # Its reader ends with its last subscriber, or with the worker.
+    stopping.set()
+
+
+def accept(journal: Journal, count: int, **fields: str) -> None:
+    last = journal.last_seq()
+    journal.append([make_event(0, id=str(last + n), **fields) for n in range(count)])
+
+
+def read(stream: Iterator[bytes], until: Callable[[list[int]], bool]) -> list[int]:
+    """Give the ids that come until they are enough."""
+    ids: list[int] = []
+    for chunk in stream:
+        for message in chunk.decode().split("\n\n"):
+            lines = dict(line.split(": ", 1) for line in message.splitlines() if line and not line.startswith(":"))
+            if lines.get("event") == "trade":
+                assert json.loads(lines["data"])["seq"] == int(lines["id"])
+                ids.append(int(lines["id"]))
+        if until(ids):
+            break
+    return ids
+
+
+def join(feeds: Feeds, after: int | None = None, symbol: str | None = None) -> Iterator[bytes]:
+    subscriber = feeds.broadcaster.join()
+    assert subscriber is not None
+    return stream(feeds.broadcaster, feeds.history, subscriber, after, symbol)
+
+
+def test_a_viewer_gets_what_stands_in_the_journal_and_then_each_trade_as_it_comes(
+    feeds: Feeds, journal: Journal
+) -> None:
+    accept(journal, 1200)
+    opened = join(feeds, after=5)
+    assert read(opened, lambda ids: len(ids) >= 1195) == list(range(6, 1201))
+    accept(journal, 30)
+    assert read(opened, lambda ids: len(ids) >= 30) == list(range(1201, 1231))
+
+
+def test_trades_accepted_while_history_is_sent_come_once(feeds: Feeds, journal: Journal) -> None:
+    accept(journal, 700)
+    opened = join(feeds, after=0)
+    ids = read(opened, lambda ids: len(ids) >= 500)
+    accept(journal, 100)
+    wait_for(lambda: feeds.broadcaster.last_seq == 800, "the reader has them")
+    assert ids + read(opened, lambda more: len(more) >= 300) == list(range(1, 801))
+
+
+def test_without_a_place_to_go_on_from_the_feed_begins_now(feeds: Feeds, journal: Journal) -> None:
+    accept(journal, 10)
+    opened = join(feeds)
+    next(opened)
+    next(opened)
+    threading.Timer(0.05, accept, (journal, 2)).start()
+    assert read(opened, lambda ids: len(ids) >= 2) == [11, 12]
+
+
+def test_one_symbol_alone_can_be_asked_for(feeds: Feeds, journal: Journal) -> None:
+    accept(journal, 3, symbol="A")
+    accept(journal, 3, symbol="B")
+    opened = join(feeds, after=0, symbol="B")
+    assert read(opened, lambda ids: len(ids) >= 3) == [4, 5, 6]
+    accept(journal, 1, symbol="A")
+    accept(journal, 1, symbol="B")
+    assert read(opened, lambda ids: len(ids) >= 1) == [8]
+
+
+def test_silence_is_broken_by_a_pulse_that_tells_the_newest_seq(feeds: Feeds, journal: Journal) -> None:
+    accept(journal, 4)
+    opened = join(feeds)
+    assert next(opened).startswith(b"retry: ")
+    for _ in range(2):
+        pulse = next(opened).decode()
+        assert pulse.startswith(": ")
+        assert json.loads(pulse.partition("data: ")[2])["last_seq"] == 4
+
+
+def test_a_subscriber_that_is_far_behind_gets_the_rest_from_the_journal(
+    feeds: Feeds, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcaster_module, "RECENT_LIMIT", 20)
+    slow, quick = join(feeds, after=0), join(feeds, after=0)
+    next(slow)
+    accept(journal, 5)
+    seen = read(slow, lambda ids: len(ids) >= 5)
+    for _ in range(10):
+        accept(journal, 15)
+        last = journal.last_seq()
+        read(quick, lambda ids, last=last: bool(ids) and ids[-1] == last)  # type: ignore[misc]
+    assert feeds.broadcaster.read_after(seen[-1]) is None
+    assert seen + read(slow, lambda ids: bool(ids) and ids[-1] == last) == list(range(1, last + 1))
+
+
+@given(st.data())
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    monkeypatch.setattr(broadcaster_module, "RECENT_LIMIT", data.draw(st.sampled_from([1, 8, 30])))
+    monkeypatch.setattr(broadcaster_module, "CHUNK", 10)
+    monkeypatch.setattr(feed_module, "CHUNK", 10)
+    symbol = data.draw(st.sampled_from([None, "A"]))
+    stopping = threading.Event()
+    with Journal(tmp_path_factory.mktemp("feed") / "journal.db", "normal") as journal:
+        open_journal = partial(Journal, journal.path)
+        feeds = Feeds(
+            Broadcaster(JournalReader(open_journal), WorkerMetrics(), 1, stopping.is_set), JournalReader(open_journal)
+        )
+        accept(journal, data.draw(st.sampled_from([0, 1, 9, 10, 11, 19, 20, 21])), symbol="A")
+        opened, ids = join(feeds, 0, symbol), list[int]()
+        for symbol_now, count in data.draw(
+            st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 45)), min_size=1, max_size=5)
+        ):
+            accept(journal, count, symbol=symbol_now)
+            if data.draw(st.booleans()):
+                wait_for(lambda: feeds.broadcaster.last_seq == journal.last_seq(), "the broadcaster has them")
+            # One more part, and it is suspended again.
+            ids += read(islice(opened, 1), lambda _: False)
+        accept(journal, 1, symbol="A")
+        last = journal.last_seq()
+        ids += read(opened, lambda more: bool(more) and more[-1] == last)
+        assert ids == [event.seq for event in journal.read_after(0) if symbol in (None, event.symbol)]
+        stopping.set()
+
+
+def test_too_many_viewers_are_not_let_in_until_one_has_gone(feeds: Feeds, measures: WorkerMetrics) -> None:
+    streams = [join(feeds) for _ in range(3)]
+    for opened in streams:
+        next(opened)
+    assert feeds.broadcaster.join() is None
+    assert measures.tell().viewers == 3
+    streams.pop().close()  # type: ignore[attr-defined]
+    assert measures.tell().viewers == 2
+    assert feeds.broadcaster.join() is not None
+
+
+def test_a_worker_that_stops_ends_its_feeds(feeds: Feeds, stopping: threading.Event) -> None:
+    opened = join(feeds)
+    next(opened)
+    stopping.set()
+    assert read(opened, lambda _: False) == []
+    assert read(join(feeds, after=0), lambda _: False) == []
+
+
+def test_while_the_journal_cannot_be_read_no_pulse_pretends_that_the_line_is_alive(
+    feeds: Feeds, journal: Journal
+) -> None:
+    accept(journal, 1)
+    opened = join(feeds)
+    for _ in range(3):
+        next(opened)
+    elsewhere = journal.path.rename(journal.path.with_name("elsewhere"))
+    journal.path.mkdir()
+    wait_for(lambda: feeds.broadcaster.failing, "the reader fails")
+    came: list[bytes] = []
+    thread = threading.Thread(target=lambda: came.append(next(opened)))
+    thread.start()
+    thread.join(0.3)
+    assert came == []
+    journal.path.rmdir()
+    elsewhere.rename(journal.path)
+    thread.join(5)
+    assert len(came) == 1
+
+
+def test_trades_of_other_symbols_do_not_silence_the_pulse(feeds: Feeds, journal: Journal) -> None:
+    opened = join(feeds, symbol="QUIET")
+    for _ in range(2):
+        next(opened)
+    for _ in range(20):
+        accept(journal, 1, symbol="LOUD")
+        threading.Event().wait(0.005)
+    assert b"event: pulse" in next(opened)
+
+
+def test_a_place_on_another_tape_and_a_pruned_one_are_told(feeds: Feeds, journal: Journal) -> None:
+    accept(journal, 5)
+    other = join(feeds, after=900)
+    assert b"id: 5\nevent: reset" in b"".join(next(other) for _ in range(3))
+    journal.prune(3, b'{"last_seq":3}')
+    pruned = join(feeds, after=1)
+    assert b"id: 3\nevent: pruned" in b"".join(next(pruned) for _ in range(3))
+    assert read(pruned, lambda ids: len(ids) >= 2) == [4, 5]
+
+
+def test_the_route_says_what_no_proxy_may_do_and_refuses_one_viewer_too_many(settings: Settings) -> None:
+    app: Flask = create_app(Settings(**{**vars(settings), "feed_max_clients": 1}))
+    client = app.test_client()
+    first = client.get("/feed", buffered=False)
+    assert first.headers["Content-Type"].startswith("text/event-stream")
+    assert first.headers["Cache-Control"] == "no-cache, no-transform"
+    assert first.headers["X-Accel-Buffering"] == "no"
+    second = client.get("/feed")
+    assert (second.status_code, second.json["reason"] if second.json else "") == (503, "service_unavailable")
+    assert second.headers["Retry-After"] == "1"
+    assert app.extensions["measures"].get().tell().dropped["full"] == 1
+    first.close()
+    assert client.get("/feed", buffered=False).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "field"),
+    [
+        ("?after=-1", {}, "after"),
+        ("?after=x", {}, "after"),
+        ("", {"Last-Event-ID": "nonsense"}, "after"),
+        ("?symbol=a%20b", {}, "symbol"),
+        ("?since=1", {}, "since"),
+    ],
+)
+def test_a_bad_wish_is_refused_by_name(client: FlaskClient, query: str, headers: dict[str, str], field: str) -> None:
+    answer: Any = client.get(f"/feed{query}", headers=headers)
+    assert answer.status_code == 422
+    assert list(answer.json["errors"]) == [field]

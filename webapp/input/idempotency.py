@@ -1,0 +1,43 @@
+"""Idempotency keys: one name for one trade, so that sending it again is not another trade.
+
+Source: draft-ietf-httpapi-idempotency-key-header.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+from common.journal.keys import SERVER, Key
+
+HEADER = "Idempotency-Key"
+FORM_FIELD = "idempotency_key"
+
+_NAME = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
+
+
+def read_header(values: Mapping[str, object]) -> Key | None:
+    """Read the request's key for a payload; None when it carries none. Raises BadRequest."""
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    found = _NAME.fullmatch(given)
+    if found is None:
+        message = f"{HEADER} is {given[:64]!r}; expected 1 to 255 visible ASCII characters, in double quotes or not"
+        raise BadRequest(message)
+    return _make(found[1] or found[2], values)
+
+
+def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
+    """Read the one-time key of a posted form; None when it carries none of ours."""
+    found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
+    return _make(found[0], values) if found else None
+
+
+def _make(name: str, values: Mapping[str, object]) -> Key:
+    # Trades have no source yet, so every key is the server's. Version 1 digested the fields in the same way.
+    text = json.dumps(values, sort_keys=True, default=lambda number: number.text)
+    return Key(SERVER, name, hashlib.sha256(text.encode()).digest())

@@ -1,0 +1,95 @@
+"""What a query string may ask for, route by route."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marshmallow import ValidationError, validates_schema
+from werkzeug.datastructures import MultiDict
+
+from webapp.input.fields import SideField, StrictSchema, SymbolField, TimestampField, WholeField
+
+BARS_MAX: Final = 2000
+SEQ_MAX: Final = 2**63 - 1
+
+Query = MultiDict[str, str]
+
+
+class _QuerySchema(StrictSchema):
+    word = "parameter"
+
+
+class PageSchema(_QuerySchema):
+    """Which part of the journal a client asks for."""
+
+    symbol = SymbolField(load_default=None)
+    side = SideField(load_default=None)
+    after = WholeField(0, SEQ_MAX, load_default=None)
+    limit = WholeField(1, 1000, load_default=100)
+
+
+class FeedSchema(_QuerySchema):
+    """Which trades a viewer of the feed asks for, and from where on."""
+
+    symbol = SymbolField(load_default=None)
+    after = WholeField(0, SEQ_MAX, load_default=None)
+
+
+class MarketSchema(_QuerySchema):
+    """Which window a summary is asked for; both in seconds."""
+
+    symbol = SymbolField(load_default=None)
+    window = WholeField(1, 86_400, load_default=900)
+    step = WholeField(1, 3600, load_default=5)
+
+    @validates_schema
+    def _bound_bars(self, values: Mapping[str, int], **_: object) -> None:
+        if values["window"] > values["step"] * BARS_MAX:
+            message = f"{values['step']} is too small for this window; expected at most {BARS_MAX} steps"
+            raise ValidationError(message, "step")
+
+
+class BlotterSchema(_QuerySchema):
+    """Which accepted trades the blotter shows; ``since`` and ``until`` are times of acceptance."""
+
+    symbol = SymbolField(load_default=None)
+    side = SideField(load_default=None)
+    since = TimestampField(load_default=None)
+    until = TimestampField(load_default=None)
+    before = WholeField(1, SEQ_MAX, load_default=None)
+    limit = WholeField(1, 1000, load_default=50)
+
+
+BLOTTER_FILTERS: Final = ("symbol", "side", "since", "until", "limit")
+"""What leads from one page of the blotter to the next, beside ``before``."""
+
+_PAGE, _FEED, _MARKET, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BlotterSchema()
+
+
+def read_page(query: Query) -> dict[str, Any]:
+    """Read what part of the journal is asked for. Raises marshmallow's ValidationError."""
+    return _load(_PAGE, _read(query))
+
+
+def read_feed(query: Query, last_event_id: str | None) -> dict[str, Any]:
+    """Read what a viewer asks for; the id that its browser remembers wins. Raises marshmallow's ValidationError."""
+    return _load(_FEED, _read(query) | ({"after": last_event_id} if last_event_id else {}))
+
+
+def read_market(query: Query) -> dict[str, Any]:
+    """Read what summary is asked for. Raises marshmallow's ValidationError."""
+    return _load(_MARKET, _read(query))
+
+
+def read_blotter(query: Query) -> dict[str, Any]:
+    """Read what the blotter's form asks for; an empty field asks for nothing. Raises marshmallow's ValidationError."""
+    return _load(_BLOTTER, {name: value for name, value in _read(query).items() if value != ""})
+
+
+def _read(query: Query) -> dict[str, Any]:
+    # A parameter that is given more than once becomes a list, which no field accepts.
+    return {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
+
+
+def _load(schema: StrictSchema, given: Mapping[str, Any]) -> dict[str, Any]:
+    wanted: dict[str, Any] = schema.read(given)
+    return wanted

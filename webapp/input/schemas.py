@@ -1,0 +1,39 @@
+"""What a trade may be: the only validation there is, for the form and for the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, post_load
+
+from common.event import Trade
+from common.timestamps import format_timestamp, now
+from webapp.input.fields import DecimalField, SideField, StrictSchema, SymbolField, TradeTimeField
+
+
+class TradeSchema(StrictSchema):
+    """A trade as a client states it."""
+
+    symbol = SymbolField(required=True)
+    side = SideField(required=True)
+    price = DecimalField(required=True)
+    qty = DecimalField(required=True)
+    ts = TradeTimeField(load_default=lambda: format_timestamp(now()))
+
+    @post_load
+    def _make(self, values: dict[str, Any], **_: object) -> Trade:
+        return Trade(**values)
+
+
+_TRADE = TradeSchema()
+
+
+def read_trade(values: Mapping[str, object]) -> Trade:
+    """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, naming every bad field."""
+    trade: Trade = _TRADE.read(values)
+    return trade
+
+
+def read_messages(error: ValidationError) -> dict[str, list[str]]:
+    """Read what was wrong with each field."""
+    messages: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
+    return messages

@@ -1,0 +1,1 @@
+"""What every request passes through: names, access log, security headers, sessions and problems."""

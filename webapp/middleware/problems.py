@@ -1,0 +1,125 @@
+"""Errors, answered one way: problem+json (RFC 9457) for programs, a page for browsers, a reason for the log."""
+
+import http
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Flask, Response, current_app, g, make_response, render_template, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from common.errors import JournalError, KeyInFlightError, KeyReusedError
+from webapp.input.json_body import BadBodyError
+from webapp.input.schemas import read_messages
+
+RETRY_AFTER_SECONDS: Final = 1
+ACCEPT_BYTES: Final = 1024
+"""Up to what length an Accept header is read: each kilobyte takes a millisecond."""
+
+Errors = Mapping[str, list[str]]
+
+_log = logging.getLogger(__name__)
+
+
+def refuse(reason: str) -> None:
+    """Note why this request is refused; the access line says it once."""
+    g.reason = reason
+
+
+def answer_problem(status: int, reason: str, detail: str, errors: Errors | None = None) -> Response:
+    """Answer with a problem in the form that the client prefers, and note its reason."""
+    refuse(reason)
+    # A client's JSON may name a field with half a surrogate pair, which no page can be encoded with.
+    detail = detail.encode(errors="backslashreplace").decode()
+    problem: dict[str, Any] = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        "request_id": g.request_id,
+    }
+    if errors:
+        problem["errors"] = errors
+    if _prefers_html():
+        response = make_response(render_template("problems/problem.html", problem=problem), status)
+    else:
+        response = make_response(current_app.json.dumps(problem) + "\n", status)
+        response.mimetype = "application/problem+json"
+    if status in {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.CONFLICT}:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def describe_journal_failure(error: JournalError) -> str:
+    """Tell a client what a failing journal means for it; the log tells the operator the rest."""
+    return f"The journal cannot be used now ({error.reason}): nothing was accepted. Try again in a moment."
+
+
+def _prefers_html() -> bool:
+    if len(request.headers.get("Accept", "")) > ACCEPT_BYTES:
+        return False
+    kinds = ["application/problem+json", "application/json", "text/html"]
+    return request.accept_mimetypes.best_match(kinds) == "text/html"
+
+
+def _answer_http(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < http.HTTPStatus.BAD_REQUEST:
+        return error
+    response = answer_problem(error.code, error.name.lower().replace(" ", "_"), error.description or error.name)
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            response.headers[name] = value
+    return response
+
+
+def _answer_too_large(_: RequestEntityTooLarge) -> Response:
+    detail = f"The body is larger than {request.max_content_length} bytes, the most that is taken"
+    return answer_problem(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
+
+
+def _answer_body(error: BadBodyError) -> Response:
+    return answer_problem(http.HTTPStatus.BAD_REQUEST, "json", str(error))
+
+
+def _answer_fields(error: ValidationError) -> Response:
+    errors = read_messages(error)
+    detail = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items())
+    return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, errors)
+
+
+def _answer_journal(error: JournalError) -> Response:
+    log_journal_failure(error)
+    detail = describe_journal_failure(error)
+    return answer_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, f"journal_{error.reason}", detail)
+
+
+def _answer_key_reused(error: KeyReusedError) -> Response:
+    return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail)
+
+
+def _answer_key_in_flight(error: KeyInFlightError) -> Response:
+    return answer_problem(http.HTTPStatus.CONFLICT, error.reason, error.detail)
+
+
+def log_journal_failure(error: JournalError) -> None:
+    """Tell the operator which journal failed and how."""
+    _log.error("journal failed", extra={"reason": error.reason, "detail": error.detail, "request_id": g.request_id})
+
+
+def _answer_bug(error: Exception) -> Response:
+    _log.error("request failed", exc_info=error, extra={"request_id": g.request_id})
+    return answer_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The server failed; its log says why.")
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the application as a problem."""
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(RequestEntityTooLarge, _answer_too_large)
+    app.register_error_handler(BadBodyError, _answer_body)
+    app.register_error_handler(ValidationError, _answer_fields)
+    app.register_error_handler(JournalError, _answer_journal)
+    app.register_error_handler(KeyReusedError, _answer_key_reused)
+    app.register_error_handler(KeyInFlightError, _answer_key_in_flight)
+    app.register_error_handler(Exception, _answer_bug)

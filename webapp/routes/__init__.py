@@ -1,0 +1,1 @@
+"""The routes, one blueprint in each module."""

@@ -1,0 +1,53 @@
+"""Health of this worker: alive, able to accept a trade, and its own process figures."""
+
+import http
+from typing import cast
+
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from common.accept_header import clean_accept
+from common.errors import JournalError
+from webapp.middleware.problems import RETRY_AFTER_SECONDS, log_journal_failure, refuse
+from webapp.readiness import current_readiness
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+def tell_alive() -> Response:
+    """Answer 200 while this worker serves."""
+    return jsonify(status="alive")
+
+
+@bp.get("/readyz")
+def tell_ready() -> Response:
+    """Answer 200 when a trade can be accepted now, and 503 with the reason when not."""
+    try:
+        current_readiness().check()
+    except JournalError as error:
+        log_journal_failure(error)
+        refuse(f"journal_{error.reason}")
+        response = jsonify(status="not ready", reason=error.reason, detail=error.detail)
+        response.status_code = http.HTTPStatus.SERVICE_UNAVAILABLE
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+    return jsonify(status="ready")
+
+
+@bp.get("/metrics")
+def expose_process() -> Response:
+    """Expose the process figures of the worker that answers; every total is the sidecar's."""
+    registry = cast("CollectorRegistry", current_app.extensions["process_registry"])
+    encode, content_type = choose_encoder(clean_accept(request.headers.get("Accept")))
+    return Response(encode(registry), content_type=content_type)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application a registry of its own for its process figures."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    app.extensions["process_registry"] = registry

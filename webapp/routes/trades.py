@@ -1,0 +1,71 @@
+"""The trade API: accept a trade, read accepted trades."""
+
+import http
+
+from flask import Blueprint, Response, abort, g, request, url_for
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.wrappers import Response as BaseResponse
+
+from common.wire import messages
+from webapp.input.idempotency import read_header
+from webapp.input.json_body import read_object, receive, shorten
+from webapp.input.query import read_page
+from webapp.input.schemas import read_trade
+from webapp.publisher import KeyedTrade, current_publisher
+from webapp.reader import current_reader
+from webapp.routes.desk import FORM_BYTES, accept_form
+from webapp.search import look_up
+
+bp = Blueprint("trades", __name__)
+
+
+@bp.post("/trade")
+def accept_trade() -> BaseResponse:
+    """Accept one trade, sent as JSON or by the page's form."""
+    match request.mimetype:
+        case "application/json":
+            return _accept_json(receive(request))
+        case "application/x-www-form-urlencoded":
+            receive(request, FORM_BYTES)
+            return accept_form()
+    given = shorten(request.mimetype) or "none"
+    raise UnsupportedMediaType(
+        f"Content-Type is {given}; expected application/json, or application/x-www-form-urlencoded from the page",
+    )
+
+
+def _accept_json(body: bytes) -> Response:
+    values = read_object(body)
+    trade = read_trade(values)
+    acceptance = current_publisher().accept([KeyedTrade(trade, read_header(values))], request_id=g.request_id)
+    (event,) = acceptance.events
+    response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
+    if not acceptance.accepted:
+        response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
+    return response
+
+
+@bp.get("/trades")
+def list_trades() -> Response:
+    """List accepted trades, oldest first: the newest ones, or with ``after`` those past that seq."""
+    wanted = read_page(request.args)
+    # One more than asked for tells whether another page follows.
+    found = look_up(**{**wanted, "limit": wanted["limit"] + 1})
+    if wanted["after"] is None:
+        return _answer(messages.encode_page(found[-wanted["limit"] :], None))
+    page = found[: wanted["limit"]]
+    return _answer(messages.encode_page(page, page[-1].seq if len(found) > len(page) else None))
+
+
+@bp.get("/trades/<event_id>")
+def show_trade(event_id: str) -> Response:
+    """Show one accepted trade."""
+    event = current_reader().find(event_id)
+    if event is None:
+        abort(http.HTTPStatus.NOT_FOUND, f"No accepted trade has the id {event_id[:64]!r}")
+    return _answer(messages.encode(event))
+
+
+def _answer(body: bytes, status: http.HTTPStatus = http.HTTPStatus.OK) -> Response:
+    return Response(body + b"\n", status, content_type="application/json")

@@ -1,0 +1,1 @@
+"""The gunicorn worker: connections, deadlines, and what is not HTTP."""

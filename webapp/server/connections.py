@@ -1,0 +1,172 @@
+"""Connections: how many a worker takes, in all and from each address, and what becomes of one too many."""
+
+import ipaddress
+import json
+import logging
+import resource
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final
+
+from uuid6 import uuid7
+
+from common.errors import BadSettingError
+from common.throttle import Throttle
+from webapp.worker_metrics import WorkerMetrics
+
+CONNECTIONS_MAX: Final = 4000
+"""Connections of one worker, where the system gives it as many file descriptors."""
+
+ADDRESS_MAX: Final = 100
+"""Connections of one worker with one address: a browser opens six, and one more for each open page."""
+
+OWN_DESCRIPTORS: Final = 40
+"""File descriptors that a worker keeps for itself: journal, ZeroMQ, event loop, threads, static files."""
+
+_CONNECTIONS_MIN: Final = 8
+_DESCRIPTORS_WANTED: Final = 65_536
+_SITE_BITS: Final = 64
+_TRY_AGAIN: Final = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
+_log = logging.getLogger(__name__)
+
+Address = tuple[str, int] | tuple[str, int, int, int] | str | bytes
+GroupOf = Callable[[Address], str | None]
+
+
+def find_connection_limit(feed_max_clients: int) -> int:
+    """Raise this process's limit of file descriptors as far as it may, and give how many connections that leaves.
+
+    Raises BadSettingError when that is too few to serve anyone.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _DESCRIPTORS_WANTED:
+        unlimited = hard == resource.RLIM_INFINITY
+        soft = _DESCRIPTORS_WANTED if unlimited else max(soft, min(hard, _DESCRIPTORS_WANTED))
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = max(CONNECTIONS_MAX, feed_max_clients + ADDRESS_MAX)
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft - OWN_DESCRIPTORS)
+    if limit < _CONNECTIONS_MIN:
+        expected = f"{OWN_DESCRIPTORS + _CONNECTIONS_MIN} file descriptors or more"
+        raise BadSettingError("ulimit -n", str(soft), expected)
+    return limit
+
+
+def group_by_address(address: Address) -> str | None:
+    """Give the name under which an address's connections are counted; None when they are not.
+
+    Loopback is not: behind a proxy on this host, all clients come from there.
+    """
+    if not isinstance(address, tuple):
+        return None
+    ip = ipaddress.ip_address(address[0].partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None:
+            # One site has 2^64 addresses to choose from.
+            return None if ip.is_loopback else str(ipaddress.ip_network((ip, _SITE_BITS), strict=False))
+        ip = ip.ipv4_mapped
+    return None if ip.is_loopback else str(ip)
+
+
+class Connections:
+    """The open connections of one worker."""
+
+    def __init__(
+        self,
+        limit: int,
+        measures: WorkerMetrics,
+        address_limit: int = ADDRESS_MAX,
+        group_of: GroupOf = group_by_address,
+    ) -> None:
+        self.limit = limit
+        self._measures = measures
+        self._address_limit = address_limit
+        self._group_of = group_of
+        self._open = 0
+        self._by_group: Counter[str] = Counter()
+        self._throttle = Throttle()
+
+    def admit(self, client: socket.socket, address: Address) -> bool:
+        """Count a new connection, or reject it."""
+        group = self._group_of(address)
+        if self._open >= self.limit:
+            detail = f"This worker has {self.limit} connections, as many as it takes. Try again in a moment."
+            self._reject(client, address, HTTPStatus.SERVICE_UNAVAILABLE, "worker_limit", detail)
+            return False
+        if group is not None:
+            if self._by_group[group] >= self._address_limit:
+                detail = f"Your address has {self._address_limit} connections here, as many as one may have."
+                self._reject(client, address, HTTPStatus.TOO_MANY_REQUESTS, "address_limit", detail)
+                return False
+            self._by_group[group] += 1
+        self._open += 1
+        self._measures.set_connections(self._open)
+        return True
+
+    def reject_for_descriptors(self, client: socket.socket, address: Address) -> None:
+        """Reject a connection that took the last file descriptor."""
+        detail = "This worker has no file descriptor left. Try again in a moment."
+        self._reject(client, address, HTTPStatus.SERVICE_UNAVAILABLE, "file_descriptors", detail)
+
+    def release(self, address: Address) -> None:
+        """Count a connection that was admitted as closed."""
+        group = self._group_of(address)
+        if group is not None:
+            self._by_group[group] -= 1
+            if not self._by_group[group]:
+                del self._by_group[group]
+        self._open -= 1
+        self._measures.set_connections(self._open)
+
+    def drop(self, reason: str, address: Address) -> None:
+        """Count one connection that was rejected or ended, and log it at a bounded rate."""
+        self._measures.count_connection_drop(reason)
+        count = self._throttle.take(reason)
+        if count:
+            shown = address[0] if isinstance(address, tuple) else ""
+            extra = {"reason": reason, "client": shown, "count": count, "connections": self._open}
+            _log.warning("connection dropped", extra=extra)
+
+    def _reject(self, client: socket.socket, address: Address, status: HTTPStatus, reason: str, detail: str) -> None:
+        self.drop(reason, address)
+        reject(client, status, reason, detail)
+
+
+def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) -> str:
+    """Answer a connection of which no request was read, as far as that goes without waiting, and end it.
+
+    Gives the id of the request.
+    """
+    request_id = str(uuid7())
+    problem = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        "request_id": request_id,
+    }
+    body = json.dumps(problem).encode() + b"\n"
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        f"X-Request-ID: {request_id}",
+        "X-Content-Type-Options: nosniff",
+        *(["Retry-After: 1"] if status in _TRY_AGAIN else []),
+    ]
+    client.settimeout(0)
+    with suppress(OSError):
+        # What is left unread would make the kernel reset the connection, and the client might miss the answer.
+        client.recv(64 * 1024)
+    with suppress(OSError):
+        client.send("\r\n".join([*lines, "", ""]).encode() + body)
+        client.shutdown(socket.SHUT_WR)
+    return request_id
