@@ -24,7 +24,7 @@ ROUNDS = 7
 REPLAY_ROUNDS = 5
 SYMBOLS = 20
 SYMBOL_LIMIT = 200
-ORIGIN = "0" * 32
+JOURNAL_ID = "0" * 32
 
 PEERS = {
     "decode and fold, 1 in a message": "decode and inc(), 1 in a message",
@@ -59,9 +59,9 @@ def _measure_replay() -> dict[str, list[float]]:
         with Journal(path, "normal") as journal:
             for start in range(1, REPLAYED + 1, 1000):
                 journal.append([_make_event(seq) for seq in range(start, start + 1000)])
-            origin = journal.origin
+            journal_id = journal.journal_id
         ways = {
-            "replay the journal": partial(_replay, path, origin),
+            "replay the journal": partial(_replay, path, journal_id),
             "read the journal only": partial(read_journal, path),
         }
         return _alternate(ways, REPLAYED, REPLAY_ROUNDS)
@@ -85,18 +85,20 @@ def _make_event(seq: int) -> Event:
     moment = f"2026-01-31T09:30:00.{seq % 1_000_000:06}Z"
     price, qty = f"{chance.uniform(10, 40_000):.2f}", f"{chance.uniform(0.001, 9):.4f}"
     # Ids as long as the real ones, since their length is part of what is decoded.
-    return Event(seq, f"{seq:036}", ORIGIN, moment, moment, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty)
+    return Event(
+        seq, f"{seq:036}", JOURNAL_ID, moment, moment, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty
+    )
 
 
 def _fold(messages: Messages) -> int:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     for frames in messages:
         state.apply(_decode(frames), "live", SYMBOL_LIMIT, time.time())
     return sum(tally.trades for symbol in state.symbols.values() for tally in symbol.tallies.values())
 
 
 def _decode(frames: list[bytes]) -> Sequence[Event]:
-    events = messages.decode_message(frames, ORIGIN)
+    events = messages.decode_message(frames, JOURNAL_ID)
     if not isinstance(events, list):
         message = "the message holds facts, not events"
         raise TypeError(message)
@@ -124,7 +126,9 @@ def _no_journal() -> Journal:
 
 def _consume(messages: Messages) -> int:
     # A clock that stands still: a pause of this machine would send the consumer to the journal.
-    consumer = Consumer(State(ORIGIN), _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0)
+    consumer = Consumer(
+        State(JOURNAL_ID), _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0
+    )
     while consumer.step():
         pass
     return consumer.state.observed.events["live"]
@@ -169,8 +173,8 @@ def _increment(messages: Messages) -> int:
     return int(sum(sample.value for sample in samples if sample.name == "trading_trades_total"))
 
 
-def _replay(path: Path, origin: str) -> int:
-    consumer = Consumer(State(origin), _Recording([]), partial(Journal, path), symbol_limit=SYMBOL_LIMIT)
+def _replay(path: Path, journal_id: str) -> int:
+    consumer = Consumer(State(journal_id), _Recording([]), partial(Journal, path), symbol_limit=SYMBOL_LIMIT)
     consumer.catch_up(threading.Event())
     return consumer.state.observed.events["journal"]
 

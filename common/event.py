@@ -32,11 +32,11 @@ class Trade(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """An accepted trade: ``seq`` is its place in the journal, ``origin`` names the journal that gave it."""
+    """An accepted trade: ``seq`` is its place in the journal, ``journal_id`` names the journal that gave it."""
 
     seq: Seq
     id: str
-    origin: str
+    journal_id: str
     accepted_at: Timestamp
     ts: Timestamp
     symbol: Symbol

@@ -43,7 +43,7 @@ class Tally(Struct):
     trades: Count = 0
     quantity: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
-    born: Timestamp | None = None
+    created_at: Timestamp | None = None
 
     def __post_init__(self) -> None:
         """Check what was read from a file."""
@@ -66,7 +66,9 @@ class Tally(Struct):
             self.quantity += other.quantity
             self.notional += other.notional
         self.trades += other.trades
-        self.born = min((moment for moment in (self.born, other.born) if moment is not None), default=None)
+        self.created_at = min(
+            (moment for moment in (self.created_at, other.created_at) if moment is not None), default=None
+        )
 
 
 class CheckpointSymbol(Struct):

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from common import __version__
 from common.errors import JournalError
-from common.journal.store import DiskUsage
+from common.journal.disk import DiskUsage
 from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.families import add_histogram, count, count_by, gauge
 from sidecar.series_start import SeriesStarts
@@ -40,7 +40,7 @@ class Sight:
     lock: threading.Lock
     snapshots: SnapshotStatus
     read_journal: Callable[[], tuple[int, DiskUsage]]
-    list_live: Callable[[], Sequence[str]]
+    list_active: Callable[[], Sequence[str]]
 
 
 class StateCollector(Collector):
@@ -68,7 +68,7 @@ class StateCollector(Collector):
             last_seq = state.last_seq
         yield from families
         yield from _expose_observed(sight.snapshots.observed)
-        yield from expose_workers(sight.snapshots.observed.workers, sight.list_live())
+        yield from expose_workers(sight.snapshots.observed.workers, sight.list_active())
         # Without the journal its end is unknown, and a made-up lag would hide that.
         if journal is not None:
             yield from _expose_journal(*journal, last_seq)
@@ -90,12 +90,12 @@ def _expose_trades(state: State, births: SeriesStarts) -> Iterator[Metric]:
     moment = GaugeMetricFamily("trading_last_trade_timestamp_seconds", "The newest ts.", labels=["symbol"])
     for name, symbol in state.symbols.items():
         for side, tally in symbol.tallies.items():
-            born = births.tell(name, side, tally.born)
+            start = births.tell(name, side, tally.created_at)
             values = (tally.trades, float(tally.quantity), float(tally.notional))
             for family, value in zip((trades, quantity, notional), values, strict=True):
-                if born is not None:
-                    family.add_metric([name, side], 0, timestamp=born[0])
-                family.add_metric([name, side], value, timestamp=None if born is None else born[1])
+                if start is not None:
+                    family.add_metric([name, side], 0, timestamp=start[0])
+                family.add_metric([name, side], value, timestamp=None if start is None else start[1])
         # A price of many symbols together would mean nothing.
         if symbol.last_price is not None and name != OTHER:
             price.add_metric([name], float(symbol.last_price))
@@ -110,7 +110,7 @@ def _expose_trades(state: State, births: SeriesStarts) -> Iterator[Metric]:
 def _expose_progress(state: State) -> Iterator[Metric]:
     yield gauge("sidecar_last_seq", "Newest seq counted.", state.last_seq)
     yield gauge("sidecar_symbols", "Symbols with their own series.", len(state.symbols) - (OTHER in state.symbols))
-    yield count("sidecar_overflow_trades", "Trades counted under the symbol other.", state.folded)
+    yield count("sidecar_overflow_trades", "Trades counted under the symbol other.", state.overflow_trades)
 
 
 def _expose_observed(observed: Observed) -> Iterator[Metric]:
@@ -122,13 +122,13 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
     yield count_by("sidecar_events", "Events counted, by where they came from.", ["source"], observed.events)
     rejected = dict.fromkeys(BAD_MESSAGE_REASONS, 0) | observed.rejected
     yield count_by("sidecar_messages_rejected", "Messages and peers that could not be used.", ["reason"], rejected)
-    yield count("sidecar_duplicates", "Events received again and dropped.", observed.repeats)
+    yield count("sidecar_duplicates", "Events received again and dropped.", observed.duplicates)
     yield count("sidecar_gaps", "Gaps in the hints, filled from the journal.", observed.gaps)
 
 
-def _expose_journal(journal_seq: int, room: DiskUsage, last_seq: int) -> Iterator[Metric]:
+def _expose_journal(journal_seq: int, disk: DiskUsage, last_seq: int) -> Iterator[Metric]:
     yield gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
     yield gauge("sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq))
-    yield gauge("sidecar_journal_size_bytes", "Size of the journal's files.", room.taken)
-    yield gauge("sidecar_journal_free_bytes", "Bytes left on the journal's disk.", room.free)
-    yield gauge("sidecar_journal_disk_bytes", "Size of the journal's disk.", room.whole)
+    yield gauge("sidecar_journal_size_bytes", "Size of the journal's files.", disk.used)
+    yield gauge("sidecar_journal_free_bytes", "Bytes left on the journal's disk.", disk.free)
+    yield gauge("sidecar_journal_disk_bytes", "Size of the journal's disk.", disk.total)

@@ -65,7 +65,7 @@ class Consumer:
         self._clock = clock
         self._wall_clock = wall_clock
         self._last_news = clock()
-        self._heard: dict[str, float] = {}
+        self._last_report: dict[str, float] = {}
         self._throttle = Throttle(clock=clock)
 
     def run(self, stopping: threading.Event) -> None:
@@ -124,41 +124,43 @@ class Consumer:
         # A journal that was put back has a key pair of its own.
         self._receiver.use(keys)
         if state is not self.state:
-            _log.error("another journal stands in its place; counting begins anew", extra={"origin": state.origin})
+            _log.error(
+                "another journal stands in its place; counting begins anew", extra={"journal_id": state.journal_id}
+            )
         with self.lock:
             self.state = state
             state.count(groups, "journal", self._limit)
         return sum(len(group.prices) for group in groups)
 
     def _read_on(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
-        state = self.state if journal.origin == self.state.origin else read_checkpoint(journal, self._symbols)
+        state = self.state if journal.journal_id == self.state.journal_id else read_checkpoint(journal, self._symbols)
         return state, read_batches(journal, state.last_seq, CHUNK), journal.key_pair
 
     def _take(self, frames: Sequence[bytes]) -> None:
         try:
-            message = decode_message(frames, self.state.origin)
+            message = decode_message(frames, self.state.journal_id)
         except BadMessageError as error:
             self.reject(error)
             return
         if isinstance(message, WorkerTotals):
-            self.hear([message])
+            self.update_workers([message])
         else:
             self._count_all(message)
 
-    def hear(self, told: Iterable[WorkerTotals]) -> Collection[str]:
+    def update_workers(self, told: Iterable[WorkerTotals]) -> Collection[str]:
         """Take what workers tell of themselves, in whatever order and however often; give those that are rejected."""
         rejected: dict[str, BadMessageError] = {}
         with self.lock:
             for facts in told:
                 try:
-                    news = self.state.observed.workers.hear(facts)
+                    news = self.state.observed.workers.update(facts)
                 except BadMessageError as error:
                     rejected[facts.worker] = error
                     continue
                 if news:
-                    self._heard[facts.worker] = self._clock()
-            for worker in self._heard.keys() - self.state.observed.workers.live.keys():
-                del self._heard[worker]
+                    self._last_report[facts.worker] = self._clock()
+            for worker in self._last_report.keys() - self.state.observed.workers.active.keys():
+                del self._last_report[worker]
         for reason in rejected.values():
             self.reject(reason)
         return rejected.keys()
@@ -181,10 +183,10 @@ class Consumer:
         if count:
             _log.log(level, message, extra={"reason": reason, "detail": detail, "count": count})
 
-    def list_live(self) -> list[str]:
+    def list_active(self) -> list[str]:
         """List the workers that were heard a moment ago."""
         since = self._clock() - SILENT_SECONDS
-        return [worker for worker, heard in self._heard.copy().items() if heard > since]
+        return [worker for worker, heard in self._last_report.copy().items() if heard > since]
 
     def _count_all(self, events: Sequence[Event]) -> None:
         counted_at = self._wall_clock()
@@ -209,6 +211,6 @@ class Consumer:
                 pass
         elif event.seq <= self.state.last_seq:
             with self.lock:
-                self.state.observed.repeats += 1
+                self.state.observed.duplicates += 1
         else:
             self._apply_live((event,), counted_at)

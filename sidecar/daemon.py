@@ -11,7 +11,8 @@ from typing import Final
 from common.errors import JournalError, SnapshotError
 from common.hosts import HostRule
 from common.journal.connection import Connection
-from common.journal.store import DiskUsage, Journal
+from common.journal.disk import DiskUsage, measure_disk
+from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight, SnapshotStatus
@@ -29,8 +30,8 @@ SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
 WATCH_SECONDS: Final = 0.1
 JOIN_SECONDS: Final = 1.0
-FOLDED_SECONDS: Final = 60.0
-FOLDED_WORST: Final = 5
+OVERFLOW_LOG_SECONDS: Final = 60.0
+OVERFLOW_LOG_SYMBOLS: Final = 5
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +45,11 @@ class Daemon:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._snapshots = SnapshotStatus()
-        self._saved = State(origin="")
+        self._saved = State(journal_id="")
         self._open_journal = partial(Journal, settings.journal_path)
         self._saved_at = time.monotonic()
-        self._told_folded = 0
-        self._told_folded_at = float("-inf")
+        self._overflow_logged = 0
+        self._overflow_logged_at = float("-inf")
 
     def stop(self, *_: object) -> None:
         """Ask the daemon to stop; fit to be a signal handler."""
@@ -130,9 +131,9 @@ class Daemon:
 
         def read_journal() -> tuple[int, DiskUsage]:
             with turn:
-                return connection.ask(lambda journal: (journal.last_seq(), journal.measure()))
+                return connection.ask(lambda journal: (journal.last_seq(), measure_disk(journal.path)))
 
-        return Sight(lambda: consumer.state, consumer.lock, self._snapshots, read_journal, consumer.list_live)
+        return Sight(lambda: consumer.state, consumer.lock, self._snapshots, read_journal, consumer.list_active)
 
     def _make_pruner(self) -> Pruner:
         settings = self._settings
@@ -164,25 +165,25 @@ class Daemon:
                 self._hear(last_words)
                 self._save(consumer)
                 self._prune(pruner)
-                self._name_folded(consumer)
+                self._log_overflow(consumer)
         return 0
 
     def _hear(self, last_words: FinalTotals) -> None:
         try:
             # Shown is what both snapshots hold: forgotten sooner, it would go with the newer one.
-            last_words.step(self._snapshots.observed.workers.gone)
+            last_words.step(self._snapshots.observed.workers.retired)
         except JournalError as error:
             _log.error("last words not heard", extra={"reason": error.reason, "detail": error.detail})
 
-    def _name_folded(self, consumer: Consumer) -> None:
+    def _log_overflow(self, consumer: Consumer) -> None:
         """Say now and then which symbols are past the limit, the worst first."""
         with consumer.lock:
-            folded, names = consumer.state.folded, dict(consumer.state.folded_names)
-        if folded == self._told_folded or time.monotonic() - self._told_folded_at < FOLDED_SECONDS:
+            folded, names = consumer.state.overflow_trades, dict(consumer.state.overflow_symbols)
+        if folded == self._overflow_logged or time.monotonic() - self._overflow_logged_at < OVERFLOW_LOG_SECONDS:
             return
-        worst = sorted(names, key=names.__getitem__, reverse=True)[:FOLDED_WORST]
+        worst = sorted(names, key=names.__getitem__, reverse=True)[:OVERFLOW_LOG_SYMBOLS]
         _log.warning("symbols folded", extra={"trades": folded, "limit": self._settings.symbol_limit, "worst": worst})
-        self._told_folded, self._told_folded_at = folded, time.monotonic()
+        self._overflow_logged, self._overflow_logged_at = folded, time.monotonic()
 
     def _prune(self, pruner: Pruner) -> None:
         try:

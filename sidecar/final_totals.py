@@ -32,7 +32,7 @@ class FinalTotals:
             except BadMessageError as error:
                 self._consumer.reject(error)
                 done.add(worker)
-        done |= set(self._consumer.hear(told.values()))
+        done |= set(self._consumer.update_workers(told.values()))
         done |= told.keys() & set(safe)
         if done:
             self._connection.ask(lambda journal: journal.forget_facts(done))

@@ -27,15 +27,15 @@ def read_checkpoint(journal: Journal, symbols: Iterable[str]) -> State:
     """
     base = journal.read_checkpoint()
     if base is None:
-        state = State(journal.origin)
+        state = State(journal.journal_id)
         state.register(symbols)
         return state
     try:
         state = decode_state(base)
     except SnapshotError as error:
         raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error.detail}") from error
-    # A journal that was restored from a copy has its model's checkpoint, and an origin of its own.
-    state.origin = journal.origin
+    # A journal that was restored from a copy has its model's checkpoint, and an journal_id of its own.
+    state.journal_id = journal.journal_id
     state.register(symbols)
     return state
 
@@ -80,8 +80,8 @@ class Pruner:
         if not self._retention:
             return pruned
         base = read_checkpoint(journal, self._symbols)
-        if self._prefix is None or self._prefix.origin != journal.origin:
-            self._prefix = _Prefix(journal.origin, base.last_seq, base.last_seq)
+        if self._prefix is None or self._prefix.journal_id != journal.journal_id:
+            self._prefix = _Prefix(journal.journal_id, base.last_seq, base.last_seq)
         before, after = _write_old(moment, self._retention), format_timestamp(moment)
         while self._clock() < deadline:
             if self._prefix.end <= base.last_seq:
@@ -107,7 +107,7 @@ class _Prefix:
     It outlives a step, so that trades stamped ahead are looked at once, however many they are.
     """
 
-    origin: str
+    journal_id: str
     end: int
     looked: int
 

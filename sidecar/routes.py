@@ -95,14 +95,14 @@ class Routes:
         choose_registry: ChooseRegistry,
         check_alive: Check,
         check_ready: Check,
-        tell_last_seq: Callable[[], int] = lambda: 0,
+        read_last_seq: Callable[[], int] = lambda: 0,
     ) -> None:
         """Keep what to answer from."""
         self._rule = rule
         self._choose_registry = choose_registry
         self._check_alive = check_alive
         self._check_ready = check_ready
-        self._tell_last_seq = tell_last_seq
+        self._tell_last_seq = read_last_seq
         self._turn = threading.Lock()
 
     def answer(self, request: Request) -> Answer:

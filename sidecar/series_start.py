@@ -27,10 +27,10 @@ class SeriesStarts:
         self._clock = clock
         self._told: set[tuple[str, str]] = set()
 
-    def tell(self, symbol: str, side: str, born: Timestamp | None) -> tuple[float, float] | None:
+    def tell(self, symbol: str, side: str, created_at: Timestamp | None) -> tuple[float, float] | None:
         """Give the moment before a series began, and now, in seconds since 1970; None when it is not new."""
-        if born is None or (symbol, side) in self._told:
+        if created_at is None or (symbol, side) in self._told:
             return None
         self._told.add((symbol, side))
-        before, now = read_seconds(born) - _BEFORE, self._clock()
+        before, now = read_seconds(created_at) - _BEFORE, self._clock()
         return (before, now) if before < now < before + self._young_seconds else None

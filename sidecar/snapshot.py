@@ -104,8 +104,8 @@ def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
         state = decode_state(body)
     except SnapshotError as error:
         raise SnapshotError(error.reason, f"snapshot {path}: {error.detail}") from error
-    if state.origin != base.origin:
-        raise SnapshotError("foreign", f"snapshot {path} is of journal {state.origin}; expected {base.origin}")
+    if state.journal_id != base.journal_id:
+        raise SnapshotError("foreign", f"snapshot {path} is of journal {state.journal_id}; expected {base.journal_id}")
     if state.last_seq > last_seq:
         raise SnapshotError("ahead", f"snapshot {path} is at seq {state.last_seq}, but the journal ends at {last_seq}")
     if state.last_seq < base.last_seq:

@@ -26,7 +26,7 @@ OTHER: Final = "other"
 NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-FOLDED_NAMES: Final = 100
+OVERFLOW_SYMBOLS: Final = 100
 """Folded symbols whose trades are counted by name, for the log."""
 
 Source = Literal["live", "journal"]
@@ -46,7 +46,7 @@ class Observed(Struct):
 
     delay: Histogram = field(default_factory=lambda: Histogram.over(DELAY_BOUNDS))
     events: dict[Source, Count] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
-    repeats: Count = 0
+    duplicates: Count = 0
     gaps: Count = 0
     rejected: dict[Reason, Count] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
     workers: Workers = field(default_factory=Workers)
@@ -59,17 +59,17 @@ class Observed(Struct):
 
 
 class State(Struct):
-    """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``origin``.
+    """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``journal_id``.
 
-    ``notional`` is the size of trades by side. ``folded_names`` counts the trades of some folded symbols, the frequent
-    ones surely among them.
+    ``notional`` is the size of trades by side. ``overflow_symbols`` counts the trades of some symbols past the limit,
+    the frequent ones surely among them.
     """
 
-    origin: str
+    journal_id: str
     last_seq: Count = 0
     symbols: dict[str, Symbol] = field(default_factory=dict)
-    folded: Count = 0
-    folded_names: dict[str, Count] = field(default_factory=dict)
+    overflow_trades: Count = 0
+    overflow_symbols: dict[str, Count] = field(default_factory=dict)
     notional: dict[Side, Histogram] = field(
         default_factory=lambda: {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES}
     )
@@ -95,7 +95,7 @@ class State(Struct):
         if counted > self.last_seq or (counted == 0 and self.last_seq > 0):
             return f"{counted} trades up to seq {self.last_seq}"
         for symbol in self.symbols.values():
-            for instant in (symbol.last_ts, *(tally.born for tally in symbol.tallies.values())):
+            for instant in (symbol.last_ts, *(tally.created_at for tally in symbol.tallies.values())):
                 if instant is not None and not _is_instant(instant):
                     return f"{instant} is not in the calendar"
         return self.observed.workers.find_fault()
@@ -125,7 +125,7 @@ class State(Struct):
         for each in groups:
             symbol = self.symbols.get(each.symbol) or self._place(each, limit)
             tally = symbol.tallies[each.side]
-            tally.born = tally.born or each.first_accepted_at
+            tally.created_at = tally.created_at or each.first_accepted_at
             before = tally.notional
             notionals = tally.add(each.prices, each.quantities)
             self.notional[each.side].count(notionals, EXACT.subtract(tally.notional, before))
@@ -140,15 +140,15 @@ class State(Struct):
     def _place(self, first: SymbolSideBatch, limit: int) -> Symbol:
         name = first.symbol
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
-            self.folded += len(first.prices)
-            self._name_folded(name, len(first.prices))
+            self.overflow_trades += len(first.prices)
+            self._log_overflow(name, len(first.prices))
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
 
-    def _name_folded(self, name: str, trades: int) -> None:
+    def _log_overflow(self, name: str, trades: int) -> None:
         # The space-saving sketch (Metwally, Agrawal, El Abbadi 2005): names are users' input, and memory is bounded.
-        names = self.folded_names
-        if name not in names and len(names) >= FOLDED_NAMES:
+        names = self.overflow_symbols
+        if name not in names and len(names) >= OVERFLOW_SYMBOLS:
             rarest = min(names, key=names.__getitem__)
             trades += names.pop(rarest)
         names[name] = names.get(name, 0) + trades

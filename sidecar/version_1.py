@@ -33,7 +33,7 @@ NOTIONAL: Final = (
 def upgrade_state(encoded: bytes) -> bytes:
     """Write a state of version 1 as one of version 2. Raises ValueError for anything else."""
     try:
-        state = msgspec.json.decode(encoded)
+        state = _rename(msgspec.json.decode(encoded))
         state["version"] = 2
         if "notional" in state:
             state["notional"] = {
@@ -43,12 +43,34 @@ def upgrade_state(encoded: bytes) -> bytes:
         if "delay" in observed:
             observed["delay"] = _upgrade_spread(observed["delay"], SECONDS)
         workers = observed.get("workers", {})
-        for facts in (*workers.get("live", {}).values(), workers.get("past", {})):
+        for facts in (*workers.get("active", {}).values(), workers.get("retired_totals", {})):
             _upgrade_facts(facts)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         message = f"not a state of version 1: {error!r}"
         raise ValueError(message) from error
     return msgspec.json.encode(state)
+
+
+def _rename(state: dict[str, Any]) -> dict[str, Any]:
+    # Place by place: a symbol, a route or a worker may have any of these names itself.
+    state = _rename_keys(
+        state, {"origin": "journal_id", "folded": "overflow_trades", "folded_names": "overflow_symbols"}
+    )
+    for symbol in state.get("symbols", {}).values():
+        symbol["tallies"] = {
+            side: _rename_keys(tally, {"born": "created_at"}) for side, tally in symbol["tallies"].items()
+        }
+    observed = state["observed"] = _rename_keys(state.get("observed", {}), {"repeats": "duplicates"})
+    if "rejected" in observed:
+        observed["rejected"] = _rename_keys(observed["rejected"], {"origin": "journal_id"})
+    if "workers" in observed:
+        workers = {"past": "retired_totals", "live": "active", "gone": "retired"}
+        observed["workers"] = _rename_keys(observed["workers"], workers)
+    return state
+
+
+def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in fields.items()}
 
 
 def upgrade_facts(body: bytes) -> bytes:
@@ -62,6 +84,8 @@ def upgrade_facts(body: bytes) -> bytes:
 
 
 def _upgrade_facts(facts: dict[str, Any]) -> None:
+    if "viewers" in facts:
+        facts["subscribers"] = facts.pop("viewers")
     for name, keys in (("commits", SECONDS), ("groups", TRADES)):
         if name in facts:
             facts[name] = _upgrade_spread(facts[name], keys)

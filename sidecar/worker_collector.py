@@ -38,13 +38,13 @@ def expose_workers(workers: Workers, live: Sequence[str]) -> Iterator[Metric]:
         total.connections_dropped,
     )
     yield count_by("webapp_downloads_rejected", "Downloads rejected, by reason.", ["reason"], total.downloads_rejected)
-    serving = [workers.live[worker] for worker in live if worker in workers.live]
+    serving = [workers.active[worker] for worker in live if worker in workers.active]
     yield gauge("webapp_workers", "Workers that serve.", len(live))
     yield gauge(
         "webapp_process_resident_memory_bytes",
         "Memory of the workers that serve.",
         sum(facts.resident_bytes for facts in serving),
     )
-    yield gauge("webapp_feed_subscribers", "Open feeds.", sum(facts.viewers for facts in serving))
+    yield gauge("webapp_feed_subscribers", "Open feeds.", sum(facts.subscribers for facts in serving))
     yield gauge("webapp_connections", "Open connections.", sum(facts.connections for facts in serving))
     yield gauge("webapp_process_open_fds", "Open files of the workers that serve.", sum(f.open_fds for f in serving))

@@ -10,7 +10,7 @@ from common.event import Event, Trade
 from common.wire.transport import make_key_pair
 
 ROOT = Path(__file__).resolve().parent.parent
-ORIGIN = "a" * 32
+JOURNAL_ID = "a" * 32
 
 
 KEYS = make_key_pair()
@@ -27,7 +27,7 @@ def make_event(seq: int, **fields: str) -> Event:
     return Event(
         seq=seq,
         id=fields.pop("id", f"id-{seq}"),
-        origin=given.get("origin", ORIGIN),
+        journal_id=given.get("journal_id", JOURNAL_ID),
         accepted_at=given.get("accepted_at", moment),
         ts=given.get("ts", moment),
         symbol=given["symbol"],

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from common.errors import JournalError
 from common.event import Event
 from common.wire import messages
-from webapp.concurrency import start
+from webapp.concurrency import spawn
 from webapp.reader import JournalReader
 from webapp.worker_metrics import WorkerMetrics
 
@@ -81,17 +81,17 @@ class Broadcaster:
             if not self._reading:
                 self._reading, self._recent = True, []
                 self._first_after = self.last_seq = last_seq
-                start(self._read)
+                spawn(self._read)
             subscriber = Subscriber()
             self._subscribers.add(subscriber)
-            self._measures.set_viewers(len(self._subscribers))
+            self._measures.set_subscribers(len(self._subscribers))
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Remove a subscriber, if it has not been removed before."""
         with self._lock:
             self._subscribers.discard(subscriber)
-            self._measures.set_viewers(len(self._subscribers))
+            self._measures.set_subscribers(len(self._subscribers))
 
     def read_after(self, seq: int) -> list[Message] | None:
         """Give the next trades past a seq, at most CHUNK; None when not all of them are at hand any more."""

@@ -34,7 +34,7 @@ def run_in_threadpool(call: Callable[[], T]) -> T:
     return cast("T", value)
 
 
-def repeat(seconds: float, call: Callable[[], None]) -> None:
+def every(seconds: float, call: Callable[[], None]) -> None:
     """Make a call again and again, as long as this worker lives; it must not fail."""
 
     def run() -> None:
@@ -42,10 +42,10 @@ def repeat(seconds: float, call: Callable[[], None]) -> None:
             time.sleep(seconds)
             call()
 
-    start(run)
+    spawn(run)
 
 
-def start(call: Callable[[], None]) -> None:
+def spawn(call: Callable[[], None]) -> None:
     """Start a call beside the requests; under gevent it is a greenlet."""
     threading.Thread(target=call, name="beside", daemon=True).start()
 

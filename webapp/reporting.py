@@ -7,7 +7,7 @@ from flask import Flask
 
 from common.errors import TapeError
 from common.process import PerProcess
-from webapp.concurrency import repeat
+from webapp.concurrency import every
 from webapp.publisher import Publisher
 from webapp.worker_metrics import WorkerMetrics
 
@@ -18,12 +18,12 @@ _log = logging.getLogger(__name__)
 
 def start_reporting(app: Flask) -> None:
     """Tell this worker's measures again and again, as long as it lives."""
-    repeat(REPORT_SECONDS, lambda: _find_publisher(app).report(_find_measures(app).tell()))
+    every(REPORT_SECONDS, lambda: _find_publisher(app).report(_find_measures(app).snapshot()))
 
 
 def end_reporting(app: Flask) -> None:
     """Tell this worker's measures for the last time, and write them down too: nobody will say them again."""
-    facts = _find_measures(app).tell(ended=True)
+    facts = _find_measures(app).snapshot(ended=True)
     publisher = _find_publisher(app)
     publisher.report(facts)
     if not facts.requests:

@@ -27,7 +27,7 @@ from common.wire.worker_totals import (
 
 REJECTIONS: Final = (
     "host",
-    "origin",
+    "journal_id",
     "invalid",
     "json",
     "bad_request",
@@ -94,9 +94,9 @@ class WorkerMetrics:
             self._facts.commits.observe(seconds)
             self._facts.groups.observe(trades)
 
-    def set_viewers(self, viewers: int) -> None:
+    def set_subscribers(self, count: int) -> None:
         """Note how many feeds are open."""
-        self._facts.viewers = viewers
+        self._facts.subscribers = count
 
     def count_drop(self, reason: str) -> None:
         """Count one subscriber that was rejected."""
@@ -117,7 +117,7 @@ class WorkerMetrics:
         with self._lock:
             self._facts.connections_dropped[reason] = self._facts.connections_dropped.get(reason, 0) + 1
 
-    def tell(self, *, ended: bool = False) -> WorkerTotals:
+    def snapshot(self, *, ended: bool = False) -> WorkerTotals:
         """Give the totals so far, under the next number."""
         # Without /proc there are none.
         process = {sample.name: sample.value for family in self._process.collect() for sample in family.samples}

@@ -41,11 +41,11 @@ class AppendResult(NamedTuple):
     replayed: bool = False
 
 
-def append(db: Database, origin: str, request: Request) -> AppendResult | KeyReusedError:
+def append(db: Database, journal_id: str, request: Request) -> AppendResult | KeyReusedError:
     """Write the rows of a request, in the caller's transaction; nothing when a key was used for other fields."""
     used = request.key and keys.find_request(db, request.key)
     if used is not None:
-        return _replay(db, origin, used)
+        return _replay(db, journal_id, used)
     earlier = _find_earlier(db, request.rows)
     if isinstance(earlier, KeyReusedError):
         return earlier
@@ -53,11 +53,13 @@ def append(db: Database, origin: str, request: Request) -> AppendResult | KeyReu
     for (event, key), use in zip(request.rows, earlier, strict=True):
         if use is None:
             seq = rows.insert(db, event)
-            events.append(msgspec.structs.replace(event, seq=seq, origin=origin))
+            events.append(msgspec.structs.replace(event, seq=seq, journal_id=journal_id))
             if key is not None:
                 keys.add_row(db, key, seq)
         else:
-            events += [events[use.row]] if use.row is not None else rows.select(db, origin, "WHERE seq = ?", use.seq)
+            events += (
+                [events[use.row]] if use.row is not None else rows.select(db, journal_id, "WHERE seq = ?", use.seq)
+            )
     fresh = [use is None for use in earlier]
     last_seq = max((event.seq for event, new in zip(events, fresh, strict=True) if new), default=0)
     if request.key is not None:
@@ -94,9 +96,9 @@ def _find_earlier(db: Database, given: Sequence[Row]) -> list[_Earlier | None] |
     return earlier
 
 
-def _replay(db: Database, origin: str, used: keys.RequestUse) -> AppendResult | KeyReusedError:
+def _replay(db: Database, journal_id: str, used: keys.RequestUse) -> AppendResult | KeyReusedError:
     if not used.same:
         return KeyReusedError("key_reused", "this key was used before, for another request")
-    events = rows.select(db, origin, "WHERE seq > ? AND seq <= ?", used.last_seq - used.accepted, used.last_seq)
+    events = rows.select(db, journal_id, "WHERE seq > ? AND seq <= ?", used.last_seq - used.accepted, used.last_seq)
     last_seq = used.last_seq if used.accepted else 0
     return AppendResult(events, [False] * len(events), last_seq, used.accepted, used.duplicates, replayed=True)

@@ -74,10 +74,10 @@ def _opened(path: Path) -> Iterator[Database]:
             yield db
 
 
-def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
+def restore(copy: Path, path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
     """Make a copy, of this version or an earlier one, the journal at a path where no file is. Raises JournalError.
 
-    It gets an origin and a key pair of its own: it may give numbers anew that its model gave to later trades, and
+    It gets an journal_id and a key pair of its own: it may give numbers anew that its model gave to later trades, and
     copies of its model's secret may lie anywhere.
     """
 
@@ -85,21 +85,21 @@ def restore(copy: Path, path: Path, new_origin: Callable[[], uuid.UUID] = uuid.u
         db.backup(draft)
         draft.execute("BEGIN")
         take_steps(draft, read_version(draft, copy))
-        _name(draft, new_origin())
+        _name(draft, new_journal_id())
         draft.execute("COMMIT")
 
     with _opened(copy) as db, journal_errors(path):
         place(path, fill)
 
 
-def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
+def _create(path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
     def fill(draft: Database) -> None:
         draft.executescript(FILE_PRAGMAS)
         draft.execute("BEGIN")
         for statement in list_statements(0):
             draft.execute(statement)
-        draft.execute("INSERT INTO journal (origin) VALUES ('')")
-        _name(draft, new_origin())
+        draft.execute("INSERT INTO journal (journal_id) VALUES ('')")
+        _name(draft, new_journal_id())
         draft.execute("COMMIT")
 
     # Of two processes that start at once, one makes the journal of both.
@@ -107,6 +107,6 @@ def _create(path: Path, new_origin: Callable[[], uuid.UUID] = uuid.uuid4) -> Non
         place(path, fill)
 
 
-def _name(db: Database, origin: uuid.UUID) -> None:
-    db.execute("UPDATE journal SET origin = ?", (origin.hex,))
+def _name(db: Database, journal_id: uuid.UUID) -> None:
+    db.execute("UPDATE journal SET journal_id = ?", (journal_id.hex,))
     renew_key_pair(db)

@@ -13,20 +13,20 @@ _SELECT: Final = "SELECT seq, id, accepted_at, ts, symbol, side, price, qty FROM
 
 
 def insert(db: Database, event: Event) -> int:
-    """Insert an event, whose own ``seq`` and ``origin`` are not looked at, and give its seq."""
+    """Insert an event, whose own ``seq`` and ``journal_id`` are not looked at, and give its seq."""
     row = (store_id(event.id), event.accepted_at, event.ts, event.symbol, event.side, event.price, event.qty)
     return db.execute(_INSERT, row).lastrowid or 0
 
 
-def select(db: Database, origin: str, rest: str, *values: object) -> list[Event]:
-    """Select the events of the journal named ``origin``; ``rest`` is what follows FROM trades."""
+def select(db: Database, journal_id: str, rest: str, *values: object) -> list[Event]:
+    """Select the events of the journal named ``journal_id``; ``rest`` is what follows FROM trades."""
     found = db.execute(f"{_SELECT} {rest}", values)
-    return [Event(seq, read_id(stored), origin, *fields) for seq, stored, *fields in found]
+    return [Event(seq, read_id(stored), journal_id, *fields) for seq, stored, *fields in found]
 
 
-def select_id(db: Database, origin: str, event_id: str) -> list[Event]:
+def select_id(db: Database, journal_id: str, event_id: str) -> list[Event]:
     """Select the event with this id, in whichever form it is stored."""
-    return select(db, origin, "WHERE id IN (?, ?)", event_id, store_id(event_id))
+    return select(db, journal_id, "WHERE id IN (?, ?)", event_id, store_id(event_id))
 
 
 def last_seq(db: Database) -> int:

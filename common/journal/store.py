@@ -1,10 +1,9 @@
 """The journal: accepted trades in a SQLite file, in the order of their commits. The commit is the acceptance."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from common.errors import JournalError, KeyReusedError
 from common.event import Event
@@ -21,14 +20,6 @@ PROBE_BYTES: Final = 32 * 1024
 """More pages than a trade touches, in its table and its indexes."""
 
 
-class DiskUsage(NamedTuple):
-    """Bytes: of the journal, free on its disk, and of the whole disk."""
-
-    taken: int
-    free: int
-    whole: int
-
-
 class Journal:
     """One connection to a journal; it belongs to one thread, or to one lock."""
 
@@ -43,10 +34,10 @@ class Journal:
         try:
             with journal_errors(path):
                 self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
-                found = self._db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
+                found = self._db.execute("SELECT journal_id, public_key, secret_key FROM journal").fetchone()
             # SQLite opens the log with the first read, and keeps it open.
             self._files = identify(path)
-            self.origin: str = found[0]
+            self.journal_id: str = found[0]
             self.key_pair = KeyPair(found[1], found[2])
         except JournalError:
             self.close()
@@ -66,13 +57,13 @@ class Journal:
         A request whose key, or a row's key, was used before for other fields writes nothing. Raises JournalError.
         """
         with self._write():
-            return [append(self._db, self.origin, request) for request in requests]
+            return [append(self._db, self.journal_id, request) for request in requests]
 
     def check_writable(self) -> None:
-        """Write what takes the room of a trade; raises JournalError when a trade could not be written now."""
+        """Write as much as a trade takes; raises JournalError when a trade could not be written now."""
         with self._write():
             # SQLite does not write again what has not changed.
-            self._db.execute("UPDATE journal SET room = randomblob(?)", (PROBE_BYTES,))
+            self._db.execute("UPDATE journal SET probe = randomblob(?)", (PROBE_BYTES,))
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -92,8 +83,8 @@ class Journal:
 
     def _check_journal(self) -> None:
         # Another journal may have been written into the file.
-        found = self._db.execute("SELECT origin, user_version FROM journal, pragma_user_version").fetchone()
-        if found != (self.origin, SCHEMA_VERSION):
+        found = self._db.execute("SELECT journal_id, user_version FROM journal, pragma_user_version").fetchone()
+        if found != (self.journal_id, SCHEMA_VERSION):
             raise JournalError("replaced", f"journal {self.path} was written over while it was open")
 
     def check_files(self) -> None:
@@ -125,7 +116,7 @@ class Journal:
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
         """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
         with self._reading():
-            return rows.select(self._db, self.origin, "WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+            return rows.select(self._db, self.journal_id, "WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
 
     def read_times(self, seq: int, until: int, limit: int) -> list[tuple[int, Timestamp]]:
         """Read when up to ``limit`` events past ``seq`` and up to ``until`` were accepted. Raises JournalError."""
@@ -137,18 +128,10 @@ class Journal:
         with self._reading():
             return rows.last_seq(self._db)
 
-    def measure(self) -> DiskUsage:
-        """Tell how much of its disk the journal takes, with its write-ahead log, and how much is free."""
-        with journal_errors(self.path):
-            names = (self.path.name, f"{self.path.name}-wal")
-            taken = sum(each.stat().st_size for name in names if (each := self.path.with_name(name)).exists())
-            disk = os.statvfs(self.path.parent)
-        return DiskUsage(taken, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
-
     def find(self, event_id: str) -> Event | None:
         """Find the event with this id. Raises JournalError."""
         with self._reading():
-            found = rows.select_id(self._db, self.origin, event_id)
+            found = rows.select_id(self._db, self.journal_id, event_id)
         return found[0] if found else None
 
     def select(  # noqa: PLR0913 - they are filters
@@ -180,7 +163,9 @@ class Journal:
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if newest or (newest is None and after is None) else "ASC"
         with self._reading():
-            found = rows.select(self._db, self.origin, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit)
+            found = rows.select(
+                self._db, self.journal_id, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit
+            )
         return found if order == "ASC" else found[::-1]
 
     def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -197,18 +182,18 @@ class Journal:
     def read_checkpoint(self) -> bytes | None:
         """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
         with self._reading():
-            base: bytes | None = self._db.execute("SELECT base FROM journal").fetchone()[0]
-        return base
+            checkpoint: bytes | None = self._db.execute("SELECT checkpoint FROM journal").fetchone()[0]
+        return checkpoint
 
-    def prune(self, seq: int, base: bytes) -> None:
-        """Delete the events up to ``seq`` with their keys, keep ``base`` in their place, and give the space back.
+    def prune(self, seq: int, checkpoint: bytes) -> None:
+        """Delete the events up to ``seq`` with their keys, keep ``checkpoint`` in their place, and give the space back.
 
         Raises JournalError.
         """
         with self._write():
             self._db.execute("DELETE FROM trades WHERE seq <= ?", (seq,))
             keys.forget(self._db, seq)
-            self._db.execute("UPDATE journal SET base = ?, pruned_seq = ?", (base, seq))
+            self._db.execute("UPDATE journal SET checkpoint = ?, pruned_seq = ?", (checkpoint, seq))
         with journal_errors(self.path):
             # A plain execute would take one step of it, and free one page.
             self._db.executescript("PRAGMA incremental_vacuum")
@@ -229,7 +214,7 @@ class Journal:
             self._db.executemany("DELETE FROM facts WHERE worker = ?", [(worker,) for worker in workers])
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def read_transaction(self) -> Iterator[None]:
         """Let every read in the block see the journal as it is at the first one. Raises JournalError."""
         with self._reading():
             self._db.execute("BEGIN")

@@ -95,7 +95,7 @@ def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
     A bar has ``step`` seconds; without ``symbol`` it is the one with the most notional. A trade that is stamped later
     than now is not in the window. Raises JournalError.
     """
-    with journal.hold():
+    with journal.read_transaction():
         last_seq = journal.last_seq()
         # Not before: what was accepted up to ``last_seq`` is stamped earlier, unless the clock stepped back.
         end = clock()

@@ -14,12 +14,12 @@ from common.event import Event
 from common.wire.worker_totals import RequestId, WorkerTotals
 
 TRADES: Final = b"trades/1"
-FACTS: Final = b"facts/1"
+TOTALS: Final = b"totals/1"
 
-BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "origin", "forgotten")
+BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "journal_id", "forgotten")
 """Why a peer or a message may be rejected, in the order it is checked.
 
-``origin``: it comes from another journal. ``forgotten``: from a worker that may have been counted before.
+``journal_id``: it comes from another journal. ``forgotten``: from a worker that may have been counted before.
 """
 
 EVENTS_MAX: Final = 250
@@ -49,7 +49,7 @@ def encode_page(events: Sequence[Event], following: int | None) -> bytes:
 def hint(event: Event, request_id: str) -> Hint:
     """Give an event the id of its request for the way."""
     e = event
-    return Hint(e.seq, e.id, e.origin, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty, request_id)
+    return Hint(e.seq, e.id, e.journal_id, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty, request_id)
 
 
 def encode_message(events: Sequence[Event]) -> list[bytes]:
@@ -70,7 +70,7 @@ def encode_totals(facts: WorkerTotals) -> bytes:
 
 def encode_report(facts: WorkerTotals) -> list[bytes]:
     """Write the facts of one worker as the frame of one message."""
-    return [FACTS + b"\n" + encode_totals(facts)]
+    return [TOTALS + b"\n" + encode_totals(facts)]
 
 
 def decode_totals(body: bytes) -> WorkerTotals:
@@ -85,27 +85,27 @@ def decode_totals(body: bytes) -> WorkerTotals:
     return facts
 
 
-def decode_message(frames: Sequence[bytes], origin: str) -> list[Hint] | WorkerTotals:
-    """Read one message: the events of the journal named ``origin``, or the facts of one worker.
+def decode_message(frames: Sequence[bytes], journal_id: str) -> list[Hint] | WorkerTotals:
+    """Read one message: the events of the journal named ``journal_id``, or the facts of one worker.
 
     Raises BadMessageError with one of BAD_MESSAGE_REASONS.
     """
     if len(frames) != 1:
         raise BadMessageError("frames", f"{len(frames)} frames; expected 1")
     kind, _, body = frames[0].partition(b"\n")
-    if kind == FACTS:
+    if kind == TOTALS:
         return decode_totals(body)
     if kind != TRADES:
-        reason = "version" if kind.startswith((b"trades/", b"facts/")) else "kind"
-        raise BadMessageError(reason, f"first line {kind[:32]!r}; expected {TRADES!r} or {FACTS!r}")
+        reason = "version" if kind.startswith((b"trades/", b"totals/")) else "kind"
+        raise BadMessageError(reason, f"first line {kind[:32]!r}; expected {TRADES!r} or {TOTALS!r}")
     try:
         events = _hints.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
     for event in events:
         _check_instants(event)
-        if event.origin != origin:
-            raise BadMessageError("origin", f"origin {event.origin[:64]!r}; expected {origin!r}")
+        if event.journal_id != journal_id:
+            raise BadMessageError("journal_id", f"journal_id {event.journal_id[:64]!r}; expected {journal_id!r}")
     return events
 
 

@@ -66,7 +66,7 @@ class WorkerTotals(Struct):
     cpu_micros: Count = 0
     resident_bytes: Count = 0
     open_fds: Count = 0
-    viewers: Count = 0
+    subscribers: Count = 0
     connections: Count = 0
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class WorkerTotals(Struct):
         if len(self.durations) > DURATIONS_MAX or any(len(by_kind) > limit for by_kind, limit, _ in self.counts()):
             return f"more than {DURATIONS_MAX} durations, {REQUESTS_MAX} requests or {REASONS_MAX} reasons"
         histograms = [self.commits, self.groups, *self.durations.values()]
-        numbers = [self.number, self.cpu_micros, self.resident_bytes, self.open_fds, self.viewers, self.connections]
+        numbers = [self.number, self.cpu_micros, self.resident_bytes, self.open_fds, self.subscribers, self.connections]
         numbers += [number for each in histograms for number in (*each.buckets.values(), int(each.total))]
         numbers += [count for by_kind, *_ in self.counts() for count in by_kind.values()]
         return f"a number above {NUMBER_MAX}" if max(numbers) > NUMBER_MAX else None

@@ -21,7 +21,7 @@ export class Feed {
     this.heard();
     this.source = new EventSource(`/feed?after=${this.after}`);
     this.source.addEventListener("open", () => { this.heard(); this.tell("live"); });
-    this.source.addEventListener("pulse", (event) => {
+    this.source.addEventListener("heartbeat", (event) => {
       this.heard();
       this.tell("live");
       this.onPulse(JSON.parse(event.data));

@@ -50,7 +50,7 @@ export class Form {
       const body = await answer.json();
       row.settle(answer.ok ? body : null);
       if (answer.ok) this.accept(body);
-      else this.refuse(body);
+      else this.reject(body);
     } catch {
       row.settle(null);
       this.say("bad", "alert", "No answer: it is not known whether this trade was accepted. Send it again: it will not count twice.");
@@ -84,7 +84,7 @@ export class Form {
     this.writeCurl();
   }
 
-  refuse(problem) {
+  reject(problem) {
     if (problem.reason === "key_reused") this.key = newKey();
     const errors = problem.errors ?? {};
     this.mark(errors);

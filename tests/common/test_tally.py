@@ -15,7 +15,7 @@ def test_a_sum_of_the_widest_decimals_keeps_every_digit() -> None:
 
 
 def test_merged_tallies_are_exact_and_know_the_earlier_first_trade() -> None:
-    widest, smallest = Tally(born="2026-01-31T10:00:00.000000Z"), Tally(born="2026-01-31T09:00:00.000000Z")
+    widest, smallest = Tally(created_at="2026-01-31T10:00:00.000000Z"), Tally(created_at="2026-01-31T09:00:00.000000Z")
     widest.add(["999999999999999999"], ["999999999999999999"])
     smallest.add(["0.000000000001"], ["0.000000000001"])
     total = Tally()
@@ -24,7 +24,7 @@ def test_merged_tallies_are_exact_and_know_the_earlier_first_trade() -> None:
     assert total.trades == 2
     assert f"{total.quantity:f}" == "999999999999999999.000000000001"
     assert f"{total.notional:f}" == "999999999999999998000000000000000001.000000000000000000000001"
-    assert total.born == "2026-01-31T09:00:00.000000Z"
+    assert total.created_at == "2026-01-31T09:00:00.000000Z"
     alone = Tally()
     alone.merge(Tally())
     assert alone == Tally()

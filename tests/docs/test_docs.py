@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from common.journal.store import DiskUsage
+from common.journal.disk import DiskUsage
 from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS, TRADES
 from sidecar.collector import Sight, SnapshotStatus, StateCollector
 from sidecar.series_start import SeriesStarts
 from sidecar.state import State
-from tests.conftest import ORIGIN, ROOT, make_event
+from tests.conftest import JOURNAL_ID, ROOT, make_event
 from tests.system.faults.faults import FAULTS
 from webapp import create_app
 
@@ -45,7 +45,7 @@ def test_the_settings_page_holds_every_setting_with_its_default() -> None:
 
 
 def exposed_names() -> set[str]:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1)], "live", 200, 0.0)
     sight = Sight(lambda: state, threading.Lock(), SnapshotStatus(), lambda: (1, DiskUsage(1, 1, 1)), list)
     registry = CollectorRegistry()

@@ -6,13 +6,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from common.errors import JournalError
 from common.histogram import Histogram
-from common.journal.store import DiskUsage
+from common.journal.disk import DiskUsage
 from common.wire import messages
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
 from sidecar.collector import Sight, SnapshotStatus, StateCollector
 from sidecar.series_start import SeriesStarts
 from sidecar.state import State, read_seconds
-from tests.conftest import ORIGIN, make_event
+from tests.conftest import JOURNAL_ID, make_event
 
 NO_BIRTHS = SeriesStarts(young_seconds=0)
 
@@ -43,7 +43,7 @@ def expose(state: State, journal_seq: int | None = 9) -> dict[str, float]:
 
 
 def test_every_total_is_exposed_in_valid_openmetrics() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1, price="20", qty="2"), make_event(2, price="5", qty="1")], "live", 200, 1769851800.02)
     samples = expose(state)
     assert samples["trading_trades_total,side=BUY,symbol=BTCUSDT"] == 2
@@ -62,13 +62,13 @@ def test_every_total_is_exposed_in_valid_openmetrics() -> None:
 
 
 def test_without_the_journal_no_lag_is_made_up() -> None:
-    samples = expose(State(ORIGIN), None)
+    samples = expose(State(JOURNAL_ID), None)
     assert "sidecar_lag_events" not in samples
     assert samples["sidecar_last_seq"] == 0
 
 
 def test_folded_symbols_have_totals_but_no_price() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(n, symbol=f"S{n}") for n in range(1, 5)], "journal", 1)
     samples = expose(state)
     assert samples["trading_trades_total,side=BUY,symbol=other"] == 3
@@ -78,12 +78,12 @@ def test_folded_symbols_have_totals_but_no_price() -> None:
 
 
 def test_what_the_workers_tell_is_exposed() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     facts = WorkerTotals(
         "w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4
     )
     facts.groups.observe(2)
-    state.observed.workers.hear(facts)
+    state.observed.workers.update(facts)
     samples = expose(state)
     assert samples["webapp_http_requests_total,method=POST,route=/trade,status=201"] == 3
     assert samples["webapp_trades_rejected_total,reason=invalid"] == 2
@@ -95,11 +95,11 @@ def test_what_the_workers_tell_is_exposed() -> None:
 
 
 def test_slow_observations_lead_to_their_requests() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([messages.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
     histogram = Histogram.over(DURATION_BOUNDS)
     histogram.observe(0.3, "r-web", 5.0)
-    state.observed.workers.hear(WorkerTotals("w1", 1, durations={"POST /trade": histogram}))
+    state.observed.workers.update(WorkerTotals("w1", 1, durations={"POST /trade": histogram}))
     lines = write(state).splitlines()
     assert [line for line in lines if 'le="5.0"' in line and 'request_id="r-slow"' in line and "delay" in line]
     assert [line for line in lines if 'le="0.5"' in line and 'request_id="r-web"' in line and 'route="/trade"' in line]

@@ -48,7 +48,7 @@ class Rig:
         self.journal = Journal(self.path)
         self.line = Line()
         self.consumer = Consumer(
-            State(self.journal.origin),
+            State(self.journal.journal_id),
             self.line,
             partial(Journal, self.path, busy_seconds=0.01),
             symbol_limit=200,
@@ -90,7 +90,7 @@ def test_the_next_seq_is_applied_live(rig: Rig) -> None:
     rig.drain()
     assert rig.counted == 3
     assert rig.state.observed.events == {"live": 3, "journal": 0}
-    assert (rig.state.observed.gaps, rig.state.observed.repeats) == (0, 0)
+    assert (rig.state.observed.gaps, rig.state.observed.duplicates) == (0, 0)
 
 
 def test_a_repeat_is_dropped_and_counted(rig: Rig) -> None:
@@ -101,7 +101,7 @@ def test_a_repeat_is_dropped_and_counted(rig: Rig) -> None:
     rig.hint(1, 2)
     rig.drain()
     assert rig.counted == 2
-    assert rig.state.observed.repeats == 3
+    assert rig.state.observed.duplicates == 3
 
 
 def test_a_gap_is_filled_from_the_journal_at_once(rig: Rig) -> None:
@@ -187,7 +187,7 @@ def test_repeats_do_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
 
 
 def test_a_hint_ahead_of_the_journal_is_not_counted(rig: Rig) -> None:
-    rig.line.messages.append(messages.encode_message([make_event(9, origin=rig.journal.origin)]))
+    rig.line.messages.append(messages.encode_message([make_event(9, journal_id=rig.journal.journal_id)]))
     rig.drain()
     assert rig.counted == 0
     assert rig.state.last_seq == 0
@@ -257,7 +257,7 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
     rig.accept(2)
     while rig.counted != 2:
         rig.consumer.step()
-    assert rig.state.origin == rig.journal.origin
+    assert rig.state.journal_id == rig.journal.journal_id
     assert "EARLY" in rig.state.symbols
     assert rig.line.keys[0] != rig.line.keys[-1] == rig.journal.key_pair
     assert [record.message for record in caplog.records if "another journal" in record.message]
@@ -271,10 +271,10 @@ def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: R
     rig.drain()
     assert rig.counted == 1
     assert rig.state.observed.workers.sum_up().requests == {"GET / 200": 4}
-    assert rig.consumer.list_live() == [W1]
+    assert rig.consumer.list_active() == [W1]
     rig.line.now += SILENT_SECONDS
-    assert rig.consumer.list_live() == []
-    rig.consumer.hear(
+    assert rig.consumer.list_active() == []
+    rig.consumer.update_workers(
         [WorkerTotals(W1, 2, requests={"GET / 200": 5}), WorkerTotals(W2, 1), WorkerTotals(W1, 3, ended=True)]
     )
-    assert rig.consumer.list_live() == [W2]
+    assert rig.consumer.list_active() == [W2]

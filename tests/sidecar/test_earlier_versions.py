@@ -101,6 +101,7 @@ def test_a_snapshot_is_loaded_with_every_total_and_counts_on(folder: Path, journ
 
 
 RENAMED = {
+    'sidecar_rejected_total{reason="origin"}': 'sidecar_messages_rejected_total{reason="journal_id"}',
     "sidecar_rejected_total": "sidecar_messages_rejected_total",
     "sidecar_repeats_total": "sidecar_duplicates_total",
     "sidecar_symbols_folded_total": "sidecar_overflow_trades_total",
@@ -112,7 +113,7 @@ def test_no_counter_falls_or_vanishes(folder: Path, journal: Journal) -> None:
     state = load_snapshot(folder / "snapshot", read_checkpoint(journal, REGISTERED), journal.last_seq())
     assert state is not None
     shown = read_counters(
-        re.sub("|".join(RENAMED), lambda found: RENAMED[found[0]], (folder / "metrics.txt").read_text())
+        re.sub("|".join(map(re.escape, RENAMED)), lambda found: RENAMED[found[0]], (folder / "metrics.txt").read_text())
     )
     now = expose(state)
     assert shown
@@ -139,7 +140,7 @@ def test_a_journal_is_audited_with_what_was_pruned_from_it(folder: Path, journal
 
 
 def test_the_last_words_of_a_worker_are_heard(folder: Path, journal: Journal) -> None:
-    consumer = make_consumer(State(journal.origin), journal)
+    consumer = make_consumer(State(journal.journal_id), journal)
     last_words = FinalTotals(partial(Journal, folder / "journal.db"), consumer)
     last_words.step([])
     last_words.close()

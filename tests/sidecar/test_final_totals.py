@@ -11,7 +11,7 @@ from common.wire.worker_totals import WorkerTotals
 from sidecar.consumer import Consumer
 from sidecar.final_totals import FinalTotals
 from sidecar.state import State
-from sidecar.workers import GONE_LIMIT
+from sidecar.workers import RETIRED_LIMIT
 from tests.conftest import name_worker
 
 A, B, C, D = map(name_worker, range(1, 5))
@@ -33,7 +33,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def consumer(journal: Journal) -> Consumer:
-    return Consumer(State(journal.origin), Silence(), partial(Journal, journal.path), symbol_limit=200)
+    return Consumer(State(journal.journal_id), Silence(), partial(Journal, journal.path), symbol_limit=200)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_last_words_are_heard_once_and_forgotten_when_they_are_safe(
 def test_more_workers_than_are_remembered_may_have_ended_while_the_sidecar_was_away(
     journal: Journal, consumer: Consumer, last_words: FinalTotals
 ) -> None:
-    ended = 2 * GONE_LIMIT + 100
+    ended = 2 * RETIRED_LIMIT + 100
     with journal._db:  # noqa: SLF001 - one commit instead of a thousand
         journal._db.executemany(  # noqa: SLF001
             "INSERT INTO facts VALUES (?, ?)",
@@ -82,11 +82,11 @@ def test_more_workers_than_are_remembered_may_have_ended_while_the_sidecar_was_a
         last_words.step([])
         assert count(consumer) == ended
     # Two snapshots later.
-    last_words.step(list(consumer.state.observed.workers.gone))
+    last_words.step(list(consumer.state.observed.workers.retired))
     assert journal.read_facts() == []
     last_words.step([])
     assert count(consumer) == ended
-    assert len(consumer.state.observed.workers.gone) == GONE_LIMIT
+    assert len(consumer.state.observed.workers.retired) == RETIRED_LIMIT
 
 
 def test_what_nobody_can_use_is_counted_and_keeps_nobody_from_being_heard(

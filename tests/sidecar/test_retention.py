@@ -106,7 +106,7 @@ def test_a_step_ends_in_time(journal: Journal) -> None:
     pruner.close()
 
 
-@pytest.mark.parametrize("checkpoint", [b"{}", b"{", b"\xff", b'{"origin":"a","last_seq":-1}'])
+@pytest.mark.parametrize("checkpoint", [b"{}", b"{", b"\xff", b'{"journal_id":"a","last_seq":-1}'])
 def test_a_damaged_checkpoint_is_a_clear_error(journal: Journal, checkpoint: bytes) -> None:
     journal.prune(0, checkpoint)
     with pytest.raises(JournalError, match=r"journal .*checkpoint") as caught:
@@ -180,7 +180,7 @@ def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in
     monkeypatch.setattr("sidecar.retention.LOOK", 2)
     clock, accepted = Clock(), State("")
     with Journal(tmp_path / f"{uuid4()}.db") as journal:
-        accepted.origin = journal.origin
+        accepted.journal_id = journal.journal_id
         pruner = make_timed_pruner(journal, clock)
         for ages, saved, minutes in steps:
             accept(journal, ages)

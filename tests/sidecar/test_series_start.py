@@ -5,7 +5,7 @@ from common.timestamps import format_timestamp, now
 from sidecar.registries import SCRAPERS_LIMIT, Registries
 from sidecar.series_start import YOUNG_SECONDS, SeriesStarts
 from sidecar.state import State, read_seconds
-from tests.conftest import ORIGIN, make_event
+from tests.conftest import JOURNAL_ID, make_event
 from tests.sidecar.test_collector import see
 
 BORN = "2026-01-31T09:30:00.000000Z"
@@ -27,7 +27,7 @@ def test_an_old_series_has_no_beginning_to_be_told() -> None:
 
 
 def test_each_prometheus_is_told_and_nobody_else() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     moment = format_timestamp(now())
     state.apply([make_event(1, accepted_at=moment)], "journal", 10)
     registries = Registries(see(state))

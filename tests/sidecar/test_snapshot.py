@@ -13,19 +13,19 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from common.errors import SnapshotError
 from common.histogram import Histogram
-from common.journal.store import DiskUsage
+from common.journal.disk import DiskUsage
 from common.wire.messages import BAD_MESSAGE_REASONS
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
 from sidecar.collector import Sight, SnapshotStatus, StateCollector
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
 from sidecar.state import State
-from tests.conftest import ORIGIN, make_event
+from tests.conftest import JOURNAL_ID, make_event
 
 
 @pytest.fixture
 def state() -> State:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.register(["ETHUSDT"])
     widest = "999999999999999999.999999999999"
     state.apply([make_event(1, price=widest, qty=widest), make_event(2, side="SELL", symbol="X")], "live", 1, 1e10)
@@ -41,7 +41,7 @@ def path(tmp_path: Path, state: State) -> Path:
 
 
 def test_a_state_comes_back_as_it_was_with_every_digit(path: Path, state: State) -> None:
-    loaded = load_snapshot(path, State(ORIGIN), 2)
+    loaded = load_snapshot(path, State(JOURNAL_ID), 2)
     assert loaded == state
     assert loaded is not None
     assert isinstance(loaded.symbols["ETHUSDT"].tallies["BUY"].quantity, Decimal)
@@ -49,7 +49,7 @@ def test_a_state_comes_back_as_it_was_with_every_digit(path: Path, state: State)
 
 
 def test_no_snapshot_is_no_error(tmp_path: Path) -> None:
-    assert load_snapshot(tmp_path / "none", State(ORIGIN), 0) is None
+    assert load_snapshot(tmp_path / "none", State(JOURNAL_ID), 0) is None
 
 
 def test_a_snapshot_torn_at_any_byte_is_refused(path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_snapshot_torn_at_any_byte_is_refused(path: Path) -> None:
     for cut in range(0, len(whole), 7):
         path.write_bytes(whole[:cut])
         with pytest.raises(SnapshotError) as caught:
-            load_snapshot(path, State(ORIGIN), 2)
+            load_snapshot(path, State(JOURNAL_ID), 2)
         assert caught.value.reason in {"torn", "version"}
 
 
@@ -66,7 +66,7 @@ def test_a_flipped_bit_is_noticed(path: Path) -> None:
     whole[-10] ^= 1
     path.write_bytes(whole)
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, State(ORIGIN), 2)
+        load_snapshot(path, State(JOURNAL_ID), 2)
     assert caught.value.reason == "torn"
 
 
@@ -76,27 +76,27 @@ def test_a_snapshot_of_another_journal_or_version_is_refused(path: Path) -> None
     assert caught.value.reason == "foreign"
     path.write_bytes(path.read_bytes().replace(b"snapshot/1", b"snapshot/9"))
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, State(ORIGIN), 2)
+        load_snapshot(path, State(JOURNAL_ID), 2)
     assert caught.value.reason == "version"
 
 
 def test_a_snapshot_ahead_of_its_journal_is_refused(path: Path) -> None:
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, State(ORIGIN), 1)
+        load_snapshot(path, State(JOURNAL_ID), 1)
     assert caught.value.reason == "ahead"
 
 
 def test_a_snapshot_that_ends_before_what_was_pruned_is_refused(path: Path) -> None:
     with pytest.raises(SnapshotError) as caught:
-        load_snapshot(path, State(ORIGIN, last_seq=3), 5)
+        load_snapshot(path, State(JOURNAL_ID, last_seq=3), 5)
     assert caught.value.reason == "behind"
 
 
 def test_the_snapshot_before_the_last_one_is_kept(path: Path, state: State) -> None:
     state.apply([make_event(3)], "live", 1, 1e10)
     write_snapshot(path, encode_state(state))
-    assert load_snapshot(path, State(ORIGIN), 3) == state
-    before = load_snapshot(name_previous(path), State(ORIGIN), 3)
+    assert load_snapshot(path, State(JOURNAL_ID), 3) == state
+    before = load_snapshot(name_previous(path), State(JOURNAL_ID), 3)
     assert before is not None
     assert before.last_seq == 2
 
@@ -145,7 +145,7 @@ def test_a_state_with_anything_else_in_a_place_is_told_from_one_or_counts_on(sta
     facts = WorkerTotals("w1", 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
     facts.commits.observe(0.02, "r-1", 5.0)
     facts.durations["POST /trade"] = Histogram.over(DURATION_BOUNDS)
-    state.observed.workers.hear(facts)
+    state.observed.workers.update(facts)
     try:
         loaded = decode_state(alter(encode_state(state), dice))
     except SnapshotError:
@@ -154,7 +154,7 @@ def test_a_state_with_anything_else_in_a_place_is_told_from_one_or_counts_on(sta
     loaded.apply([make_event(last + 1), make_event(last + 2, side="SELL", symbol="Y")], "live", 2, 1e10)
     for reason in BAD_MESSAGE_REASONS:
         loaded.observed.rejected[reason] += 1
-    loaded.observed.workers.hear(WorkerTotals("w1", 2**61, ended=True))
+    loaded.observed.workers.update(WorkerTotals("w1", 2**61, ended=True))
     again = decode_state(encode_state(loaded))
     assert again == loaded
     assert b"# EOF" in expose(loaded)
@@ -178,29 +178,30 @@ def expose(state: State) -> bytes:
         b"null",
         b"\xff",
         b"[" * 100_000,
-        b'{"origin":1}',
-        b'{"origin":"%b","last_seq":5}' % ORIGIN.encode(),
-        b'{"origin":"%b","last_seq":5,"version":2}' % ORIGIN.encode(),
-        b'{"origin":"%b","version":2,"symbols":{"A":{"tallies":{}}}}' % ORIGIN.encode(),
-        b'{"origin":"%b","version":2,"symbols":{"A":{"last_ts":"2026-13-01T00:00:00.000000Z"}}}' % ORIGIN.encode(),
-        b'{"origin":"%b","version":2,"notional":{}}' % ORIGIN.encode(),
-        b'{"origin":"%b","version":2,"observed":{"rejected":{"two words":1}}}' % ORIGIN.encode(),
-        b'{"origin":"%b","notional":{"BUY":[1,2]}}' % ORIGIN.encode(),
-        b'{"origin":"%b","observed":{"delay":{"counts":[1]}}}' % ORIGIN.encode(),
-        b'{"origin":"%b","observed":[]}' % ORIGIN.encode(),
+        b'{"journal_id":1}',
+        b'{"journal_id":"%b","last_seq":5}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","last_seq":5,"version":2}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","version":2,"symbols":{"A":{"tallies":{}}}}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","version":2,"symbols":{"A":{"last_ts":"2026-13-01T00:00:00.000000Z"}}}'
+        % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","version":2,"notional":{}}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","version":2,"observed":{"rejected":{"two words":1}}}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","notional":{"BUY":[1,2]}}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","observed":{"delay":{"counts":[1]}}}' % JOURNAL_ID.encode(),
+        b'{"journal_id":"%b","observed":[]}' % JOURNAL_ID.encode(),
     ],
 )
 def test_a_right_checksum_over_wrong_content_is_refused(path: Path, wrong: bytes) -> None:
     write_snapshot(path, wrong)
     with pytest.raises(SnapshotError, match=str(path)) as caught:
-        load_snapshot(path, State(ORIGIN), 9)
+        load_snapshot(path, State(JOURNAL_ID), 9)
     assert caught.value.reason == "content"
 
 
 def test_a_state_of_a_later_version_is_refused(path: Path) -> None:
-    write_snapshot(path, b'{"origin":"%b","version":3}' % ORIGIN.encode())
+    write_snapshot(path, b'{"journal_id":"%b","version":3}' % JOURNAL_ID.encode())
     with pytest.raises(SnapshotError, match="version 3") as caught:
-        load_snapshot(path, State(ORIGIN), 2)
+        load_snapshot(path, State(JOURNAL_ID), 2)
     assert caught.value.reason == "version"
 
 
@@ -211,7 +212,7 @@ def test_other_bounds_and_reasons_do_not_keep_a_snapshot_from_being_loaded(
     monkeypatch.setattr("sidecar.state.DELAY_BOUNDS", (0.3,))
     monkeypatch.setattr("common.wire.worker_totals.DURATION_BOUNDS", (0.3,))
     monkeypatch.setattr("sidecar.state.BAD_MESSAGE_REASONS", ("size", "body"))
-    loaded = load_snapshot(path, State(ORIGIN), 2)
+    loaded = load_snapshot(path, State(JOURNAL_ID), 2)
     assert loaded is not None
     assert loaded.notional["SELL"].buckets == {"5.0": 0, "100.0": 0, "1000.0": 1, "+Inf": 0}
     assert sum(loaded.observed.delay.buckets.values()) == 2

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.event import SIDES, Event, Side
-from sidecar.state import FOLDED_NAMES, OTHER, State, read_seconds
-from tests.conftest import ORIGIN, make_event
+from sidecar.state import OTHER, OVERFLOW_SYMBOLS, State, read_seconds
+from tests.conftest import JOURNAL_ID, make_event
 
 
 def test_totals_are_exact_by_symbol_and_side() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1, price="0.1", qty="3"), make_event(2, price="0.2", qty="3")], "live", 200, 1e9)
     state.apply([make_event(5, side="SELL", price="7.5", qty="0.25", ts="2026-01-31T10:00:00.500000Z")], "journal", 200)
     symbol = state.symbols["BTCUSDT"]
@@ -28,7 +28,7 @@ def test_totals_are_exact_by_symbol_and_side() -> None:
 
 
 def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_last() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1, price="10", qty="1"), make_event(2, price="10.000000000001", qty="1")], "journal", 200)
     state.apply([make_event(3, price="100000000", qty="1")], "journal", 200)
     histogram = state.notional["BUY"]
@@ -37,10 +37,10 @@ def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_
 
 
 def test_symbols_past_the_limit_fold_into_other_and_totals_stay_right() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(n, symbol=f"S{n % 5}") for n in range(1, 101)], "journal", 2)
     assert set(state.symbols) == {"S1", "S2", OTHER}
-    assert state.folded == 60
+    assert state.overflow_trades == 60
     assert state.symbols[OTHER].last_ts == make_event(1).ts
     assert sum(tally.trades for s in state.symbols.values() for tally in s.tallies.values()) == 100
 
@@ -50,7 +50,7 @@ def test_the_fold_depends_on_the_order_of_events_only() -> None:
     events = [
         make_event(n, symbol=f"S{chance.randrange(30)}", price=str(chance.randrange(1, 99))) for n in range(1, 500)
     ]
-    whole, parts = State(ORIGIN), State(ORIGIN)
+    whole, parts = State(JOURNAL_ID), State(JOURNAL_ID)
     whole.apply(events, "journal", 10)
     rest = list(events)
     while rest:
@@ -61,14 +61,14 @@ def test_the_fold_depends_on_the_order_of_events_only() -> None:
 
 
 def test_registered_symbols_start_at_zero() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.register(["ETHUSDT"])
     assert state.symbols["ETHUSDT"].tallies["BUY"].trades == 0
     assert state.symbols["ETHUSDT"].last_price is None
 
 
 def last_trade(events: Iterable[Event], size: int) -> tuple[str | None, str | None]:
-    state, rest = State(ORIGIN), list(events)
+    state, rest = State(JOURNAL_ID), list(events)
     while rest:
         state.apply(rest[:size], "journal", 9)
         rest = rest[size:]
@@ -91,34 +91,34 @@ def test_the_last_price_is_that_of_the_newest_ts_and_of_the_later_seq_at_the_sam
 
 
 def test_importing_the_trades_of_last_year_does_not_move_the_last_price() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1, price="7", ts="2026-01-31T09:30:00.000000Z")], "journal", 9)
     state.apply([make_event(2, price="3", ts="2025-01-31T09:30:00.000000Z")], "journal", 9)
     assert (state.symbols["BTCUSDT"].last_price, state.last_seq) == ("7", 2)
 
 
 def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1)], "live", 200, counted_at=0.0)
     assert state.observed.delay.total == 0
     assert state.observed.delay.buckets["0.001"] == 1
 
 
 def test_the_worst_of_the_folded_symbols_are_known_by_name_in_bounded_memory() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     chance = random.Random(3)
     names = ["BAD"] * 2000 + ["WORSE"] * 3000 + [f"ONCE{n}" for n in range(5000)]
     chance.shuffle(names)
     events = [make_event(1, symbol="FIRST"), *(make_event(n, symbol=name) for n, name in enumerate(names, start=2))]
     state.apply(events, "journal", 1)
-    assert len(state.folded_names) == FOLDED_NAMES
-    assert sorted(state.folded_names, key=state.folded_names.__getitem__)[-2:] == ["BAD", "WORSE"]
-    assert state.folded == 10_000
+    assert len(state.overflow_symbols) == OVERFLOW_SYMBOLS
+    assert sorted(state.overflow_symbols, key=state.overflow_symbols.__getitem__)[-2:] == ["BAD", "WORSE"]
+    assert state.overflow_trades == 10_000
 
 
 def test_a_series_knows_when_its_first_trade_was_accepted() -> None:
-    state = State(ORIGIN)
+    state = State(JOURNAL_ID)
     state.apply([make_event(1, accepted_at="2026-01-31T10:00:00.000000Z"), make_event(2)], "journal", 9)
     state.apply([make_event(3)], "journal", 9)
-    assert state.symbols["BTCUSDT"].tallies["BUY"].born == "2026-01-31T10:00:00.000000Z"
-    assert state.symbols["BTCUSDT"].tallies["SELL"].born is None
+    assert state.symbols["BTCUSDT"].tallies["BUY"].created_at == "2026-01-31T10:00:00.000000Z"
+    assert state.symbols["BTCUSDT"].tallies["SELL"].created_at is None

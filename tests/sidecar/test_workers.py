@@ -16,7 +16,7 @@ from common.wire.worker_totals import (
 )
 from sidecar.snapshot import encode_state
 from sidecar.state import Observed, State
-from sidecar.workers import GONE_LIMIT, LIVE_LIMIT, Workers
+from sidecar.workers import ACTIVE_LIMIT, RETIRED_LIMIT, Workers
 from tests.conftest import name_worker
 
 
@@ -36,9 +36,9 @@ def count(workers: Workers) -> int:
 
 def test_the_newest_facts_of_every_worker_add_up() -> None:
     workers = Workers()
-    assert workers.hear(tell("a", 1, 5))
-    assert workers.hear(tell("b", 1, 7))
-    assert workers.hear(tell("a", 4, 9))
+    assert workers.update(tell("a", 1, 5))
+    assert workers.update(tell("b", 1, 7))
+    assert workers.update(tell("a", 4, 9))
     total = workers.sum_up()
     assert total.requests == {"POST /trade 201": 16}
     assert sum(total.durations["POST /trade"].buckets.values()) == 16
@@ -52,93 +52,93 @@ def test_no_sum_falls_when_a_worker_ends() -> None:
     for number, seconds in enumerate((0.1, 0.2, 0.3, 0.7, 1.1)):
         facts = WorkerTotals(f"w{number}", 1, cpu_micros=round(seconds * 1_000_000))
         facts.commits.observe(seconds)
-        workers.hear(facts)
+        workers.update(facts)
     before = workers.sum_up()
     for worker in ("w3", "w0", "w4", "w1"):
-        workers.hear(msgspec.structs.replace(workers.live[worker], number=2, ended=True))
+        workers.update(msgspec.structs.replace(workers.active[worker], number=2, ended=True))
         after = workers.sum_up()
         assert (after.cpu_micros, after.commits.total) == (before.cpu_micros, before.commits.total)
 
 
 def test_facts_that_come_late_or_twice_count_nothing() -> None:
     workers = Workers()
-    workers.hear(tell("a", 3, 5))
-    assert not workers.hear(tell("a", 3, 5))
-    assert not workers.hear(tell("a", 2, 4))
+    workers.update(tell("a", 3, 5))
+    assert not workers.update(tell("a", 3, 5))
+    assert not workers.update(tell("a", 2, 4))
     assert count(workers) == 5
 
 
 def test_a_worker_that_ended_is_kept_in_the_sum_and_told_from_new_ones() -> None:
     workers = Workers()
-    workers.hear(tell("a", 1, 5))
-    workers.hear(tell("a", 2, 6, ended=True))
-    workers.hear(tell("b", 1, 1))
-    assert list(workers.live) == ["b"]
-    assert not workers.hear(tell("a", 2, 6, ended=True))
-    assert not workers.hear(tell("a", 9, 99))
+    workers.update(tell("a", 1, 5))
+    workers.update(tell("a", 2, 6, ended=True))
+    workers.update(tell("b", 1, 1))
+    assert list(workers.active) == ["b"]
+    assert not workers.update(tell("a", 2, 6, ended=True))
+    assert not workers.update(tell("a", 9, 99))
     assert count(workers) == 7
 
 
 def test_memory_is_bounded_however_many_workers_come_and_go() -> None:
     workers = Workers()
     for number in range(2000):
-        workers.hear(tell(f"killed-{number}", 1, 1))
-        workers.hear(tell(f"ended-{number}", 1, 1, ended=True))
+        workers.update(tell(f"killed-{number}", 1, 1))
+        workers.update(tell(f"ended-{number}", 1, 1, ended=True))
         workers.forget_retired(())
-    assert len(workers.live) == LIVE_LIMIT
-    assert len(workers.gone) == GONE_LIMIT
+    assert len(workers.active) == ACTIVE_LIMIT
+    assert len(workers.retired) == RETIRED_LIMIT
     assert count(workers) == 4000
 
 
 def test_a_gone_worker_is_known_as_long_as_it_may_be_told_again() -> None:
     workers = Workers()
-    ended = [tell(f"w{number}", 1, 1, ended=True) for number in range(3 * GONE_LIMIT)]
+    ended = [tell(f"w{number}", 1, 1, ended=True) for number in range(3 * RETIRED_LIMIT)]
     for facts in ended:
-        workers.hear(facts)
+        workers.update(facts)
     workers.forget_retired({facts.worker for facts in ended[:10]})
-    assert len(workers.gone) == GONE_LIMIT + 10
-    assert not any(workers.hear(facts) for facts in (*ended[:10], *ended[-GONE_LIMIT:]))
+    assert len(workers.retired) == RETIRED_LIMIT + 10
+    assert not any(workers.update(facts) for facts in (*ended[:10], *ended[-RETIRED_LIMIT:]))
     workers.forget_retired(())
-    assert len(workers.gone) == GONE_LIMIT
-    assert count(workers) == 3 * GONE_LIMIT
+    assert len(workers.retired) == RETIRED_LIMIT
+    assert count(workers) == 3 * RETIRED_LIMIT
 
 
 def test_a_worker_that_was_silent_for_long_is_not_counted_twice_when_it_comes_back() -> None:
     workers = Workers()
-    workers.hear(tell("frozen", 1, 5))
-    for number in range(LIVE_LIMIT):
-        workers.hear(tell(f"w{number}", 1, 1))
-    assert "frozen" not in workers.live
-    assert not workers.hear(tell("frozen", 2, 6))
-    assert count(workers) == 5 + LIVE_LIMIT
+    workers.update(tell("frozen", 1, 5))
+    for number in range(ACTIVE_LIMIT):
+        workers.update(tell(f"w{number}", 1, 1))
+    assert "frozen" not in workers.active
+    assert not workers.update(tell("frozen", 2, 6))
+    assert count(workers) == 5 + ACTIVE_LIMIT
 
 
 def test_a_worker_that_was_alive_all_the_time_is_never_counted_twice_whatever_came_after_it() -> None:
     workers = Workers()
     frozen = name_worker(1)
-    workers.hear(tell(frozen, 1, 5))
-    later = [name_worker(number) for number in range(2, 2 + LIVE_LIMIT + 2 * GONE_LIMIT)]
+    workers.update(tell(frozen, 1, 5))
+    later = [name_worker(number) for number in range(2, 2 + ACTIVE_LIMIT + 2 * RETIRED_LIMIT)]
     for worker in later:
-        workers.hear(tell(worker, 1, 1))
+        workers.update(tell(worker, 1, 1))
         workers.forget_retired(())
-    assert frozen not in workers.live
-    assert frozen not in workers.gone
+    assert frozen not in workers.active
+    assert frozen not in workers.retired
     for number in (2, 3):
         with pytest.raises(BadMessageError) as caught:
-            workers.hear(tell(frozen, number, 6))
+            workers.update(tell(frozen, number, 6))
         assert caught.value.reason == "forgotten"
     with pytest.raises(BadMessageError):
-        workers.hear(tell(frozen, 4, 7, ended=True))
+        workers.update(tell(frozen, 4, 7, ended=True))
     assert count(workers) == 5 + len(later)
-    assert workers.hear(tell(name_worker(10_000), 1, 1))
-    assert len(msgspec.json.encode(workers.gone)) < 40 * GONE_LIMIT
+    assert workers.update(tell(name_worker(10_000), 1, 1))
+    assert len(msgspec.json.encode(workers.retired)) < 40 * RETIRED_LIMIT
 
 
 def test_workers_of_an_earlier_release_whose_names_are_random_hide_no_later_ones() -> None:
-    workers = Workers(gone=["f" * 12 + "4" + "f" * 19] * (GONE_LIMIT + 1))
+    workers = Workers(retired=["f" * 12 + "4" + "f" * 19] * (RETIRED_LIMIT + 1))
     workers.forget_retired(())
     assert workers.forgotten == ""
-    assert workers.hear(tell(name_worker(1), 1, 1))
+    assert workers.update(tell(name_worker(1), 1, 1))
 
 
 def flood(number: int) -> WorkerTotals:
@@ -157,7 +157,7 @@ def flood(number: int) -> WorkerTotals:
 def test_kinds_of_all_workers_together_are_bounded_and_what_is_past_that_is_counted_as_other() -> None:
     workers = Workers()
     for number in range(1, 61):
-        workers.hear(flood(number))
+        workers.update(flood(number))
     total = workers.sum_up()
     assert (len(total.requests), len(total.durations), len(total.rejected)) == (
         REQUESTS_MAX,
@@ -175,11 +175,11 @@ def test_no_series_falls_when_workers_end_in_another_order_than_they_came() -> N
     workers = Workers()
     facts = [flood(1), flood(2), tell(name_worker(3), 1, 1)]
     for each in facts:
-        workers.hear(each)
+        workers.update(each)
     for worker in (2, 3, 1):
         before = workers.sum_up()
-        live = workers.live[name_worker(worker)]
-        workers.hear(msgspec.structs.replace(live, number=2, ended=True))
+        live = workers.active[name_worker(worker)]
+        workers.update(msgspec.structs.replace(live, number=2, ended=True))
         after = workers.sum_up()
         assert after.requests == before.requests
         assert after.rejected == before.rejected
@@ -190,9 +190,11 @@ def test_no_series_falls_when_workers_end_in_another_order_than_they_came() -> N
 
 def test_sums_that_no_workers_come_to_stop_where_a_snapshot_still_holds_them() -> None:
     workers = Workers()
-    workers.past.requests["GET / 200"] = workers.past.cpu_micros = workers.past.commits.buckets["0.001"] = COUNT_MAX
+    workers.retired_totals.requests["GET / 200"] = (
+        workers.retired_totals.cpu_micros
+    ) = workers.retired_totals.commits.buckets["0.001"] = COUNT_MAX
     more = WorkerTotals(name_worker(1), 1, ended=True, requests={"GET / 200": 5}, cpu_micros=5)
     more.commits.observe(0.0001)
-    workers.hear(more)
-    past = msgspec.json.decode(msgspec.json.encode(workers.past), type=WorkerTotals)
+    workers.update(more)
+    past = msgspec.json.decode(msgspec.json.encode(workers.retired_totals), type=WorkerTotals)
     assert past.requests["GET / 200"] == past.cpu_micros == past.commits.buckets["0.001"] == COUNT_MAX

@@ -22,9 +22,9 @@ FLOODS = 20
 
 def forge(stack: Stack) -> list[list[bytes]]:
     """Make messages that would change totals if they were taken: the journal's id is in every answer."""
-    origin = stack.post().json()["origin"]
+    journal_id = stack.post().json()["journal_id"]
     last = stack.journalled()
-    trades = [make_event(seq, origin=origin, price="999") for seq in range(last + 1, last + 20)]
+    trades = [make_event(seq, journal_id=journal_id, price="999") for seq in range(last + 1, last + 20)]
     facts = WorkerTotals("f" * 32, 1, requests={"GET /forged 200": 10**9})
     return [messages.encode_message(trades), messages.encode_report(facts)]
 

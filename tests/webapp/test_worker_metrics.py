@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 
 from common.journal.store import Journal
 from common.settings import Settings
-from common.wire.messages import FACTS, decode_totals, encode_report
+from common.wire.messages import TOTALS, decode_totals, encode_report
 from common.wire.transport import MESSAGE_LIMIT, Receiver
 from common.wire.worker_totals import DURATION_BOUNDS, DURATIONS_MAX, REQUESTS_MAX, WorkerTotals
 from tests.conftest import BUY
@@ -18,7 +18,7 @@ from webapp.worker_metrics import REJECTIONS, WorkerMetrics
 
 def tell(app: Flask) -> WorkerTotals:
     measures: WorkerMetrics = app.extensions["measures"].get()
-    return measures.tell()
+    return measures.snapshot()
 
 
 def test_requests_are_counted_by_method_route_and_status_and_paths_are_no_route(
@@ -87,7 +87,7 @@ def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
         close_publisher(app)
         received = list(iter(lambda: receiver.receive(1), None))
     kind, _, body = received[-1][0].partition(b"\n")
-    assert kind == FACTS
+    assert kind == TOTALS
     facts = decode_totals(body)
     assert facts.ended
     assert facts.requests == {"GET /healthz 200": 1}
@@ -101,7 +101,7 @@ def test_no_client_can_make_the_counts_grow_without_bound() -> None:
     for number in range(REQUESTS_MAX + 50):
         for bound in (*DURATION_BOUNDS, 100.0):
             measures.count_request("GET", f"/{number:050}", 200, bound, "r" * 64)
-    facts = measures.tell()
+    facts = measures.snapshot()
     assert len(facts.requests) == REQUESTS_MAX
     assert len(facts.durations) == DURATIONS_MAX
     assert sum(facts.requests.values()) == (REQUESTS_MAX + 50) * 14
@@ -111,10 +111,10 @@ def test_no_client_can_make_the_counts_grow_without_bound() -> None:
 
 def test_each_telling_has_the_next_number_and_is_a_copy() -> None:
     measures = WorkerMetrics()
-    first = measures.tell()
+    first = measures.snapshot()
     measures.count_rejection("invalid")
-    second = measures.tell(ended=True)
+    second = measures.snapshot(ended=True)
     assert (first.number, second.number) == (1, 2)
     assert (first.rejected["invalid"], second.rejected["invalid"]) == (0, 1)
     assert (first.ended, second.ended) == (False, True)
-    assert first.worker == second.worker != WorkerMetrics().tell().worker
+    assert first.worker == second.worker != WorkerMetrics().snapshot().worker

@@ -116,7 +116,7 @@ def audit_once(settings: Settings, sidecar_url: str, prometheus_url: str | None)
         with Journal(settings.journal_path) as journal:
             seq, counted = read_sidecar(sidecar_url)
             known = {symbol for symbol, _ in counted}
-            with journal.hold():
+            with journal.read_transaction():
                 journalled = fold(total_journal(journal, seq), known)
             in_flight = sum(1 for _ in journal.read_after(seq, _CHUNK))
     except JournalError as error:

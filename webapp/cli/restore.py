@@ -24,6 +24,8 @@ def restore(file: Path) -> None:
     try:
         restore_file(file, path)
         with Journal(path) as journal:
-            click.echo(f"{path} holds {file} up to seq {journal.last_seq()}, as a journal of its own: {journal.origin}")
+            click.echo(
+                f"{path} holds {file} up to seq {journal.last_seq()}, as a journal of its own: {journal.journal_id}"
+            )
     except JournalError as error:
         raise click.ClickException(error.detail) from error

@@ -22,14 +22,14 @@ Errors = Mapping[str, list[str]]
 _log = logging.getLogger(__name__)
 
 
-def refuse(reason: str) -> None:
+def reject(reason: str) -> None:
     """Note why this request is refused; the access line says it once."""
     g.reason = reason
 
 
 def answer_problem(status: int, reason: str, detail: str, errors: Errors | None = None) -> Response:
     """Answer with a problem in the form that the client prefers, and note its reason."""
-    refuse(reason)
+    reject(reason)
     # A client's JSON may name a field with half a surrogate pair, which no page can be encoded with.
     detail = detail.encode(errors="backslashreplace").decode()
     problem: dict[str, Any] = {

@@ -17,7 +17,7 @@ from common.process import PerProcess
 from common.wire import messages
 from webapp.input.query import BLOTTER_FILTERS, read_blotter
 from webapp.input.schemas import read_messages
-from webapp.middleware.problems import answer_problem, refuse
+from webapp.middleware.problems import answer_problem, reject
 from webapp.reader import current_reader
 from webapp.search import current_search, look_up
 from webapp.worker_metrics import current_metrics
@@ -39,7 +39,7 @@ def show_blotter() -> Response:
     try:
         wanted = read_blotter(request.args)
     except ValidationError as error:
-        refuse("invalid")
+        reject("invalid")
         status, errors = http.HTTPStatus.UNPROCESSABLE_ENTITY, read_messages(error)
     else:
         events = look_up(**{**wanted, "limit": wanted["limit"] + 1})[::-1]

@@ -16,7 +16,7 @@ from common.event import Event
 from webapp.input.form import TradeForm, read_values
 from webapp.input.idempotency import read_form
 from webapp.input.schemas import read_messages, read_trade
-from webapp.middleware.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, refuse
+from webapp.middleware.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, reject
 from webapp.publisher import KeyedTrade, current_publisher
 from webapp.reader import current_reader
 
@@ -38,14 +38,14 @@ def accept_form() -> BaseResponse:
     """Accept the trade of a posted form, or show the form again with what was wrong and what was typed."""
     form = TradeForm()
     if not form.validate():
-        refuse("csrf")
+        reject("csrf")
         problem = "This form had expired, so nothing was sent. It is fresh again now: please send it once more."
         return _render(form, http.HTTPStatus.BAD_REQUEST, [problem])
     values = read_values(request.form)
     try:
         trade = read_trade(values)
     except ValidationError as error:
-        refuse("invalid")
+        reject("invalid")
         unplaced = form.show_errors(read_messages(error))
         problems = ["Nothing was sent: please look at the marked fields.", *unplaced]
         return _render(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
@@ -54,12 +54,12 @@ def accept_form() -> BaseResponse:
         # A second click waits for the answer to the first.
         (event,) = current_publisher().accept([keyed], patient=True, request_id=g.request_id).events
     except KeyReusedError as error:
-        refuse(error.reason)
+        reject(error.reason)
         form.idempotency_key.data = None
         problem = "This form was sent before, as another trade. If this one is meant as well, please send it now."
         return _render(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, [problem])
     except JournalError as error:
-        refuse(f"journal_{error.reason}")
+        reject(f"journal_{error.reason}")
         log_journal_failure(error)
         response = _render(form, http.HTTPStatus.SERVICE_UNAVAILABLE, [describe_journal_failure(error)])
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

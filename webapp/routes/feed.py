@@ -50,7 +50,7 @@ def stream(
             # Another worker has the feed; the browser comes back by itself.
             return
         last_seq = history.last_seq()
-        yield _write_pulse(last_seq)
+        yield _write_heartbeat(last_seq)
         if after is None:
             after = last_seq
         elif after > last_seq:
@@ -91,7 +91,7 @@ def _follow(
             beat_at = time.monotonic() + HEARTBEAT_SECONDS
             # While the journal cannot be read the line must not look alive.
             if not broadcaster.failing:
-                yield _write_pulse(broadcaster.last_seq)
+                yield _write_heartbeat(broadcaster.last_seq)
 
 
 class _Part(NamedTuple):
@@ -103,7 +103,7 @@ class _Part(NamedTuple):
 
 
 def _read_history(journal: Journal, after: int, symbol: str | None) -> _Part:
-    with journal.hold():
+    with journal.read_transaction():
         last_seq = journal.last_seq()
         pruned_seq = _read_pruned_seq(journal)
         events = journal.select(limit=CHUNK, after=after, symbol=symbol)
@@ -112,9 +112,9 @@ def _read_history(journal: Journal, after: int, symbol: str | None) -> _Part:
     return _Part(seen, pruned_seq, [write_trade(event).text for event in events])
 
 
-def _write_pulse(last_seq: int) -> bytes:
+def _write_heartbeat(last_seq: int) -> bytes:
     pulse = json.dumps({"last_seq": last_seq, "at": format_timestamp(now())})
-    return b": still here\nevent: pulse\ndata: %b\n\n" % pulse.encode()
+    return b": still here\nevent: heartbeat\ndata: %b\n\n" % pulse.encode()
 
 
 def _read_pruned_seq(journal: Journal) -> int:

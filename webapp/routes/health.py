@@ -9,26 +9,26 @@ from prometheus_client.exposition import choose_encoder
 
 from common.accept_header import clean_accept
 from common.errors import JournalError
-from webapp.middleware.problems import RETRY_AFTER_SECONDS, log_journal_failure, refuse
+from webapp.middleware.problems import RETRY_AFTER_SECONDS, log_journal_failure, reject
 from webapp.readiness import current_readiness
 
 bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
-def tell_alive() -> Response:
+def show_alive() -> Response:
     """Answer 200 while this worker serves."""
     return jsonify(status="alive")
 
 
 @bp.get("/readyz")
-def tell_ready() -> Response:
+def show_ready() -> Response:
     """Answer 200 when a trade can be accepted now, and 503 with the reason when not."""
     try:
         current_readiness().check()
     except JournalError as error:
         log_journal_failure(error)
-        refuse(f"journal_{error.reason}")
+        reject(f"journal_{error.reason}")
         response = jsonify(status="not ready", reason=error.reason, detail=error.detail)
         response.status_code = http.HTTPStatus.SERVICE_UNAVAILABLE
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -78,7 +78,7 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
     old: Path, tmp_path: Path
 ) -> None:
     with Journal(old) as journal, Journal(tmp_path / "new.db") as new:
-        assert journal.origin == "0123456789abcdef0123456789abcdef"
+        assert journal.journal_id == "0123456789abcdef0123456789abcdef"
         assert [(event.seq, event.id, event.price) for event in journal.read_after(0)] == [(2, ID, "100.50")]
         assert journal.append([make_event(0, id="01a20884-7740-700f-bca1-01eafb72f266")]) == [3]
         assert [journal.find(event.id) for event in journal.read_after(0)] == journal.read_after(0)
@@ -107,7 +107,7 @@ def test_a_copy_of_version_1_is_restored_as_the_new_version_and_left_as_it_is(ol
     restore(old, tmp_path / "restored.db")
     with Journal(tmp_path / "restored.db") as journal:
         assert journal.last_seq() == 2
-        assert journal.origin != "0123456789abcdef0123456789abcdef"
+        assert journal.journal_id != "0123456789abcdef0123456789abcdef"
         assert len(journal.key_pair.secret) == 40
     with contextlib.closing(sqlite3.connect(old)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)

@@ -32,9 +32,9 @@ def test_what_is_appended_is_read_back_in_order_with_seq_and_origin(journal: Jou
     assert journal.append([make_event(0, id="a", price="1.10"), make_event(0, id="b")]) == [1, 2]
     assert journal.append([make_event(0, id="c")]) == [3]
     read = journal.read_after(1)
-    assert [(event.seq, event.id, event.origin) for event in read] == [
-        (2, "b", journal.origin),
-        (3, "c", journal.origin),
+    assert [(event.seq, event.id, event.journal_id) for event in read] == [
+        (2, "b", journal.journal_id),
+        (3, "c", journal.journal_id),
     ]
     assert journal.read_after(0, limit=1)[0].price == "1.10"
     assert journal.last_seq() == 3
@@ -47,7 +47,7 @@ def test_an_empty_journal_ends_at_zero(journal: Journal) -> None:
 
 def test_a_journal_keeps_its_origin_and_another_has_another(path: Path, tmp_path: Path) -> None:
     with Journal(path) as first, Journal(path) as again, Journal(tmp_path / "other.db") as other:
-        assert first.origin == again.origin != other.origin
+        assert first.journal_id == again.journal_id != other.journal_id
 
 
 def test_a_transaction_is_all_or_nothing(journal: Journal) -> None:
@@ -193,7 +193,7 @@ def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journa
 
 def test_what_is_read_in_one_hold_is_of_one_moment(journal: Journal, path: Path) -> None:
     journal.append([make_event(0, id="a")])
-    with Journal(path) as other, journal.hold():
+    with Journal(path) as other, journal.read_transaction():
         assert len(journal.read_after(0)) == 1
         other.append([make_event(0, id="b")])
         assert len(journal.read_after(0)) == 1

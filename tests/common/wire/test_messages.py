@@ -9,44 +9,44 @@ from common.histogram import Exemplar, Histogram
 from common.wire import messages
 from common.wire.transport import MESSAGE_LIMIT
 from common.wire.worker_totals import WorkerTotals
-from tests.conftest import ORIGIN, make_event, name_worker
+from tests.conftest import JOURNAL_ID, make_event, name_worker
 
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
 (FRAME,) = messages.encode_message(EVENTS)
-TRADES, FACTS_KIND = b"trades/1\n", b"facts/1\n"
+TRADES, TOTALS_KIND = b"trades/1\n", b"totals/1\n"
 BODY = FRAME.removeprefix(b"trades/1\n")
 WORKER = name_worker(1)
-NAMED = FACTS_KIND + b'{"worker":"%b",' % WORKER.encode()
-FACTS = WorkerTotals(WORKER, 3, requests={"POST /trade 201": 2})
+NAMED = TOTALS_KIND + b'{"worker":"%b",' % WORKER.encode()
+TOTALS = WorkerTotals(WORKER, 3, requests={"POST /trade 201": 2})
 
 FORGED = Histogram({"1.0": 1, "+Inf": 0}, exemplars={"1.0": Exemplar('x"} 1 # {y="', 0.5, 5.0)})
 
 
 def refusal(frames: list[bytes]) -> str:
     with pytest.raises(BadMessageError) as caught:
-        messages.decode_message(frames, ORIGIN)
+        messages.decode_message(frames, JOURNAL_ID)
     assert caught.value.reason in messages.BAD_MESSAGE_REASONS
     return caught.value.reason
 
 
 def test_events_come_back_with_every_digit() -> None:
     hints = [messages.hint(event, "") for event in EVENTS]
-    assert messages.decode_message([FRAME], ORIGIN) == hints
+    assert messages.decode_message([FRAME], JOURNAL_ID) == hints
     assert [hint.price for hint in hints] == ["1.10", "100.50"]
 
 
 def test_a_hint_carries_the_id_of_its_request() -> None:
     (hint,) = cast(
         "list[messages.Hint]",
-        messages.decode_message(messages.encode_message([messages.hint(EVENTS[0], "r-1")]), ORIGIN),
+        messages.decode_message(messages.encode_message([messages.hint(EVENTS[0], "r-1")]), JOURNAL_ID),
     )
     assert (hint.seq, hint.request_id) == (7, "r-1")
     assert b"request_id" not in messages.encode(EVENTS[0])
 
 
 def test_facts_come_back_as_they_were() -> None:
-    FACTS.commits.observe(0.02, "r-1", 5.0)
-    assert messages.decode_message(messages.encode_report(FACTS), ORIGIN) == FACTS
+    TOTALS.commits.observe(0.02, "r-1", 5.0)
+    assert messages.decode_message(messages.encode_report(TOTALS), JOURNAL_ID) == TOTALS
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ def test_facts_come_back_as_they_were() -> None:
         ([TRADES + BODY.replace(b'"price":"1.10"', b'"price":"NaN"')], "body"),
         ([TRADES + BODY.replace(b'"side":"SELL"', b'"side":"HOLD"')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":"8"')], "body"),
-        ([TRADES + BODY.replace(ORIGIN.encode(), b"b" * 32)], "origin"),
+        ([TRADES + BODY.replace(JOURNAL_ID.encode(), b"b" * 32)], "journal_id"),
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":0')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":9223372036854775808')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"a b","seq":8')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"' + b"r" * 65 + b'","seq":8')], "body"),
-        ([b"facts/2\n{}"], "version"),
-        ([FACTS_KIND + b"[]"], "body"),
+        ([b"totals/2\n{}"], "version"),
+        ([TOTALS_KIND + b"[]"], "body"),
         ([NAMED + b'"requests":{"GET / 200":-1}}'], "body"),
         ([NAMED + b'"commits":{"counts":[1,2]}}'], "body"),
         ([NAMED + b'"cpu_micros":"NaN"}'], "body"),
         ([NAMED + b'"cpu_micros":1.7e308}'], "body"),
         ([NAMED + b'"requests":{"GET / 200":18446744073709551615}}'], "body"),
-        ([FACTS_KIND + b'{"requests":{"GET / 200":1}}'], "body"),
-        ([FACTS_KIND + b'{"worker":"w1"}'], "body"),
+        ([TOTALS_KIND + b'{"requests":{"GET / 200":1}}'], "body"),
+        ([TOTALS_KIND + b'{"worker":"w1"}'], "body"),
         (messages.encode_report(WorkerTotals(WORKER, requests={"GET /\x00 200": 1})), "body"),
         (messages.encode_report(WorkerTotals(WORKER, requests={"GET /\u20ac 200": 1})), "body"),
         (messages.encode_report(WorkerTotals(WORKER, requests={"GET /" + "r" * 128 + " 200": 1})), "body"),
@@ -109,7 +109,7 @@ def test_any_number_of_events_is_written_as_messages_below_the_receivers_limit()
         2**63 - 1, symbol="W" * 32, price="9" * 18 + "." + "9" * 12, qty="9" * 18 + "." + "9" * 12, id="f" * 36
     )
     written = list(messages.encode_messages([messages.hint(longest, "r" * 64)] * (2 * messages.EVENTS_MAX + 1)))
-    assert [len(cast("list[messages.Hint]", messages.decode_message(each, ORIGIN))) for each in written] == [
+    assert [len(cast("list[messages.Hint]", messages.decode_message(each, JOURNAL_ID))) for each in written] == [
         250,
         250,
         1,
@@ -120,7 +120,7 @@ def test_any_number_of_events_is_written_as_messages_below_the_receivers_limit()
 
 
 def test_what_stands_beside_a_fault_is_right() -> None:
-    assert messages.decode_message([NAMED + b'"requests":{"GET / 200":1}}'], ORIGIN) == WorkerTotals(
+    assert messages.decode_message([NAMED + b'"requests":{"GET / 200":1}}'], JOURNAL_ID) == WorkerTotals(
         WORKER, requests={"GET / 200": 1}
     )
 

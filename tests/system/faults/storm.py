@@ -153,7 +153,7 @@ def inflict(name: str, stack: Stack, dice: random.Random, client: Client) -> Non
 
 def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
     """Compare, trade by trade and total by total, what was accepted, written or pruned, and counted."""
-    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal, journal.hold():
+    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal, journal.read_transaction():
         written = {event.id: Accepted(event.symbol, event.side, Decimal(event.qty)) for event in read_all(journal)}
         pruned = read_pruned(journal).symbols
     report.pruned = sum(tally.trades for symbol in pruned.values() for tally in symbol.tallies.values())

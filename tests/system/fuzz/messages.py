@@ -6,7 +6,7 @@ import uuid
 from typing import Any, Final
 
 from common.histogram import Histogram
-from common.wire.messages import FACTS, TRADES, encode_totals
+from common.wire.messages import TOTALS, TRADES, encode_totals
 from common.wire.worker_totals import DURATION_BOUNDS, NUMBER_MAX, WorkerTotals
 from tests.system.fuzz.values import damage, make_trade, make_value
 
@@ -35,7 +35,7 @@ def make_stranger(rng: random.Random) -> bytes:
 def make_message(rng: random.Random) -> tuple[bytes, ...]:
     """Make the frames of a message with the key that holds no trade of this journal."""
     if rng.random() < 0.4:
-        kind, body = FACTS, json.dumps(_make_facts(rng)).encode()
+        kind, body = TOTALS, json.dumps(_make_facts(rng)).encode()
     else:
         kind, body = TRADES, json.dumps([_make_event(rng) for _ in range(rng.choice((0, 1, 1, 3)))]).encode()
     way = rng.randrange(8)
@@ -57,9 +57,9 @@ def _make_event(rng: random.Random) -> dict[str, Any]:
         "id": str(uuid.UUID(int=rng.getrandbits(128))),
     }
     event |= {"accepted_at": moment, "ts": moment, "symbol": "FORGED", "side": "BUY", "price": "1", "qty": "1"}
-    event["origin"] = f"{rng.getrandbits(128):032x}"
+    event["journal_id"] = f"{rng.getrandbits(128):032x}"
     if rng.random() < 0.5:
-        name = rng.choice([name for name in event if name != "origin"])
+        name = rng.choice([name for name in event if name != "journal_id"])
         event[name] = rng.choice((make_value(rng), *make_trade(rng).values()))
     return event
 

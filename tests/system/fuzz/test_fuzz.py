@@ -9,7 +9,7 @@ def test_no_input_is_a_bug_and_each_trade_among_them_is_counted_once(tmp_path: P
     assert not report.failed, report.write()
     assert report.accepted > 100
     assert sum(report.inputs.values()) == 1500
-    assert {"unauthorised", "frames", "kind", "version", "body", "origin"} <= set(report.rejected)
+    assert {"unauthorised", "frames", "kind", "version", "body", "journal_id"} <= set(report.rejected)
     assert {"web", "sidecar", "peer", "hint"} == set(report.inputs)
 
 

@@ -127,7 +127,7 @@ def test_one_download_too_many_is_rejected_and_counted_until_one_has_ended(
     rejected: Any = client.get("/blotter.json")
     assert (rejected.status_code, rejected.json["reason"]) == (503, "downloads_limit")
     assert rejected.headers["Retry-After"] == "1"
-    assert app.extensions["measures"].get().tell().downloads_rejected == {"limit": 1}
+    assert app.extensions["measures"].get().snapshot().downloads_rejected == {"limit": 1}
     assert client.get("/blotter.csv?since=x").status_code == 422
     under_way.pop().close()
     assert client.get("/blotter.json").status_code == 200

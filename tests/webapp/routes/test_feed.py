@@ -178,9 +178,9 @@ def test_too_many_viewers_are_not_let_in_until_one_has_gone(feeds: Feeds, measur
     for opened in streams:
         next(opened)
     assert feeds.broadcaster.join() is None
-    assert measures.tell().viewers == 3
+    assert measures.snapshot().subscribers == 3
     streams.pop().close()  # type: ignore[attr-defined]
-    assert measures.tell().viewers == 2
+    assert measures.snapshot().subscribers == 2
     assert feeds.broadcaster.join() is not None
 
 
@@ -220,7 +220,7 @@ def test_trades_of_other_symbols_do_not_silence_the_pulse(feeds: Feeds, journal:
     for _ in range(20):
         accept(journal, 1, symbol="LOUD")
         threading.Event().wait(0.005)
-    assert b"event: pulse" in next(opened)
+    assert b"event: heartbeat" in next(opened)
 
 
 def test_a_place_on_another_tape_and_a_pruned_one_are_told(feeds: Feeds, journal: Journal) -> None:
@@ -243,7 +243,7 @@ def test_the_route_says_what_no_proxy_may_do_and_refuses_one_viewer_too_many(set
     second = client.get("/feed")
     assert (second.status_code, second.json["reason"] if second.json else "") == (503, "service_unavailable")
     assert second.headers["Retry-After"] == "1"
-    assert app.extensions["measures"].get().tell().dropped["full"] == 1
+    assert app.extensions["measures"].get().snapshot().dropped["full"] == 1
     first.close()
     assert client.get("/feed", buffered=False).status_code == 200
 

@@ -37,7 +37,7 @@ def test_an_accepted_trade_is_answered_as_the_event_it_became(client: FlaskClien
     assert event.pop("accepted_at").endswith("Z")
     assert event == {
         "seq": 1,
-        "origin": journal.origin,
+        "journal_id": journal.journal_id,
         "ts": "2026-01-31T09:30:00.500000Z",
         "symbol": "BTCUSDT",
         "side": "BUY",
@@ -174,7 +174,7 @@ def test_a_missing_field_is_named(client: FlaskClient, journal: Journal, field: 
     assert journal.last_seq() == 0
 
 
-@pytest.mark.parametrize("field", ["venue", "id", "seq", "origin", "accepted_at", "__proto__", "csrf_token", ""])
+@pytest.mark.parametrize("field", ["venue", "id", "seq", "journal_id", "accepted_at", "__proto__", "csrf_token", ""])
 def test_an_unknown_field_is_refused(client: FlaskClient, journal: Journal, field: str) -> None:
     assert "unknown field" in problem(send(client, **{field: "x"}), 422)["errors"][field][0]
     assert journal.last_seq() == 0

@@ -56,8 +56,8 @@ def test_one_connection_too_many_is_answered_counted_and_leaves_room_when_anothe
     assert connections.admit(server, HERE)
     assert connections.admit(server, HERE)
     assert not connections.admit(server, HERE)
-    assert measures.tell().connections == 2
-    assert measures.tell().connections_dropped[f"{reason}_limit"] == 1
+    assert measures.snapshot().connections == 2
+    assert measures.snapshot().connections_dropped[f"{reason}_limit"] == 1
     with HTTPResponse(client) as response:
         response.begin()
         assert (response.status, response.getheader("Retry-After")) == (status, "1")
