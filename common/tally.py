@@ -4,11 +4,8 @@ import operator
 from decimal import Context, Decimal, localcontext
 from typing import Annotated, Final
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
-from common.errors import JournalError
-from common.journal.store import Journal
 from common.timestamps import Timestamp
 
 EXACT: Final = Context(prec=100)
@@ -69,27 +66,3 @@ class Tally(Struct):
         self.created_at = min(
             (moment for moment in (self.created_at, other.created_at) if moment is not None), default=None
         )
-
-
-class CheckpointSymbol(Struct):
-    """What the pruned trades of one symbol add up to, by side."""
-
-    tallies: dict[str, Tally]
-
-
-class CheckpointTotals(Struct):
-    """The part of the journal's checkpoint that others than the sidecar read; it has more fields, which are its own."""
-
-    last_seq: Count = 0
-    symbols: dict[str, CheckpointSymbol] = field(default_factory=dict)
-
-
-def read_pruned(journal: Journal) -> CheckpointTotals:
-    """Read what the pruned trades of a journal add up to. Raises JournalError."""
-    checkpoint = journal.read_checkpoint()
-    if checkpoint is None:
-        return CheckpointTotals()
-    try:
-        return msgspec.json.decode(checkpoint, type=CheckpointTotals)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error}") from error

@@ -11,9 +11,10 @@ from flask.cli import with_appcontext
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import JournalError
+from common.journal.checkpoint import read_pruned
 from common.journal.store import Journal
 from common.settings import Settings, write_address
-from common.tally import Tally, read_pruned
+from common.tally import Tally
 from webapp.cli.client import get
 
 WATCH_SECONDS = 2.0

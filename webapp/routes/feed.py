@@ -16,10 +16,10 @@ from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from common.errors import JournalError
+from common.journal.checkpoint import CheckpointTotals
 from common.journal.store import Journal
 from common.process import PerProcess
 from common.settings import Settings
-from common.tally import CheckpointTotals
 from common.timestamps import format_timestamp, now
 from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, write_trade
 from webapp.input.query import read_feed

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 
 from common.event import Event
+from common.journal.checkpoint import read_pruned
 from common.journal.store import Journal
-from common.tally import Tally, read_pruned
+from common.tally import Tally
 from tests.conftest import ROOT
 from tests.system.faults.client import Accepted, Client, Watcher
 from tests.system.faults.faults import FAULTS

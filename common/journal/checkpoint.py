@@ -1,0 +1,32 @@
+"""The journal's checkpoint: the totals of the trades that were pruned from it."""
+
+import msgspec
+from msgspec import Struct, field
+
+from common.errors import JournalError
+from common.journal.store import Journal
+from common.tally import Count, Tally
+
+
+class CheckpointSymbol(Struct):
+    """What the pruned trades of one symbol add up to, by side."""
+
+    tallies: dict[str, Tally]
+
+
+class CheckpointTotals(Struct):
+    """The part of the journal's checkpoint that others than the sidecar read; it has more fields, which are its own."""
+
+    last_seq: Count = 0
+    symbols: dict[str, CheckpointSymbol] = field(default_factory=dict)
+
+
+def read_pruned(journal: Journal) -> CheckpointTotals:
+    """Read what the pruned trades of a journal add up to. Raises JournalError."""
+    checkpoint = journal.read_checkpoint()
+    if checkpoint is None:
+        return CheckpointTotals()
+    try:
+        return msgspec.json.decode(checkpoint, type=CheckpointTotals)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error}") from error
