@@ -40,7 +40,7 @@ def make_message(rng: random.Random) -> tuple[bytes, ...]:
         kind, body = TRADES, json.dumps([_make_event(rng) for _ in range(rng.choice((0, 1, 1, 3)))]).encode()
     way = rng.randrange(8)
     if way == 0:
-        kind = rng.choice((b"trades/2", b"facts/9", b"", b"\xff", rng.randbytes(8)))
+        kind = rng.choice((b"trades/2", b"totals/9", b"", b"\xff", rng.randbytes(8)))
     elif way == 1:
         body = damage(rng, body)
     elif way == 2:
