@@ -98,7 +98,7 @@ def _create(path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) ->
         draft.execute("BEGIN")
         for statement in list_statements(0):
             draft.execute(statement)
-        draft.execute("INSERT INTO journal (journal_id) VALUES ('')")
+        draft.execute("INSERT INTO journal (origin) VALUES ('')")
         _name(draft, new_journal_id())
         draft.execute("COMMIT")
 
@@ -108,5 +108,5 @@ def _create(path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) ->
 
 
 def _name(db: Database, journal_id: uuid.UUID) -> None:
-    db.execute("UPDATE journal SET journal_id = ?", (journal_id.hex,))
+    db.execute("UPDATE journal SET origin = ?", (journal_id.hex,))
     renew_key_pair(db)

@@ -11,6 +11,8 @@ PRAGMA journal_mode = WAL;
 PRAGMA application_id = {APPLICATION_ID};
 """
 
+# Journals keep these names: ``origin`` is the journal_id, ``base`` the checkpoint, ``room`` the probe of writability,
+# ``facts`` the last totals of workers that have ended.
 _VERSION_1 = """
 CREATE TABLE journal (origin TEXT NOT NULL, base BLOB, room BLOB);
 CREATE TABLE trades (
@@ -41,14 +43,11 @@ _VERSION_2 = """
 ALTER TABLE trades ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE trades ADD COLUMN ref TEXT;
 ALTER TABLE trades ADD COLUMN fee TEXT;
-ALTER TABLE journal RENAME COLUMN origin TO journal_id;
-ALTER TABLE journal RENAME COLUMN base TO checkpoint;
-ALTER TABLE journal RENAME COLUMN room TO probe;
 ALTER TABLE journal ADD COLUMN public_key TEXT;
 ALTER TABLE journal ADD COLUMN secret_key TEXT;
 ALTER TABLE journal ADD COLUMN pruned_seq INTEGER NOT NULL DEFAULT 0;
 UPDATE journal SET pruned_seq = coalesce(
-    CASE WHEN json_valid(CAST(checkpoint AS TEXT)) THEN json_extract(CAST(checkpoint AS TEXT), '$.last_seq') END, 0);
+    CASE WHEN json_valid(CAST(base AS TEXT)) THEN json_extract(CAST(base AS TEXT), '$.last_seq') END, 0);
 CREATE TABLE row_keys (
     seq INTEGER PRIMARY KEY,
     owner TEXT NOT NULL,

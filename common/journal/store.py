@@ -34,7 +34,7 @@ class Journal:
         try:
             with journal_errors(path):
                 self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
-                found = self._db.execute("SELECT journal_id, public_key, secret_key FROM journal").fetchone()
+                found = self._db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
             # SQLite opens the log with the first read, and keeps it open.
             self._files = identify(path)
             self.journal_id: str = found[0]
@@ -63,7 +63,7 @@ class Journal:
         """Write as much as a trade takes; raises JournalError when a trade could not be written now."""
         with self._write():
             # SQLite does not write again what has not changed.
-            self._db.execute("UPDATE journal SET probe = randomblob(?)", (PROBE_BYTES,))
+            self._db.execute("UPDATE journal SET room = randomblob(?)", (PROBE_BYTES,))
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -83,7 +83,7 @@ class Journal:
 
     def _check_journal(self) -> None:
         # Another journal may have been written into the file.
-        found = self._db.execute("SELECT journal_id, user_version FROM journal, pragma_user_version").fetchone()
+        found = self._db.execute("SELECT origin, user_version FROM journal, pragma_user_version").fetchone()
         if found != (self.journal_id, SCHEMA_VERSION):
             raise JournalError("replaced", f"journal {self.path} was written over while it was open")
 
@@ -182,7 +182,7 @@ class Journal:
     def read_checkpoint(self) -> bytes | None:
         """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
         with self._reading():
-            checkpoint: bytes | None = self._db.execute("SELECT checkpoint FROM journal").fetchone()[0]
+            checkpoint: bytes | None = self._db.execute("SELECT base FROM journal").fetchone()[0]
         return checkpoint
 
     def prune(self, seq: int, checkpoint: bytes) -> None:
@@ -193,7 +193,7 @@ class Journal:
         with self._write():
             self._db.execute("DELETE FROM trades WHERE seq <= ?", (seq,))
             keys.forget(self._db, seq)
-            self._db.execute("UPDATE journal SET checkpoint = ?, pruned_seq = ?", (checkpoint, seq))
+            self._db.execute("UPDATE journal SET base = ?, pruned_seq = ?", (checkpoint, seq))
         with journal_errors(self.path):
             # A plain execute would take one step of it, and free one page.
             self._db.executescript("PRAGMA incremental_vacuum")

@@ -88,6 +88,18 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
     assert columns(old) == columns(tmp_path / "new.db")
 
 
+def test_columns_that_journals_have_are_not_renamed(tmp_path: Path) -> None:
+    Journal(tmp_path / "new.db").close()
+    assert [column[1] for column in columns(tmp_path / "new.db")["journal"]] == [
+        "origin",
+        "base",
+        "room",
+        "public_key",
+        "secret_key",
+        "pruned_seq",
+    ]
+
+
 def test_every_journal_has_a_key_pair_of_its_own_and_keeps_it(old: Path, tmp_path: Path) -> None:
     with Journal(old) as migrated, Journal(tmp_path / "new.db") as new:
         pairs = [migrated.key_pair, new.key_pair]
