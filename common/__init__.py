@@ -1,7 +1,6 @@
-"""The common: the durable, ordered record of accepted trades, and what both processes agree on about it.
+"""What all processes share: the event, the journal, the messages and their transport, settings, logs and errors.
 
-Holds the event and its codec, the journal, the transport, the settings, the logs and the errors.
-Imports neither ``webapp`` nor ``sidecar``, Flask or prometheus_client: the arrows point here, never out.
+Imports neither ``webapp`` nor ``sidecar``, Flask or prometheus_client: dependencies point here, never out.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The Accept header of a scrape, reduced to what the exposition's content negotiation can read."""
+"""The Accept header of a scrape, reduced to what prometheus_client's content negotiation can parse."""
 
 import re
 
@@ -7,9 +7,9 @@ _VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}")
 
 
 def clean_accept(header: str | None) -> str:
-    """Drop the media ranges that are malformed or have a version that is no number, and all spaces.
+    """Drop the media ranges that are malformed or have a non-numeric version, and all spaces.
 
-    prometheus_client compares such a version as text and fails, and answers with what it was sent.
+    prometheus_client compares such a version as text and fails, and copies what it was sent into its answer.
     """
     ranges = (re.sub(r"[ \t]", "", each) for each in (header or "").split(","))
     return ",".join(each for each in ranges if _RANGE.fullmatch(each) and _has_numeric_versions(each))

@@ -1,4 +1,4 @@
-"""What can go wrong on the common; each error carries the reason that its caller counts and answers with."""
+"""The errors of the product; each carries a ``reason`` that its caller counts, logs or answers with."""
 
 
 class TapeError(Exception):
@@ -23,7 +23,7 @@ class JournalError(TapeError):
 
 
 class KeyReusedError(TapeError):
-    """A key that was used before, for other fields; ``rows`` are the indexes of the trades with such keys."""
+    """A key that was used before with other fields; ``rows`` are the indexes of the trades with such keys."""
 
     def __init__(self, reason: str, detail: str, rows: tuple[int, ...] = ()) -> None:
         super().__init__(reason, detail)
@@ -31,11 +31,11 @@ class KeyReusedError(TapeError):
 
 
 class KeyInFlightError(TapeError):
-    """An idempotency key whose first request is not answered yet; trying again later gives its answer."""
+    """An idempotency key whose first request has not been answered yet; a later retry gets its answer."""
 
 
 class BadMessageError(TapeError):
-    """A message on the wire that no trade can be read from; the caller counts it and goes on."""
+    """A message that cannot be used, or a peer that was cut off; the caller counts it and goes on."""
 
 
 class AddressError(TapeError):

@@ -1,7 +1,7 @@
-"""A trade as a client states it, and the event it becomes when it is accepted.
+"""A trade as a client sends it, and the event it becomes when it is accepted.
 
-Decimals and times are canonical text from end to end, so every digit that came in goes out; whoever calculates
-turns them into ``Decimal`` or ``datetime`` at the place of the calculation.
+Decimals and times are canonical text from end to end, so every digit that came in goes out; code that calculates
+converts them to ``Decimal`` or ``datetime`` where it does so.
 """
 
 from typing import Annotated, Final, Literal
@@ -32,7 +32,7 @@ class Trade(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """An accepted trade: ``seq`` is its place in the journal, ``journal_id`` names the journal that gave it."""
+    """An accepted trade: ``seq`` is its number in the journal's order, ``journal_id`` names that journal."""
 
     seq: Seq
     id: str

@@ -1,4 +1,4 @@
-"""A histogram that carries its bounds, so that one written under other bounds can still be read."""
+"""A histogram that carries its bounds, so that one saved with other bounds can still be read."""
 
 import math
 from bisect import bisect_left
@@ -30,7 +30,7 @@ class _Ends(NamedTuple):
 class Exemplar(Struct, frozen=True):
     """One observation, by the id of its request; ``at`` is in seconds since 1970.
 
-    Raises ValueError for a value or a time that no observation has.
+    Raises ValueError for a value or a time that no observation can have.
     """
 
     request_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
@@ -40,17 +40,15 @@ class Exemplar(Struct, frozen=True):
     def __post_init__(self) -> None:
         """Check what was read from a file or from the wire."""
         if not (math.isfinite(self.value) and self.value >= 0 and 0 <= self.at < YEAR_10000):
-            message = (
-                f"exemplar of {self.value} at {self.at}; expected a value of at least 0 and a time of this calendar"
-            )
+            message = f"exemplar of {self.value} at {self.at}; expected a value from 0 and a time before the year 10000"
             raise ValueError(message)
 
 
 class Histogram(Struct, dict=True):
     """Observations by bucket, keyed by its upper bound as in the exposition, and the newest of each bucket.
 
-    The sum ``total`` is exact: it is the same in any order, and one that fell by a bit would be a reset.
-    Raises ValueError for bounds out of order, and for sums and exemplars that no observations have.
+    The sum ``total`` is exact: it is the same in any order. A float sum can fall by a bit, which Prometheus takes for a
+    counter reset. Raises ValueError for bounds out of order, and for sums and exemplars that no observations can have.
     """
 
     buckets: Annotated[dict[str, Count], Meta(min_length=1, max_length=BUCKETS_MAX)]
@@ -72,11 +70,11 @@ class Histogram(Struct, dict=True):
 
     @classmethod
     def over(cls, bounds: Sequence[float | Decimal]) -> Self:
-        """Make an empty one."""
+        """Make an empty histogram with these upper bounds, and +Inf."""
         return cls(dict.fromkeys(_write_keys(tuple(bounds)), 0))
 
     def observe(self, value: float, request_id: str = "", at: float = 0.0) -> None:
-        """Count one measured value, and keep it as an exemplar when it has a request's id."""
+        """Count one measured value, and keep it as an exemplar when it has a request id."""
         keys, bounds, _ = self._ends
         key = keys[bisect_left(bounds, value)]
         self.buckets[key] += 1
@@ -93,25 +91,25 @@ class Histogram(Struct, dict=True):
         self.total = EXACT.add(self.total, total)
 
     def add(self, other: "Histogram") -> None:
-        """Add the observations of another one over the same bounds."""
+        """Add the observations of another histogram over the same bounds."""
         for key, count in other.buckets.items():
             self.buckets[key] = min(self.buckets[key] + count, COUNT_MAX)
         self.total = EXACT.add(self.total, other.total)
         self._take_exemplars(other.exemplars.items())
 
     def take_exemplars(self, other: "Histogram") -> None:
-        """Take away the exemplars of another one over the same bounds, and keep the newest."""
+        """Move the exemplars of another histogram over the same bounds here; the newest in each bucket stays."""
         self._take_exemplars(other.exemplars.items())
         other.exemplars = {}
 
     def rebound(self, bounds: Sequence[float | Decimal]) -> None:
-        """Go over to other bounds: counts of a removed one move to the next one up, new ones begin at 0."""
+        """Change to other bounds: counts of a removed bound move to the next one up, new bounds start at 0."""
         keys = _write_keys(tuple(bounds))
         if keys == tuple(self.buckets):
             return
         held, exemplars = self.buckets, self.exemplars
         self.buckets, self.exemplars = dict.fromkeys(keys, 0), {}
-        # It was read from the old ones.
+        # The cached ends are those of the old bounds.
         self.__dict__.pop("_ends", None)
         _, bounds, _ = self._ends
         moved = {key: keys[bisect_left(bounds, float(key))] for key in held}

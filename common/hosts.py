@@ -1,4 +1,4 @@
-"""The Host and Origin rules of both HTTP servers: what keeps pages of other names out (DNS rebinding).
+"""The Host and Origin rules of both HTTP servers: they reject pages that were served under other names (DNS rebinding).
 
 Sources: RFC 9110 section 7.2, RFC 9112 section 3.2, RFC 6454.
 """
@@ -24,7 +24,7 @@ _Authority = tuple[str, int | None]
 
 
 class RequestRejectedError(TapeError):
-    """A request whose Host (``reason`` is ``host``) or Origin (``origin``) is not one of ours."""
+    """A request whose Host (``reason`` is ``host``) or Origin (``origin``) is not allowed."""
 
 
 class HostRule:
@@ -45,7 +45,7 @@ class HostRule:
             if version != "HTTP/1.0":
                 raise _reject_host("is missing")
             if named is None:
-                # Only programs leave it out: a browser, and so a page, cannot.
+                # Browsers always send it, so no page can leave it out.
                 return
             host = named[1]
         found = _read_authority(host)
@@ -69,7 +69,7 @@ class HostRule:
         if name.endswith(".localhost"):
             return all(name.split("."))
         try:
-            # A page at an address was served by that address, so it is not foreign to it.
+            # A page under an IP address was served by that address, so it is of the same site.
             ipaddress.ip_address(name)
         except ValueError:
             return False
@@ -77,7 +77,7 @@ class HostRule:
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Tell whether an Origin names the host and port of a Host header; schemes may differ, as TLS ends at a proxy."""
+    """Return whether an Origin names the host and port of a Host header; schemes may differ, as TLS ends at a proxy."""
     given, own = _ORIGIN.fullmatch(origin), _read_authority(host)
     there = _read_authority(given[2]) if given else None
     if given is None or there is None or own is None:
@@ -87,7 +87,7 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def _read_authority(text: str) -> _Authority | None:
-    """Read ``host[:port]``, the host in one spelling; None when it is none."""
+    """Parse ``host[:port]``, with the host normalised; None when it is malformed."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or (found[2] and not 1 <= int(found[2]) <= _PORT_MAX):
         return None

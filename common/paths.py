@@ -1,4 +1,4 @@
-"""The files that the journal and the snapshot take, and whether one of them would take another's."""
+"""The files of the journal and of the snapshot, and a check that they do not overlap."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,20 +9,20 @@ PREVIOUS: Final = ".previous"
 DRAFT: Final = ".new"
 
 SNAPSHOT_REASONS: Final = ("torn", "version", "content", "foreign", "ahead", "behind", "read", "symlink")
-"""Why a snapshot may be set aside, under a name that ends so."""
+"""Why a snapshot may be set aside; the reason is the suffix of its new name."""
 
 _JOURNAL: Final = ("", "-wal", "-shm", "-journal", LOCK)
 _SNAPSHOT: Final = ("", PREVIOUS, DRAFT, LOCK, *(f".{reason}" for reason in SNAPSHOT_REASONS))
 
 
 def find_clash(journal: Path, snapshot: Path, others: Iterable[Path] = ()) -> Path | None:
-    """Find a file that two of them would take: the journal, the snapshot, and ``others``, which take one each."""
+    """Find a file that two of them would use: the journal, the snapshot, and ``others``, which use one each."""
     taken: dict[object, Path] = {}
     for path, suffixes in ((journal, _JOURNAL), (snapshot, _SNAPSHOT), *((other, ("",)) for other in others)):
         mine: dict[object, Path] = {}
         for suffix in suffixes:
-            for base in (path.parent.resolve() / path.name, path.resolve()):
-                file = Path(f"{base}{suffix}")
+            for stem in (path.parent.resolve() / path.name, path.resolve()):
+                file = Path(f"{stem}{suffix}")
                 mine |= dict.fromkeys(_identify(file), file)
         clash = mine.keys() & taken.keys()
         if clash:
@@ -32,7 +32,7 @@ def find_clash(journal: Path, snapshot: Path, others: Iterable[Path] = ()) -> Pa
 
 
 def _identify(file: Path) -> set[object]:
-    """Give all that says which file a name means, whatever links lead to it."""
+    """Return everything that identifies the file that a name means, whichever links lead to it."""
     names: set[object] = {file, file.resolve()}
     try:
         found = file.stat()

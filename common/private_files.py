@@ -1,4 +1,4 @@
-"""Private files: only their owner may read and write them, and no link leads a write to another file."""
+"""Private files: only their owner may read and write them, and they are not written through links."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ MODE: Final = 0o600
 
 
 def create(path: Path) -> int:
-    """Create a file in the place of what is there, and give its descriptor. Raises OSError."""
+    """Create a file, replacing an existing one, and return its descriptor. Raises OSError."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
 
@@ -21,8 +21,8 @@ def find_link(*paths: Path) -> Path | None:
 
 
 def tighten(path: Path) -> None:
-    """Take the rights of others from a file of ours, if there is one."""
-    # On a disk that cannot be written, and for another owner, it stays as it is.
+    """Set the mode of a file to MODE if it exists and others have any permission."""
+    # On a read-only disk, and for a file of another owner, the mode stays.
     with contextlib.suppress(OSError):
         found = path.lstat()
         if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & ~MODE:

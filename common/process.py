@@ -1,4 +1,4 @@
-"""What must be made in the process that uses it: sockets, connections and locks do not survive a fork."""
+"""Objects that belong to one process: sockets, connections and locks do not survive a fork."""
 
 import os
 import threading
@@ -9,17 +9,17 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """Opens its thing on the first ``get`` in each process, and again after a fork."""
+    """Opens an object on the first ``get`` in each process, and again after a fork."""
 
     def __init__(self, open_it: Callable[[], T]) -> None:
-        """Keep how to open the thing; nothing is opened yet."""
+        """Keep the function that opens the object; nothing is opened yet."""
         self._open = open_it
         self._lock = threading.Lock()
         self._pid = 0
         self._held: T | None = None
 
     def get(self) -> T:
-        """Give this process's own thing, opening it first if need be."""
+        """Return this process's object, opening it first if needed."""
         with self._lock:
             if self._held is None or self._pid != os.getpid():
                 self._held = self._open()
@@ -27,7 +27,7 @@ class PerProcess(Generic[T]):
             return self._held
 
     def take(self) -> T | None:
-        """Give up this process's thing, for its closing; None when this process has none."""
+        """Remove and return this process's object, so that it can be closed; None when this process has none."""
         with self._lock:
             held, self._held = self._held, None
             return held if self._pid == os.getpid() else None

@@ -13,7 +13,7 @@ from common.paths import find_clash
 
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
-_SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder that is refused
+_SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder, which is rejected
 FILE = "the path of a file, not of a folder or a device"
 _IPC = "ipc://"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -52,21 +52,21 @@ def read_path(text: str) -> Path:
         path.resolve()
         other = path.exists() and not path.is_file()
     except PermissionError:
-        # What opens it says so.
+        # Opening the file reports it.
         return path
     except (OSError, RuntimeError):
-        # Too long, or a link that leads to itself.
+        # The path is too long, or a link points to itself.
         raise ValueError from None
     if other:
         raise ValueError
     return path
 
 
-def _one_of(*choices: str, fold: Callable[[str], str]) -> Callable[[str], str]:
+def _one_of(*choices: str, normalise: Callable[[str], str]) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if fold(text) not in choices:
+        if normalise(text) not in choices:
             raise ValueError
-        return fold(text)
+        return normalise(text)
 
     return read
 
@@ -99,7 +99,7 @@ def _symbols(text: str) -> tuple[str, ...]:
 
 
 def write_address(host: str, port: int) -> str:
-    """Write an address as it stands in a URL."""
+    """Write an address as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -130,16 +130,16 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "sidecar_http_host": (_host, "a host name or an address, like 127.0.0.1"),
     "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "journal_path": (read_path, FILE),
-    "journal_sync": (_one_of("full", "normal", fold=str.lower), "full or normal"),
+    "journal_sync": (_one_of("full", "normal", normalise=str.lower), "full or normal"),
     "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
     "snapshot_path": (read_path, FILE),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
-    "log_level": (_one_of(*_LEVELS, fold=str.upper), f"one of {', '.join(_LEVELS)}"),
+    "log_level": (_one_of(*_LEVELS, normalise=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
     "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
-    "feed_max_clients": (_whole(0, 100_000), "a number of viewers for each worker, 0 to 100000"),
+    "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
 }
@@ -172,7 +172,7 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings from environment variables.
 
-        Raises BadSettingError for the first value that does not fit; a secret's value is not repeated.
+        Raises BadSettingError for the first invalid value; the value of a secret is not shown.
         """
         values = {}
         for name in (each.name for each in fields(cls)):
@@ -194,19 +194,19 @@ class Settings:
         sockets = [Path(address.removeprefix(_IPC))] if address.startswith(_IPC) else []
         journal, snapshot = self.journal_path, self.snapshot_path
         if find_clash(journal, snapshot) is not None:
-            expected = (
-                f"a file that is none of the journal's, whose JOURNAL_PATH is {str(journal)!r}, and has none of it"
-            )
+            expected = f"a path whose files are not those of the journal, whose JOURNAL_PATH is {str(journal)!r}"
             raise BadSettingError("SNAPSHOT_PATH", str(snapshot), expected)
         if find_clash(journal, snapshot, sockets) is not None:
-            raise BadSettingError("WEBAPP_ZMQ_ADDR", address, "a socket that is no file of the journal or the snapshot")
+            raise BadSettingError(
+                "WEBAPP_ZMQ_ADDR", address, "a socket that is not a file of the journal or of the snapshot"
+            )
 
     def write_webapp_address(self) -> str:
         """Write where the web process listens, as ``host:port``."""
         return write_address(self.webapp_http_host, self.webapp_http_port)
 
     def require_secret_key(self) -> str:
-        """Give the secret that signs sessions and form tokens, which only the web process needs.
+        """Return the secret that signs sessions and form tokens, which only the web process needs.
 
         Raises BadSettingError when there is none.
         """

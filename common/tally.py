@@ -22,7 +22,7 @@ Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 
 def check_sum(name: str, value: Decimal) -> None:
     """Check a sum that was read from a file or from the wire. Raises ValueError when trades cannot add up to it."""
-    # Of infinity and NaN the exponent is a letter.
+    # The exponent of infinity and NaN is a letter.
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or not 0 <= value < SUM_MAX or exponent < -SUM_PLACES:
         message = (
@@ -34,7 +34,7 @@ def check_sum(name: str, value: Decimal) -> None:
 class Tally(Struct):
     """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity.
 
-    ``born`` is when its first trade was accepted. Raises ValueError for sums that no trades add up to.
+    ``created_at`` is when its first trade was accepted. Raises ValueError for sums that no trades add up to.
     """
 
     trades: Count = 0
@@ -48,7 +48,7 @@ class Tally(Struct):
         check_sum("notional", self.notional)
 
     def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
-        """Count trades, and give the notional of each."""
+        """Count trades, and return the notional of each."""
         with localcontext(EXACT):
             amounts = list(map(Decimal, quantities))
             notionals = list(map(operator.mul, map(Decimal, prices), amounts))
@@ -58,11 +58,9 @@ class Tally(Struct):
         return notionals
 
     def merge(self, other: "Tally") -> None:
-        """Add what another tally has counted."""
+        """Add the totals of another tally."""
         with localcontext(EXACT):
             self.quantity += other.quantity
             self.notional += other.notional
         self.trades += other.trades
-        self.created_at = min(
-            (moment for moment in (self.created_at, other.created_at) if moment is not None), default=None
-        )
+        self.created_at = min((time for time in (self.created_at, other.created_at) if time is not None), default=None)

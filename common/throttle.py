@@ -1,4 +1,4 @@
-"""Throttle: what may come in floods is logged at a bounded rate, and counted meanwhile."""
+"""Throttle: frequent events are logged at a bounded rate and counted in between."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Throttle:
-    """One line for each key in every ``seconds``."""
+    """Allows one log line for each key in every ``seconds``."""
 
     def __init__(self, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -15,9 +15,9 @@ class Throttle:
         self._since: dict[str, tuple[float, int]] = {}
 
     def take(self, key: str) -> int:
-        """Count one event; give how many there were since the last line of this key, or 0 when it is too early for one.
+        """Count one event; return how many came since this key's last line, or 0 when it is too early for another line.
 
-        Keys are kept for good, so they must be few.
+        Keys are never removed, so there must be few.
         """
         with self._lock:
             last, count = self._since.get(key, (float("-inf"), 0))

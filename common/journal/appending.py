@@ -1,4 +1,4 @@
-"""Appending: what becomes of one request's trades in the journal, given what their keys were used for before."""
+"""Appending one request: which of its trades are written, depending on earlier uses of their keys."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from common.journal.keys import Key
 
 
 class Row(NamedTuple):
-    """One trade to be written, unless its key was used before for the same fields."""
+    """One trade to be written, unless its key was used before with the same fields."""
 
     event: Event
     key: Key | None = None
@@ -27,10 +27,10 @@ class Request(NamedTuple):
 
 
 class AppendResult(NamedTuple):
-    """What became of a request: the event of each row in order, and whether it was written now.
+    """The result of a request: the event of each row in order, and whether this request wrote it (``fresh``).
 
-    ``last_seq`` is the newest of the ``accepted`` events, 0 when there is none. A ``replayed`` request gives what it
-    wrote when its key was first used.
+    ``last_seq`` is that of the newest accepted event, 0 when there is none. A ``replayed`` request has the
+    events that the first request with its key wrote.
     """
 
     events: list[Event]
@@ -42,7 +42,7 @@ class AppendResult(NamedTuple):
 
 
 def append(db: Database, journal_id: str, request: Request) -> AppendResult | KeyReusedError:
-    """Write the rows of a request, in the caller's transaction; nothing when a key was used for other fields."""
+    """Write the rows of a request, in the caller's transaction; none of them when a key was used with other fields."""
     used = request.key and keys.find_request(db, request.key)
     if used is not None:
         return _replay(db, journal_id, used)
@@ -68,7 +68,7 @@ def append(db: Database, journal_id: str, request: Request) -> AppendResult | Ke
 
 
 class _Earlier(NamedTuple):
-    """Where a key was used before: at a seq of the journal, or at a row of the same request."""
+    """Where a key was used before: at a seq of the journal, or at an earlier row of the same request."""
 
     seq: int = 0
     row: int | None = None

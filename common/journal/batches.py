@@ -1,4 +1,4 @@
-"""Groups: events put together by symbol and side, which is how they are counted."""
+"""Batches: events by symbol and side, the unit in which they are counted."""
 
 from collections.abc import Iterable
 from operator import attrgetter
@@ -9,13 +9,13 @@ from common.journal.store import Journal
 from common.timestamps import Timestamp
 
 _WIDE: Final = 10**18
-"""Added to a seq it gives a text of one width, so that the texts of a ts and a seq sort as the two do."""
+"""Added to a seq, it makes all seqs texts of one width, so that a ts followed by a seq sorts as the pair does."""
 
 _TS_LENGTH: Final = len("2026-01-31T09:30:00.000000Z")
 
-# SQLite joins the texts of a group in less time than it gives them one by one: millions are replayed.
-_GROUPS: Final = f"""
-WITH groups AS (
+# One joined text per batch is read faster than a row per trade: replays read millions.
+_BATCHES: Final = f"""
+WITH batches AS (
     SELECT symbol, side, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
         min(seq) AS first, max(seq) AS last, max(ts || (seq + {_WIDE})) AS newest
     FROM trades
@@ -23,13 +23,13 @@ WITH groups AS (
     GROUP BY symbol, side
 )
 SELECT g.symbol, g.side, prices, quantities, a.accepted_at, last, b.seq, b.ts, b.price
-FROM groups AS g JOIN trades AS a ON a.seq = first
+FROM batches AS g JOIN trades AS a ON a.seq = first
     JOIN trades AS b ON b.seq = substr(newest, {_TS_LENGTH + 1}) - {_WIDE} ORDER BY first
 """  # noqa: S608 - both are constants
 
 
 class SymbolSideBatch(NamedTuple):
-    """What is counted of the events of one symbol and side: every price and quantity, and the newest event.
+    """The events of one symbol and side, as far as they are counted: prices, quantities, and the newest event.
 
     The newest is the one with the latest ``ts``, and of those with the same ``ts`` the one with the latest seq.
     """
@@ -46,11 +46,11 @@ class SymbolSideBatch(NamedTuple):
 
 
 def group(events: Iterable[Event]) -> list[SymbolSideBatch]:
-    """Put events, in ``seq`` order, together; groups stand in the order of their first events."""
+    """Batch events that are in ``seq`` order; the batches are in the order of their first events."""
     found: dict[tuple[Symbol, Side], list[Event]] = {}
     for event in events:
         found.setdefault((event.symbol, event.side), []).append(event)
-    return [_join(together) for together in found.values()]
+    return [_join(batch) for batch in found.values()]
 
 
 def _join(events: list[Event]) -> SymbolSideBatch:
@@ -70,12 +70,12 @@ def _join(events: list[Event]) -> SymbolSideBatch:
 
 
 def read_batches(journal: Journal, after: int, limit: int) -> list[SymbolSideBatch]:
-    """Read up to ``limit`` events past seq ``after`` as ``group`` would give them, but for the order within a group.
+    """Read up to ``limit`` events after seq ``after`` as ``group`` returns them, in any order within a batch.
 
     Raises JournalError.
     """
-    found = journal.query(_GROUPS, after, limit)
+    found = journal.query(_BATCHES, after, limit)
     return [
-        SymbolSideBatch(symbol, side, prices.split(), quantities.split(), *places)
-        for symbol, side, prices, quantities, *places in found
+        SymbolSideBatch(symbol, side, prices.split(), quantities.split(), *rest)
+        for symbol, side, prices, quantities, *rest in found
     ]

@@ -1,7 +1,7 @@
 """A block range index, in memory: which parts of a journal can hold trades accepted in a window of time.
 
-Clocks step, so the order by seq is not the order by time, and no search may halve the journal. For each block of seqs
-the earliest and the latest time of acceptance are kept instead; only the blocks that a window overlaps are looked at.
+Clocks step, so the order by seq is not the order by time, and a binary search would be wrong. For each block of seqs
+the earliest and the latest time of acceptance are kept instead; only blocks that overlap a window are searched.
 """
 
 from typing import Final
@@ -10,10 +10,10 @@ from common.journal.store import Journal
 from common.timestamps import Timestamp
 
 BLOCK: Final = 4096
-"""Seqs of one block."""
+"""Seqs in one block."""
 
 STEP: Final = 32
-"""Blocks that one step reads: some ten milliseconds."""
+"""Blocks that one step reads, in about ten milliseconds."""
 
 SEQ_MAX: Final = 2**63 - 1
 
@@ -27,16 +27,16 @@ class BlockRanges:
     """The times of every full block of one journal; it belongs to the connection that reads it."""
 
     def __init__(self) -> None:
-        """Begin with nothing known."""
+        """Start with no block read."""
         self._journal: Journal | None = None
         self._after = 0
         self._read_to = 0
         self._times: list[tuple[Timestamp, Timestamp] | None] = []
 
     def step(self, journal: Journal) -> bool:
-        """Read some blocks more; true when every full block is known. Raises JournalError."""
+        """Read up to STEP more blocks; return whether every full block is known. Raises JournalError."""
         if journal is not self._journal:
-            # A connection is opened again when its journal may be another one.
+            # A reopened connection may be to another journal.
             found = journal.query("SELECT min(seq) FROM trades")[0][0] or 1
             self._journal, self._times = journal, []
             self._after = self._read_to = (found - 1) // BLOCK * BLOCK
@@ -51,18 +51,18 @@ class BlockRanges:
         return False
 
     def find(self, since: Timestamp | None, until: Timestamp | None) -> list[Range]:
-        """Find the parts, in order, outside of which nothing was accepted from ``since`` on and up to ``until``."""
+        """Find the ranges, in order, that hold every trade accepted from ``since`` to ``until``, both included."""
         found: list[Range] = []
-        for place, times in enumerate(self._times):
+        for index, times in enumerate(self._times):
             if times is not None and (since is None or times[1] >= since) and (until is None or times[0] <= until):
-                _extend(found, self._after + place * BLOCK + 1, self._after + (place + 1) * BLOCK)
-        # What is not known yet may have been accepted at any time.
+                _extend(found, self._after + index * BLOCK + 1, self._after + (index + 1) * BLOCK)
+        # Trades past the last full block may have been accepted at any time.
         _extend(found, self._read_to + 1, SEQ_MAX)
         return found
 
 
 def clip(ranges: list[Range], first: int, last: int) -> list[Range]:
-    """Give what lies between two seqs, with both of them."""
+    """Return the parts of the ranges from seq ``first`` to ``last``, both included."""
     clipped = [(max(low, first), min(high, last)) for low, high in ranges]
     return [(low, high) for low, high in clipped if low <= high]
 

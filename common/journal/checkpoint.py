@@ -9,20 +9,20 @@ from common.tally import Count, Tally
 
 
 class CheckpointSymbol(Struct):
-    """What the pruned trades of one symbol add up to, by side."""
+    """The totals of the pruned trades of one symbol, by side."""
 
     tallies: dict[str, Tally]
 
 
 class CheckpointTotals(Struct):
-    """The part of the journal's checkpoint that others than the sidecar read; it has more fields, which are its own."""
+    """The part of the checkpoint that is read outside the sidecar, which writes more fields for its own use."""
 
     last_seq: Count = 0
     symbols: dict[str, CheckpointSymbol] = field(default_factory=dict)
 
 
 def read_pruned(journal: Journal) -> CheckpointTotals:
-    """Read what the pruned trades of a journal add up to. Raises JournalError."""
+    """Read the totals of the trades that were pruned from a journal, zero when none were. Raises JournalError."""
     checkpoint = journal.read_checkpoint()
     if checkpoint is None:
         return CheckpointTotals()

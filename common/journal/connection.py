@@ -1,4 +1,4 @@
-"""A connection to the journal that opens with its first use and is dropped when it fails."""
+"""A connection to the journal that opens on its first use and is closed when it fails."""
 
 import logging
 from collections.abc import Callable
@@ -13,39 +13,42 @@ _log = logging.getLogger(__name__)
 
 
 FINAL: Final = frozenset({"replaced", "corrupt"})
-"""Failures after which a journal that can be opened again may be another one, or wrong elsewhere."""
+"""Reasons after which a journal that opens again may be another one, or be damaged elsewhere."""
 
 
 class Latch:
-    """The first failure that only a restart mends; the connections of a process that share it stay closed after it."""
+    """The first failure that only a restart clears; the connections that share it stay closed from then on."""
 
     def __init__(self) -> None:
-        """Begin without a failure."""
+        """Start without a failure."""
         self._error: JournalError | None = None
 
     def check(self) -> None:
-        """Raise JournalError after such a failure."""
+        """Raise JournalError if there was such a failure."""
         if self._error is not None:
             raise JournalError(self._error.reason, self._error.detail)
 
     def note(self, error: JournalError) -> None:
-        """Keep the first failure of FINAL."""
+        """Keep the first failure whose reason is in FINAL."""
         if error.reason in FINAL and self._error is None:
             self._error = error
             _log.error("journal given up until a restart", extra={"reason": error.reason, "detail": error.detail})
 
 
 class Connection:
-    """Asks the journal one thing at a time; it belongs to one thread, or to one lock."""
+    """A connection that is opened when needed; it belongs to one thread, or to one lock."""
 
     def __init__(self, open_journal: Callable[[], Journal], latch: Latch | None = None) -> None:
-        """Keep how to open the journal; nothing is opened yet. Without a ``latch`` every failure may pass."""
+        """Keep the function that opens the journal. Without a ``latch`` every failure is temporary."""
         self._open_journal = open_journal
         self._latch = latch
         self._journal: Journal | None = None
 
     def ask(self, question: Callable[[Journal], T]) -> T:
-        """Put a question to the journal. Raises JournalError; the next question then starts on a fresh connection."""
+        """Call ``question`` with the open journal and return its answer.
+
+        Raises JournalError; the next call then opens a new connection.
+        """
         try:
             if self._latch is not None:
                 self._latch.check()
@@ -53,7 +56,7 @@ class Connection:
                 self._journal = self._open_journal()
             return question(self._journal)
         except JournalError as error:
-            # A fresh connection sees a journal that was mended or put back.
+            # A new connection sees a journal that was repaired or put back.
             self.close()
             if self._latch is not None:
                 self._latch.note(error)

@@ -1,4 +1,4 @@
-"""The journal's file: how it is opened, how its errors are named, and how it is told from any other file."""
+"""The journal's file: how it is opened and created, how its errors are named, and how it is recognised."""
 
 import contextlib
 import os
@@ -47,7 +47,7 @@ def _blame_folder(path: Path) -> str:
 
 
 def connect(path: Path, busy_seconds: float) -> Database:
-    """Open a file that is there, whatever it is."""
+    """Open an existing file, whatever it holds."""
     address = f"file:{_quoted(path)}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
 
@@ -69,10 +69,10 @@ def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def place(path: Path, fill: Callable[[Database], None]) -> None:
-    """Make the whole file beside its place, and link it there. Raises FileExistsError."""
+def create(path: Path, fill: Callable[[Database], None]) -> None:
+    """Write a whole file under a temporary name, then link it to ``path``. Raises FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Each thread that makes one has a draft of its own.
+    # Threads that create the same file at once need drafts of their own.
     descriptor, name = tempfile.mkstemp(DRAFT, f"{path.name}.", path.parent)
     os.close(descriptor)
     draft = Path(name)

@@ -15,22 +15,22 @@ class Holder(NamedTuple):
     command: str
 
     def __str__(self) -> str:
-        """Write it as it stands in a message."""
+        """Return the text that messages use."""
         return f"process {self.pid} ({self.command})"
 
 
 def find_holders_of_deleted(path: Path, deleted: Sequence[str]) -> set[Holder]:
-    """Find the processes, this one too, that have ``path`` open, and files beside it that were removed meanwhile."""
+    """Find the processes, this one included, that have open both ``path`` and one of the ``deleted`` files."""
     try:
         wanted = path.stat()
     except OSError:
         return set()
-    gone = {f"{name} (deleted)" for name in deleted}
+    removed = {f"{name} (deleted)" for name in deleted}
     pids = [int(each.name) for each in Path("/proc").glob("[0-9]*")]
     return {
         Holder(pid, _read_command(pid))
         for pid in pids
-        if not gone.isdisjoint(map(_read_link, _list_descriptors(pid))) and _holds(pid, wanted)
+        if not removed.isdisjoint(map(_read_link, _list_descriptors(pid))) and _holds(pid, wanted)
     }
 
 

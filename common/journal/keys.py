@@ -8,11 +8,11 @@ SERVER: Final = ""
 """The owner of the keys of trades that come without a token and without a source."""
 
 _DIGEST_BYTES: Final = 16
-"""Of a digest, what is kept: two trades of one owner never share as much by chance."""
+"""Bytes of a digest that are stored: enough that two trades of one owner do not collide by chance."""
 
 _FORGET_LIMIT: Final = 1000
 
-# There is no index by name, and building one would take longer than a migration may: each client is looked up.
+# There is no index by name, and a migration may not take the time to build one: each client is looked up.
 _FIND_VERSION_1: Final = """
 WITH RECURSIVE clients (client) AS (
     SELECT min(client) FROM keys
@@ -23,7 +23,7 @@ SELECT payload, seq FROM clients CROSS JOIN keys USING (client)
 WHERE name = ? AND seq IN (SELECT seq FROM trades) ORDER BY seq
 """
 
-# In the order of their times, so that a few lead to the keys of the trades that leave.
+# The oldest keys are those of the trades that are pruned first, so a few rows are enough.
 _FORGET_VERSION_1: Final = f"""
 DELETE FROM keys WHERE (client, name) IN (
     SELECT client, name FROM (SELECT client, name, seq FROM keys ORDER BY used_at LIMIT {_FORGET_LIMIT}) WHERE seq <= ?
@@ -65,7 +65,7 @@ def find_row(db: Database, key: Key) -> RowUse | None:
     used = db.execute(query, (key.owner, key.name)).fetchone()
     if used is not None:
         return RowUse(used[0] == key.digest[:_DIGEST_BYTES], used[1])
-    # The search costs ten times this question, and most journals never had such a key.
+    # The search costs ten times this query, and most journals never had such a key.
     if db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is None:
         return None
     uses = [RowUse(payload == key.digest.hex(), seq) for payload, seq in db.execute(_FIND_VERSION_1, (key.name,))]
@@ -91,7 +91,7 @@ def add_request(db: Database, key: Key, last_seq: int, accepted: int, duplicates
 
 
 def forget(db: Database, seq: int) -> None:
-    """Forget the keys of the trades up to ``seq``, which leave the journal."""
+    """Delete the keys of the trades up to ``seq``, which are being pruned."""
     db.execute("DELETE FROM row_keys WHERE seq <= ?", (seq,))
     db.execute("DELETE FROM request_keys WHERE last_seq <= ?", (seq,))
     db.execute(_FORGET_VERSION_1, (seq,))

@@ -1,4 +1,4 @@
-"""Migration: how a journal of an earlier version becomes one of this version."""
+"""Migration of a journal from an earlier version to this one."""
 
 import contextlib
 import fcntl
@@ -21,7 +21,7 @@ TRY_SECONDS: Final = 0.2
 
 
 def migrate(path: Path) -> None:
-    """Bring an older journal to this program's version, in one transaction and alone with the file.
+    """Migrate an older journal to this program's version, in one transaction, with no other process connected.
 
     Raises JournalError when a process of the earlier version still has it open.
     """
@@ -29,7 +29,8 @@ def migrate(path: Path) -> None:
         with contextlib.closing(connect(path, TRY_SECONDS)) as db:
             if read_version(db, path) == SCHEMA_VERSION:
                 return
-        # An earlier program would go on writing by its own rules. Others of this one only look at the version.
+        # An earlier program would go on writing by its own rules. Processes of this version only read the version and
+        # close the file, so they no longer have it open at the next try.
         found = []
         for _ in range(TRIES):
             if _migrate_alone(path):
@@ -41,7 +42,7 @@ def migrate(path: Path) -> None:
 
 def _migrate_alone(path: Path) -> bool:
     with contextlib.closing(connect(path, TRY_SECONDS)) as db:
-        # SQLite then gives the lock only while no other connection exists.
+        # In this mode SQLite grants the lock only while no other connection exists.
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         try:
             with journal_errors(path):
@@ -57,7 +58,7 @@ def _migrate_alone(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked_folder(folder: Path) -> Iterator[None]:
-    # Two that wait for SQLite's exclusive lock would wait for each other. The lock is not on the journal itself:
+    # Two processes that wait for SQLite's exclusive lock would block each other. This lock is not on the journal:
     # closing a second descriptor of that file would give up SQLite's own locks.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -80,7 +81,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def take_steps(db: Database, version: int) -> None:
-    """Bring a journal from ``version`` to SCHEMA_VERSION, in the caller's transaction."""
+    """Migrate a journal from ``version`` to SCHEMA_VERSION, in the caller's transaction."""
     if version == SCHEMA_VERSION:
         return
     for statement in list_statements(version):

@@ -1,4 +1,4 @@
-"""Opening: how a journal comes to its place, made there, migrated, copied or restored."""
+"""Opening, creating, backing up and restoring a journal."""
 
 import contextlib
 import uuid
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from common.errors import JournalError
-from common.journal.file import Database, connect, journal_errors, place, read_version
+from common.journal.file import Database, connect, create, journal_errors, read_version
 from common.journal.identity import check_no_link, check_no_log_was_removed, tighten_all
 from common.journal.migrations import migrate, renew_key_pair, take_steps
 from common.journal.schema import FILE_PRAGMAS, SCHEMA_VERSION, list_statements
@@ -15,13 +15,13 @@ from common.journal.schema import FILE_PRAGMAS, SCHEMA_VERSION, list_statements
 OPEN_SECONDS: Final = 2.0
 
 WAL_BYTES: Final = 64 * 1024 * 1024
-"""What the write-ahead log is cut back to once it has been copied into the journal."""
+"""The size to which the write-ahead log is truncated after a checkpoint."""
 
 
 def open_file(path: Path, busy_seconds: float) -> Database:
-    """Open the journal's file, making it first if there is none, and migrating it if it is of an earlier version.
+    """Open the journal's file, creating it if there is none, and migrating it if it is of an earlier version.
 
-    Raises JournalError when it is no journal, is newer than this program, or is open in an earlier program.
+    Raises JournalError when it is not a journal, is newer than this program, or is open in an earlier program.
     """
     with journal_errors(path):
         check_no_link(path)
@@ -33,7 +33,7 @@ def open_file(path: Path, busy_seconds: float) -> Database:
         db = connect(path, busy_seconds)
         try:
             if read_version(db, path) < SCHEMA_VERSION:
-                # A migration is alone with the file.
+                # A migration must be the only connection.
                 db.close()
                 migrate(path)
                 db = connect(path, busy_seconds)
@@ -45,7 +45,7 @@ def open_file(path: Path, busy_seconds: float) -> Database:
 
 
 def back_up(path: Path, copy: Path) -> int:
-    """Copy a journal, as it stands at one moment, to a path where no file is, and give the copy's last seq.
+    """Copy a journal, as of one point in time, to a path where no file exists, and return the copy's last seq.
 
     A journal of an earlier version is copied as it is, also while its program runs. Raises JournalError.
     """
@@ -58,13 +58,13 @@ def back_up(path: Path, copy: Path) -> int:
 
     check_no_link(path)
     with _opened(path) as db, journal_errors(copy):
-        place(copy, fill)
+        create(copy, fill)
     return last_seq
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Database]:
-    """Open a journal of any version that this program knows, and leave it as it is."""
+    """Open a journal of any version that this program knows, without migrating it."""
     with journal_errors(path):
         if not path.exists():
             raise JournalError("unopenable", f"there is no journal {path}")
@@ -75,21 +75,21 @@ def _opened(path: Path) -> Iterator[Database]:
 
 
 def restore(copy: Path, path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
-    """Make a copy, of this version or an earlier one, the journal at a path where no file is. Raises JournalError.
+    """Create the journal at ``path``, where no file exists, from a copy of this version or an earlier one.
 
-    It gets an journal_id and a key pair of its own: it may give numbers anew that its model gave to later trades, and
-    copies of its model's secret may lie anywhere.
+    It gets a new journal_id and key pair: it may reuse seqs that the original gave to later trades, and copies of the
+    original's secret may be anywhere. Raises JournalError.
     """
 
     def fill(draft: Database) -> None:
         db.backup(draft)
         draft.execute("BEGIN")
         take_steps(draft, read_version(draft, copy))
-        _name(draft, new_journal_id())
+        _set_identity(draft, new_journal_id())
         draft.execute("COMMIT")
 
     with _opened(copy) as db, journal_errors(path):
-        place(path, fill)
+        create(path, fill)
 
 
 def _create(path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
@@ -99,14 +99,14 @@ def _create(path: Path, new_journal_id: Callable[[], uuid.UUID] = uuid.uuid4) ->
         for statement in list_statements(0):
             draft.execute(statement)
         draft.execute("INSERT INTO journal (origin) VALUES ('')")
-        _name(draft, new_journal_id())
+        _set_identity(draft, new_journal_id())
         draft.execute("COMMIT")
 
-    # Of two processes that start at once, one makes the journal of both.
+    # Of two processes that start at once, one creates the journal for both.
     with contextlib.suppress(FileExistsError):
-        place(path, fill)
+        create(path, fill)
 
 
-def _name(db: Database, journal_id: uuid.UUID) -> None:
+def _set_identity(db: Database, journal_id: uuid.UUID) -> None:
     db.execute("UPDATE journal SET origin = ?", (journal_id.hex,))
     renew_key_pair(db)

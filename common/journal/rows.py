@@ -13,7 +13,7 @@ _SELECT: Final = "SELECT seq, id, accepted_at, ts, symbol, side, price, qty FROM
 
 
 def insert(db: Database, event: Event) -> int:
-    """Insert an event, whose own ``seq`` and ``journal_id`` are not looked at, and give its seq."""
+    """Insert an event, ignoring its ``seq`` and ``journal_id``, and return its seq."""
     row = (store_id(event.id), event.accepted_at, event.ts, event.symbol, event.side, event.price, event.qty)
     return db.execute(_INSERT, row).lastrowid or 0
 
@@ -25,18 +25,18 @@ def select(db: Database, journal_id: str, rest: str, *values: object) -> list[Ev
 
 
 def select_id(db: Database, journal_id: str, event_id: str) -> list[Event]:
-    """Select the event with this id, in whichever form it is stored."""
+    """Select the event with this id, stored as bytes or as text."""
     return select(db, journal_id, "WHERE id IN (?, ?)", event_id, store_id(event_id))
 
 
 def last_seq(db: Database) -> int:
-    """Give the newest seq ever given, 0 before the first."""
+    """Return the newest seq ever assigned, 0 before the first."""
     found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'trades'").fetchone()
     return found[0] if found else 0
 
 
 def store_id(text: str) -> bytes | str:
-    """Give the form in which an id is stored: 16 bytes for a UUID, which saves a fifth of a row."""
+    """Return the stored form of an id: 16 bytes for a UUID, which saves a fifth of a row."""
     return bytes.fromhex(text.replace("-", "")) if _UUID.fullmatch(text) else text
 
 

@@ -1,9 +1,9 @@
-"""The journal's schema, version by version: a new journal takes every step, an older one the steps that it lacks."""
+"""The journal's schema, version by version: a new journal takes every step, an older one those that it lacks."""
 
 from typing import Final
 
 APPLICATION_ID: Final = 0x54415045
-"""Marks a SQLite file as a journal: "TAPE" in ASCII."""
+"""Marks a SQLite file as a journal."""
 
 FILE_PRAGMAS: Final = f"""
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -38,7 +38,7 @@ CREATE INDEX keys_used_at ON keys (used_at);
 CREATE TABLE facts (worker TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 
-# Additive, and without a look at the rows of ``trades``: its time must not grow with the journal.
+# Additive, and without reading the rows of ``trades``: its time must not grow with the journal.
 _VERSION_2 = """
 ALTER TABLE trades ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE trades ADD COLUMN ref TEXT;

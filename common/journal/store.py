@@ -24,7 +24,7 @@ class Journal:
     """One connection to a journal; it belongs to one thread, or to one lock."""
 
     def __init__(self, path: Path, sync: str = "full", busy_seconds: float = 2.0) -> None:
-        """Open the journal at ``path``, making it first if there is none.
+        """Open the journal at ``path``, creating it if there is none.
 
         ``sync`` is ``full`` (an accepted trade survives power loss) or ``normal`` (it survives kill -9 only);
         ``busy_seconds`` is how long a write waits for another writer. Raises JournalError.
@@ -35,7 +35,7 @@ class Journal:
             with journal_errors(path):
                 self._db.execute(f"PRAGMA synchronous = {sync.upper()}")
                 found = self._db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
-            # SQLite opens the log with the first read, and keeps it open.
+            # SQLite opens the log on the first read, and keeps it open.
             self._files = identify(path)
             self.journal_id: str = found[0]
             self.key_pair = KeyPair(found[1], found[2])
@@ -44,17 +44,17 @@ class Journal:
             raise
 
     def append(self, events: Sequence[Event]) -> list[int]:
-        """Write events, whose own ``seq`` is not looked at, in one synced transaction, and give their seqs.
+        """Write events, ignoring their ``seq``, in one synced transaction, and return their seqs.
 
-        All are on the disk when this returns, or none is. Raises JournalError.
+        When this returns all are on disk; when it raises, none is. Raises JournalError.
         """
         with self._write():
             return [rows.insert(self._db, event) for event in events]
 
     def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
-        """Write the trades of several requests in one synced transaction, and give what became of each.
+        """Write the trades of several requests in one synced transaction, and return the result of each.
 
-        A request whose key, or a row's key, was used before for other fields writes nothing. Raises JournalError.
+        A request whose key, or the key of a row, was used before with other fields writes nothing. Raises JournalError.
         """
         with self._write():
             return [append(self._db, self.journal_id, request) for request in requests]
@@ -62,9 +62,16 @@ class Journal:
     def check_writable(self) -> None:
         """Write as much as a trade takes; raises JournalError when a trade could not be written now."""
         with self._write():
-            # SQLite does not write again what has not changed.
+            # A new value each time: SQLite does not write a page that has not changed.
             self._db.execute("UPDATE journal SET room = randomblob(?)", (PROBE_BYTES,))
 
+    # What a commit promises: in WAL mode COMMIT appends the trades to the -wal file and, with synchronous=FULL, syncs
+    # it before it returns. From then on they survive kill -9 of any process and power loss, though they reach the main
+    # file only at a checkpoint. With synchronous=NORMAL the log is synced at checkpoints only: they survive kill -9.
+    # A crash before COMMIT returns leaves all trades of the transaction or none. There is one writer at a time, so seqs
+    # (AUTOINCREMENT) become visible in ascending order, and no two accepted trades ever share one.
+    # SQLite promises this for the files it has open. When one was removed or replaced, a synced commit would be lost
+    # with the last process that has it open, so such a commit counts only if a checkpoint copies all of the log.
     @contextmanager
     def _write(self) -> Iterator[None]:
         with self._reading():
@@ -74,7 +81,7 @@ class Journal:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                # SQLite ends some failed transactions by itself.
+                # SQLite rolls some failed transactions back by itself.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -82,15 +89,15 @@ class Journal:
                 raise self._lost()
 
     def _check_journal(self) -> None:
-        # Another journal may have been written into the file.
+        # The file keeps its inode when another journal is written into it.
         found = self._db.execute("SELECT origin, user_version FROM journal, pragma_user_version").fetchone()
         if found != (self.journal_id, SCHEMA_VERSION):
             raise JournalError("replaced", f"journal {self.path} was written over while it was open")
 
     def check_files(self) -> None:
-        """Save what the log holds and raise JournalError when the journal's files are no longer those it opened.
+        """Raise JournalError when the journal's files are no longer those it opened, after saving what the log holds.
 
-        An open file outlives its name: trades written to it would be lost with the processes that have it open.
+        A removed file lives until the last process closes it, and trades written to it are lost then.
         """
         if identify(self.path) != self._files:
             self._save()
@@ -101,9 +108,9 @@ class Journal:
         return JournalError("replaced", f"journal {self.path}: {lost} was removed or replaced while it was open")
 
     def _save(self) -> bool:
-        """Copy the log into the journal, and tell whether all of it is there now."""
+        """Copy the log into the journal, and return whether all of it was copied."""
         now = identify(self.path)
-        # A process with another -shm would not know of it.
+        # Another process with a new -shm would not see what this one copies.
         if now.journal != self._files.journal or now.shm not in {None, self._files.shm}:
             return False
         try:
@@ -114,17 +121,17 @@ class Journal:
         return bool(logged == copied)
 
     def read_after(self, seq: int, limit: int = 10_000) -> list[Event]:
-        """Read up to ``limit`` events past ``seq``, oldest first. Raises JournalError."""
+        """Read up to ``limit`` events after ``seq``, oldest first. Raises JournalError."""
         with self._reading():
             return rows.select(self._db, self.journal_id, "WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
 
     def read_times(self, seq: int, until: int, limit: int) -> list[tuple[int, Timestamp]]:
-        """Read when up to ``limit`` events past ``seq`` and up to ``until`` were accepted. Raises JournalError."""
+        """Read the acceptance times of up to ``limit`` events after ``seq``, up to ``until``. Raises JournalError."""
         times = "SELECT seq, accepted_at FROM trades WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         return self.query(times, seq, until, limit)
 
     def last_seq(self) -> int:
-        """Tell the newest seq ever given, 0 before the first. Raises JournalError."""
+        """Return the newest seq ever assigned, 0 before the first. Raises JournalError."""
         with self._reading():
             return rows.last_seq(self._db)
 
@@ -146,9 +153,9 @@ class Journal:
         since: Timestamp | None = None,
         until: Timestamp | None = None,
     ) -> list[Event]:
-        """Select events, oldest first: the ``newest`` ``limit``, by default without ``after``, or else the oldest.
+        """Select up to ``limit`` events: the ``newest`` (the default without ``after``) or the oldest; oldest first.
 
-        They are past seq ``after`` and short of seq ``before``, accepted at ``since`` or later and before ``until``.
+        Their seqs are above ``after`` and below ``before``; they were accepted at ``since`` or later, before ``until``.
         Raises JournalError.
         """
         wanted = {
@@ -169,7 +176,7 @@ class Journal:
         return found if order == "ASC" else found[::-1]
 
     def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Ask a question that changes nothing. Raises JournalError."""
+        """Run a query that changes nothing, and return its rows. Raises JournalError."""
         with self._reading():
             return self._db.execute(query, values).fetchall()
 
@@ -180,13 +187,13 @@ class Journal:
             yield
 
     def read_checkpoint(self) -> bytes | None:
-        """Read what ``prune`` was last given to keep; None while nothing was pruned. Raises JournalError."""
+        """Read the checkpoint that ``prune`` stored last; None while nothing was pruned. Raises JournalError."""
         with self._reading():
             checkpoint: bytes | None = self._db.execute("SELECT base FROM journal").fetchone()[0]
         return checkpoint
 
     def prune(self, seq: int, checkpoint: bytes) -> None:
-        """Delete the events up to ``seq`` with their keys, keep ``checkpoint`` in their place, and give the space back.
+        """Delete the events up to ``seq`` with their keys, store ``checkpoint`` in their place, and free their space.
 
         Raises JournalError.
         """
@@ -195,27 +202,27 @@ class Journal:
             keys.forget(self._db, seq)
             self._db.execute("UPDATE journal SET base = ?, pruned_seq = ?", (checkpoint, seq))
         with journal_errors(self.path):
-            # A plain execute would take one step of it, and free one page.
+            # A plain execute would run one step of it, and free one page.
             self._db.executescript("PRAGMA incremental_vacuum")
 
     def keep_facts(self, worker: str, body: bytes) -> None:
-        """Keep the last facts of a worker that ends. Raises JournalError."""
+        """Keep the final totals of a worker that ends. Raises JournalError."""
         with self._write():
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (worker, body))
 
     def read_facts(self) -> list[tuple[str, bytes]]:
-        """Read the workers that have ended, with their last facts. Raises JournalError."""
+        """Read the workers that have ended, with their final totals. Raises JournalError."""
         with self._reading():
             return self._db.execute("SELECT worker, body FROM facts").fetchall()
 
     def forget_facts(self, workers: Iterable[str]) -> None:
-        """Forget the last facts of workers. Raises JournalError."""
+        """Delete the final totals of workers. Raises JournalError."""
         with self._write():
             self._db.executemany("DELETE FROM facts WHERE worker = ?", [(worker,) for worker in workers])
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:
-        """Let every read in the block see the journal as it is at the first one. Raises JournalError."""
+        """Let every read in the block see the journal as of the first one. Raises JournalError."""
         with self._reading():
             self._db.execute("BEGIN")
             try:

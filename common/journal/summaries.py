@@ -1,4 +1,4 @@
-"""Summaries of the newest trades, worked out by SQLite in floats, for pictures. The sidecar has the exact totals."""
+"""Summaries of the newest trades, computed by SQLite in floats, for charts. The sidecar has the exact totals."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from common.journal.store import Journal
 from common.timestamps import Timestamp, format_timestamp, now
 
 ROWS_LIMIT: Final = 200_000
-"""Trades that one summary looks at: the newest of those parts of the journal that its window can be in."""
+"""Seqs that one summary searches: the newest in the ranges of the journal that its window can overlap."""
 
 SYMBOLS_LIMIT: Final = 200
 
@@ -30,7 +30,7 @@ class SymbolSummary(Struct):
 
 
 class Bar(Struct):
-    """One step of a symbol: ``time`` is its beginning, in seconds since 1970."""
+    """One step of a symbol: ``time`` is its start, in seconds since 1970."""
 
     time: int
     open: float
@@ -43,7 +43,7 @@ class Bar(Struct):
 
 
 class Summary(Struct):
-    """The trades accepted from ``since`` until now; not ``complete`` when some are past the newest ROWS_LIMIT."""
+    """The trades accepted from ``since`` until now; not ``complete`` when some are older than the newest ROWS_LIMIT."""
 
     since: Timestamp
     last_seq: int
@@ -92,12 +92,12 @@ def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
 ) -> Summary:
     """Summarise what was accepted from a ``window`` ago until now, by symbol, and one symbol's bars.
 
-    A bar has ``step`` seconds; without ``symbol`` it is the one with the most notional. A trade that is stamped later
-    than now is not in the window. Raises JournalError.
+    A bar has ``step`` seconds. Without ``symbol`` the bars are of the one with the most notional. A trade whose
+    timestamp is later than now is not in the window. Raises JournalError.
     """
     with journal.read_transaction():
         last_seq = journal.last_seq()
-        # Not before: what was accepted up to ``last_seq`` is stamped earlier, unless the clock stepped back.
+        # Read after ``last_seq``: trades up to it have earlier timestamps, unless the clock stepped back.
         end = clock()
         since, until = format_timestamp(end - window), format_timestamp(end)
         found = clip(blocks.find(since, until), 1, last_seq)
@@ -111,7 +111,7 @@ def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
 
 
 def _split(ranges: list[Range], seqs: int) -> tuple[list[Range], list[Range]]:
-    """Split ranges into the newest ones, so many seqs in all, and the older ones."""
+    """Split ranges into the newest ones, ``seqs`` seqs in all, and the older ones."""
     newest: list[Range] = []
     older: list[Range] = []
     for first, last in reversed(ranges):

@@ -1,6 +1,6 @@
-"""The wire: how accepted events are written as ZeroMQ messages and read back (docs/wire.md).
+"""ZeroMQ messages: how events and workers' totals are encoded and decoded (docs/wire.md).
 
-A message has one frame: a line with its kind and version, then JSON: an array of events, or the facts of one worker.
+A message has one frame: a line with its kind and version, then JSON: an array of events, or the totals of one worker.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ TOTALS: Final = b"totals/1"
 BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "journal_id", "forgotten")
 """Why a peer or a message may be rejected, in the order it is checked.
 
-``journal_id``: it comes from another journal. ``forgotten``: from a worker that may have been counted before.
+``journal_id``: it is of another journal. ``forgotten``: it is from a worker that may have been counted before.
 """
 
 EVENTS_MAX: Final = 250
@@ -27,13 +27,13 @@ EVENTS_MAX: Final = 250
 
 
 class Hint(Event, frozen=True):
-    """An event on its way to the sidecar, with the id of the request that brought it."""
+    """An event on its way to the sidecar, with the id of its request."""
 
     request_id: RequestId = ""
 
 
 _hints = msgspec.json.Decoder(list[Hint])
-_facts = msgspec.json.Decoder(WorkerTotals)
+_totals = msgspec.json.Decoder(WorkerTotals)
 
 
 def encode(event: Event) -> bytes:
@@ -42,12 +42,12 @@ def encode(event: Event) -> bytes:
 
 
 def encode_page(events: Sequence[Event], following: int | None) -> bytes:
-    """Write one page of the common; ``following`` is the ``after`` that asks for the next one."""
+    """Write one page of trades; ``following`` is the value of ``after`` for the next page."""
     return msgspec.json.encode({"trades": events, "next": following})
 
 
 def hint(event: Event, request_id: str) -> Hint:
-    """Give an event the id of its request for the way."""
+    """Make the hint of an event, with the id of its request."""
     e = event
     return Hint(e.seq, e.id, e.journal_id, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty, request_id)
 
@@ -63,30 +63,30 @@ def encode_messages(events: Sequence[Event]) -> Iterator[list[bytes]]:
         yield encode_message(events[start : start + EVENTS_MAX])
 
 
-def encode_totals(facts: WorkerTotals) -> bytes:
-    """Write the facts of one worker as JSON text, the form they have in the journal."""
-    return msgspec.json.encode(facts)
+def encode_totals(totals: WorkerTotals) -> bytes:
+    """Write the totals of one worker as JSON text, the form they have in the journal."""
+    return msgspec.json.encode(totals)
 
 
-def encode_report(facts: WorkerTotals) -> list[bytes]:
-    """Write the facts of one worker as the frame of one message."""
-    return [TOTALS + b"\n" + encode_totals(facts)]
+def encode_report(totals: WorkerTotals) -> list[bytes]:
+    """Write the totals of one worker as the frame of one message."""
+    return [TOTALS + b"\n" + encode_totals(totals)]
 
 
 def decode_totals(body: bytes) -> WorkerTotals:
-    """Read the facts of one worker. Raises BadMessageError."""
+    """Read the totals of one worker. Raises BadMessageError."""
     try:
-        facts = _facts.decode(body)
+        totals = _totals.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
-    fault = facts.find_fault()
+    fault = totals.find_fault()
     if fault is not None:
-        raise BadMessageError("body", f"facts of {facts.worker!r}: {fault}")
-    return facts
+        raise BadMessageError("body", f"totals of {totals.worker!r}: {fault}")
+    return totals
 
 
 def decode_message(frames: Sequence[bytes], journal_id: str) -> list[Hint] | WorkerTotals:
-    """Read one message: the events of the journal named ``journal_id``, or the facts of one worker.
+    """Read one message: the events of the journal named ``journal_id``, or the totals of one worker.
 
     Raises BadMessageError with one of BAD_MESSAGE_REASONS.
     """
@@ -103,14 +103,14 @@ def decode_message(frames: Sequence[bytes], journal_id: str) -> list[Hint] | Wor
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
     for event in events:
-        _check_instants(event)
+        _check_timestamps(event)
         if event.journal_id != journal_id:
             raise BadMessageError("journal_id", f"journal_id {event.journal_id[:64]!r}; expected {journal_id!r}")
     return events
 
 
-def _check_instants(event: Event) -> None:
-    # The pattern alone would let a 13th month through.
+def _check_timestamps(event: Event) -> None:
+    # The pattern alone accepts a 13th month.
     try:
         datetime.fromisoformat(event.ts)
         datetime.fromisoformat(event.accepted_at)

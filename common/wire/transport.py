@@ -1,6 +1,6 @@
 """The transport: hints of accepted trades from many senders to one receiver, over ZeroMQ PUB and SUB with CURVE.
 
-A hint may be lost; the journal holds the truth. Senders connect, the receiver binds: many workers, one address.
+A hint may be lost; the journal is authoritative. Senders connect, the receiver binds: many workers, one address.
 Both ends use the journal's key pair, so only a process that can read the journal completes the handshake.
 Each socket belongs to the one thread, or the one lock, that uses it.
 """
@@ -19,16 +19,16 @@ from zmq.utils.monitor import recv_monitor_message
 from common.errors import AddressError, BadMessageError
 
 QUEUE_LIMIT: Final = 64
-"""Messages that wait in a connection's queue, at each end; past that hints are dropped, never held up."""
+"""Messages in a connection's queue, at each end; when it is full hints are dropped, and nothing blocks."""
 
 MESSAGE_LIMIT: Final = 512 * 1024
 """Bytes of the largest frame the receiver takes; a peer that sends a larger one is cut off."""
 
 HANDSHAKE_SECONDS: Final = 2.0
-"""What has not completed the handshake by then is cut off."""
+"""A peer that has not completed the handshake by then is cut off."""
 
 CONNECTION_LIMIT: Final = 600
-"""Open connections, more than two generations of 256 workers have: above it all are cut off, and workers reconnect."""
+"""Open connections; two generations of 256 workers have fewer. Above it all are cut off, and workers reconnect."""
 
 _LINGER_MS = 200
 _ADMIT_EVERY = 64
@@ -53,7 +53,7 @@ def make_key_pair() -> KeyPair:
 
 
 class Sender:
-    """A PUB socket that never blocks and may lose what it is given."""
+    """A PUB socket that never blocks and may lose messages."""
 
     def __init__(self, addr: str, keys: KeyPair) -> None:
         """Connect to ``addr``; the receiver need not be there yet. Raises AddressError."""
@@ -73,11 +73,11 @@ class Sender:
             raise AddressError("address", f"cannot connect to {addr}: {error}") from error
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Send one message, or lose it when the queue is full."""
+        """Send one message, or drop it when the queue is full."""
         self._socket.send_multipart(frames, zmq.NOBLOCK)
 
     def close(self) -> None:
-        """Let what is queued go out within 200 ms, and close; may be called twice."""
+        """Wait up to 200 ms until queued messages are sent, and close; may be called twice."""
         self._socket.close()
         self._context.term()
 
@@ -93,16 +93,16 @@ def _receiving(keys: KeyPair) -> dict[int, int | bytes]:
         zmq.CURVE_SERVER: 1,
         zmq.CURVE_SECRETKEY: keys.secret.encode(),
         zmq.ZAP_DOMAIN: b"hints",
-        # Otherwise libzmq admits every key whenever its questions find no answer.
+        # Otherwise libzmq admits every key while nothing answers its requests.
         zmq.ZAP_ENFORCE_DOMAIN: 1,
         zmq.SUBSCRIBE: b"",
     }
 
 
 class Receiver:
-    """A SUB socket that takes every message of the peers that have the key, so that unusable ones can be counted.
+    """A SUB socket that receives every message of the peers that have the key, so that unusable ones can be counted.
 
-    No handshake completes while the thread that receives does something else: it admits the peers too.
+    ``receive`` also admits peers, so no handshake completes while its thread does something else.
     """
 
     def __init__(self, addr: str, keys: KeyPair) -> None:
@@ -112,16 +112,16 @@ class Receiver:
         self._bound: _Bound | None = _Bound(addr, keys)
 
     def use(self, keys: KeyPair) -> None:
-        """Cut all peers off, and bind again under another key pair at the next call; the same one changes nothing."""
+        """Cut all peers off; the next ``receive`` binds again with the new key pair. The same pair changes nothing."""
         if keys != self._keys:
             self.close()
             self._keys = keys
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """Give the frames of the next message, or None when ``timeout`` seconds bring none.
+        """Return the frames of the next message, or None when there is none within ``timeout`` seconds.
 
         Raises BadMessageError for each peer that was cut off before it had completed the handshake (``unauthorised``),
-        and when all are cut off since they are too many (``crowded``); AddressError when it cannot be bound again.
+        and when all are cut off because they are too many (``crowded``); AddressError when it cannot be bound again.
         """
         if self._bound is None:
             try:
@@ -152,11 +152,11 @@ class Receiver:
 
 
 class _Bound:
-    """The sockets of one address and one key pair: the messages, libzmq's questions about keys, its news of peers."""
+    """The sockets of one address and one key pair: messages, libzmq's ZAP requests about keys, and monitor events."""
 
     def __init__(self, addr: str, keys: KeyPair) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Half of the files stay for the journal, the snapshot and HTTP.
+        # Half of the file descriptors are left to the journal, the snapshot and HTTP.
         self._limit = CONNECTION_LIMIT if files < 0 else min(CONNECTION_LIMIT, files // 2)
         self._key = z85.decode(keys.public)
         self._received = 0
@@ -164,9 +164,9 @@ class _Bound:
         self._connected = 0
         self._handshaking: dict[int, float] = {}
         self._context = zmq.Context()
-        self._questions = self._context.socket(zmq.REP)
-        self._questions.setsockopt(zmq.LINGER, 0)
-        self._questions.bind("inproc://zeromq.zap.01")
+        self._requests = self._context.socket(zmq.REP)
+        self._requests.setsockopt(zmq.LINGER, 0)
+        self._requests.bind("inproc://zeromq.zap.01")
         self._messages = self._context.socket(zmq.SUB)
         for option, value in _receiving(keys).items():
             self._messages.setsockopt(option, value)
@@ -177,7 +177,7 @@ class _Bound:
         self._peers.setsockopt(zmq.RCVHWM, 0)
         self._peers.connect(_PEERS)
         self._poller = zmq.Poller()
-        for each in (self._messages, self._questions, self._peers):
+        for each in (self._messages, self._requests, self._peers):
             self._poller.register(each, zmq.POLLIN)
         try:
             self._messages.bind(addr)
@@ -187,7 +187,7 @@ class _Bound:
             raise AddressError("address", f"cannot bind {addr}: {why}") from error
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        # While messages never cease peers must be admitted too.
+        # Peers must be admitted even when there is always a next message.
         self._received += 1
         if self._received % _ADMIT_EVERY == 0:
             self._admit()
@@ -208,14 +208,14 @@ class _Bound:
     def _admit(self) -> None:
         self._follow()
         for _ in range(_ADMIT_EVERY):
-            if not self._questions.poll(0):
+            if not self._requests.poll(0):
                 break
-            version, number, *_, key = self._questions.recv_multipart()
+            version, number, *_, key = self._requests.recv_multipart()
             known = key == self._key
             self._cut += not known
             answer = (b"200", b"OK") if known else (b"400", b"another key")
-            self._questions.send_multipart([version, number, *answer, b"", b""])
-            # A question does not name its connection; most likely it is the one that has waited longest.
+            self._requests.send_multipart([version, number, *answer, b"", b""])
+            # A ZAP request does not name its connection; most likely it is the one that has waited longest.
             self._handshaking.pop(next(iter(self._handshaking), -1), None)
         if self._connected > self._limit:
             raise BadMessageError("crowded", f"more than {self._limit} connections were open, so all were cut off")
@@ -223,21 +223,21 @@ class _Bound:
     def _follow(self) -> None:
         now = time.monotonic()
         while self._peers.poll(0):
-            news = recv_monitor_message(self._peers)
-            if news["event"] == zmq.EVENT_ACCEPTED:
+            event = recv_monitor_message(self._peers)
+            if event["event"] == zmq.EVENT_ACCEPTED:
                 self._connected += 1
-                self._handshaking[news["value"]] = now
+                self._handshaking[event["value"]] = now
             else:
                 self._connected -= 1
-                self._cut += self._handshaking.pop(news["value"], None) is not None
+                self._cut += self._handshaking.pop(event["value"], None) is not None
         for peer, since in tuple(self._handshaking.items()):
             if since > now - 2 * HANDSHAKE_SECONDS:
                 break
-            # It is admitted, or it would be gone: the question taken for another's was its own, and the other was cut.
+            # A connection this old was admitted: its ZAP request was attributed to another one, which was cut off.
             del self._handshaking[peer]
             self._cut += 1
 
     def close(self) -> None:
-        for each in (self._messages, self._questions, self._peers):
+        for each in (self._messages, self._requests, self._peers):
             each.close()
         self._context.term()
