@@ -1,4 +1,4 @@
-"""What every test may use: a small fixed cast of trades, and parts that may be missing outside CI."""
+"""Shared by all tests: fixed trades and events, and programs that may be missing outside CI."""
 
 import os
 import shutil
@@ -17,19 +17,19 @@ KEYS = make_key_pair()
 
 
 def name_worker(number: int) -> str:
-    """Name a worker as one that began in this millisecond since 1970."""
+    """Return the name of a worker that started at this millisecond since 1970."""
     return f"{number:012x}7000{'8':0<16}"
 
 
 def make_event(seq: int, **fields: str) -> Event:
     given = {"symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"} | fields
-    moment = "2026-01-31T09:30:00.000000Z"
+    timestamp = "2026-01-31T09:30:00.000000Z"
     return Event(
         seq=seq,
         id=fields.pop("id", f"id-{seq}"),
         journal_id=given.get("journal_id", JOURNAL_ID),
-        accepted_at=given.get("accepted_at", moment),
-        ts=given.get("ts", moment),
+        accepted_at=given.get("accepted_at", timestamp),
+        ts=given.get("ts", timestamp),
         symbol=given["symbol"],
         side="SELL" if given["side"] == "SELL" else "BUY",
         price=given["price"],
@@ -42,7 +42,7 @@ SELL = Trade("2026-01-31T09:30:01.000000Z", "ETHUSDT", "SELL", "1666.8", "26.062
 
 
 def require(part: str | None, what: str) -> str:
-    """Skip without the part, saying so; with CI=true fail instead."""
+    """Skip the test when the part is missing; fail it if CI=true."""
     if part is None:
         reason = f"{what} is missing"
         if os.environ.get("CI") == "true":

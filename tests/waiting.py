@@ -1,4 +1,4 @@
-"""Bounded waits: a condition is asked again and again until it holds, or the test fails saying what did not happen."""
+"""Bounded waits: a condition is checked repeatedly until it holds, or the test fails with what did not happen."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ _PAUSE = threading.Event()
 
 
 def wait_for(ask: Callable[[], T | None], what: str, seconds: float = 15.0, every: float = 0.01) -> T:
-    """Give the first answer that is neither None nor false."""
+    """Return the first answer that is true."""
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()

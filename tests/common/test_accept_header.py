@@ -22,5 +22,5 @@ from common.accept_header import clean_accept
         (",,;,/", "/"),
     ],
 )
-def test_what_cannot_be_negotiated_is_dropped(given: str | None, left: str) -> None:
+def test_media_ranges_that_cannot_be_negotiated_are_dropped(given: str | None, left: str) -> None:
     assert clean_accept(given) == left

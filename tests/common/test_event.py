@@ -13,7 +13,7 @@ from common.timestamps import format_timestamp, parse_timestamp
         ("2026-01-31T23:30:00-05:30", "2026-02-01T05:00:00.000000Z"),
     ],
 )
-def test_an_instant_is_written_in_utc_with_microseconds(given: str, canonical: str) -> None:
+def test_a_timestamp_is_written_in_utc_with_microseconds(given: str, canonical: str) -> None:
     assert format_timestamp(parse_timestamp(given)) == canonical
 
 
@@ -33,6 +33,6 @@ def test_an_instant_is_written_in_utc_with_microseconds(given: str, canonical: s
         "",
     ],
 )
-def test_what_is_not_rfc_3339_with_an_offset_is_refused(given: str) -> None:
+def test_text_that_is_not_rfc_3339_with_an_offset_is_rejected(given: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_timestamp(given)

@@ -25,7 +25,7 @@ def test_exact_values_are_compared_exactly() -> None:
     assert histogram.buckets == {"1.0": 0, "10.0": 1, "+Inf": 1}
 
 
-def test_counts_of_a_removed_bound_move_to_the_next_one_up_and_new_ones_begin_at_zero() -> None:
+def test_counts_of_a_removed_bound_move_to_the_next_one_up_and_new_ones_start_at_zero() -> None:
     histogram = Histogram.over(BOUNDS)
     for value, request_id, at in ((0.05, "a", 1.0), (0.3, "b", 2.0), (0.8, "c", 1.5), (7.0, "d", 1.0)):
         histogram.observe(value, request_id, at)
@@ -45,7 +45,7 @@ bounds = st.lists(st.floats(0.001, 1e9), unique=True, max_size=20).map(sorted)
 
 
 @given(bounds, bounds, st.lists(st.floats(0, 1e10), max_size=30))
-def test_under_other_bounds_no_bucket_that_stays_falls_and_nothing_is_lost(
+def test_after_a_change_of_bounds_no_remaining_bucket_is_lower_and_no_count_is_lost(
     old: list[float], new: list[float], values: list[float]
 ) -> None:
     histogram = Histogram.over(old)
@@ -91,7 +91,7 @@ def test_under_other_bounds_no_bucket_that_stays_falls_and_nothing_is_lost(
         ),
     ],
 )
-def test_what_no_observations_come_to_is_not_read(text: str) -> None:
+def test_a_histogram_that_no_observations_can_make_is_rejected(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(text, type=Histogram)
 

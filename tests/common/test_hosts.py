@@ -68,7 +68,7 @@ def test_an_address_localhost_the_configured_and_the_allowed_names_pass(rule: Ho
         "a" * 10_000,
     ],
 )
-def test_any_other_host_is_rejected_and_shown_in_bounds(rule: HostRule, host: str) -> None:
+def test_any_other_host_is_rejected_and_shown_shortened(rule: HostRule, host: str) -> None:
     with pytest.raises(RequestRejectedError, match="ALLOWED_HOSTS") as caught:
         rule.check_host(host, None, "HTTP/1.1")
     assert caught.value.reason == "host"
@@ -110,7 +110,7 @@ def test_a_target_with_an_authority_must_name_the_host_again(rule: HostRule) -> 
         ("http://[::1]:8000", "[0:0::1]:8000"),
     ],
 )
-def test_an_origin_is_the_same_when_host_and_port_agree_whatever_the_scheme(origin: str, host: str) -> None:
+def test_an_origin_is_the_same_when_host_and_port_agree_under_any_scheme(origin: str, host: str) -> None:
     assert is_same_origin(origin, host)
 
 
@@ -137,7 +137,7 @@ def test_any_other_origin_is_foreign(origin: str, host: str) -> None:
     assert not is_same_origin(origin, host)
 
 
-def test_a_write_needs_no_origin_or_the_same_or_a_named_one() -> None:
+def test_a_write_is_allowed_without_origin_or_from_the_same_or_a_configured_one() -> None:
     rule = HostRule("127.0.0.1", origins=("https://App.example",))
     for method, origin in [
         ("POST", None),
@@ -156,7 +156,7 @@ def test_a_write_needs_no_origin_or_the_same_or_a_named_one() -> None:
             assert len(caught.value.detail) < 300
 
 
-def test_every_origin_may_write_when_the_settings_say_so_but_none_without_a_name() -> None:
+def test_with_a_wildcard_every_origin_may_write_except_null() -> None:
     rule = HostRule("127.0.0.1", origins=("*",))
     rule.check_origin("POST", "https://app.example", "localhost:8000")
     with pytest.raises(RequestRejectedError):

@@ -35,7 +35,7 @@ def read(folder: Path, journal: str, snapshot: str, address: str = "tcp://127.0.
         ("hard", "a"),
     ],
 )
-def test_a_snapshot_that_would_take_a_file_of_the_journal_is_rejected(
+def test_a_snapshot_path_that_uses_a_file_of_the_journal_is_rejected(
     tmp_path: Path, journal: str, snapshot: str
 ) -> None:
     (tmp_path / "a").write_text("trades")
@@ -48,7 +48,7 @@ def test_a_snapshot_that_would_take_a_file_of_the_journal_is_rejected(
         read(tmp_path, journal, snapshot)
 
 
-def test_a_relative_path_and_an_absolute_one_may_mean_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_and_an_absolute_path_of_one_file_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_clash(Path("var/a"), tmp_path / "var" / "a") is not None
     with pytest.raises(BadSettingError, match="SNAPSHOT_PATH"):
@@ -57,12 +57,12 @@ def test_a_relative_path_and_an_absolute_one_may_mean_one_file(tmp_path: Path, m
         Settings.from_env({"JOURNAL_PATH": "var/sidecar.snapshot.previous"})
 
 
-def test_files_of_their_own_may_have_names_that_are_alike(tmp_path: Path) -> None:
+def test_different_files_with_similar_names_are_allowed(tmp_path: Path) -> None:
     for journal, snapshot in (("a", "a.snapshot"), ("a.db", "a"), ("a", "b/a"), ("trades-wal.db", "trades")):
         assert read(tmp_path, journal, snapshot).snapshot_path == tmp_path / snapshot
 
 
-def test_a_socket_in_the_place_of_either_file_is_rejected(tmp_path: Path) -> None:
+def test_a_socket_at_the_path_of_either_file_is_rejected(tmp_path: Path) -> None:
     for name in ("a", "a-wal", "b", "b.previous"):
         with pytest.raises(BadSettingError, match=r"WEBAPP_ZMQ_ADDR is .*; expected a socket"):
             read(tmp_path, "a", "b", f"ipc://{tmp_path}/{name}")
@@ -73,7 +73,7 @@ def test_a_socket_in_the_place_of_either_file_is_rejected(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "value", ["/", ".", "..", "", " ", "var/", "{}", "{}/", "/dev/null", "{}/loop", "x" * 5000, "a\0b"]
 )
-def test_what_is_no_path_of_a_file_is_rejected_by_name(tmp_path: Path, name: str, value: str) -> None:
+def test_a_path_that_cannot_be_a_file_is_rejected_by_name(tmp_path: Path, name: str, value: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(BadSettingError, match=f"^{name} is .*; expected the path of a file"):
         Settings.from_env({name: value.replace("{}", str(tmp_path))})

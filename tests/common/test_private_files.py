@@ -1,4 +1,4 @@
-"""Who may read the product's files, and where a link would lead a write."""
+"""Permissions of the product's files, and symbolic links in their place."""
 
 import os
 import stat
@@ -30,7 +30,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {each.name: stat.S_IMODE(each.lstat().st_mode) for each in folder.iterdir()}
 
 
-def test_a_journal_its_log_its_copies_and_its_drafts_are_their_owners_alone(
+def test_a_journal_its_log_its_copies_and_its_drafts_are_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -52,7 +52,7 @@ def test_a_journal_its_log_its_copies_and_its_drafts_are_their_owners_alone(
     assert seen == [0o600] * 3
 
 
-def test_the_files_of_version_1_are_closed_to_others_at_the_opening(tmp_path: Path) -> None:
+def test_opening_makes_the_files_of_version_1_private(tmp_path: Path) -> None:
     path = make_version_1(tmp_path / "journal.db")
     for ending in ("", "-wal", "-shm"):
         Path(f"{path}{ending}").touch()
@@ -61,7 +61,7 @@ def test_the_files_of_version_1_are_closed_to_others_at_the_opening(tmp_path: Pa
         assert set(modes(tmp_path).values()) == {0o600}
 
 
-def test_a_snapshot_and_the_one_before_it_are_their_owners_alone(tmp_path: Path) -> None:
+def test_a_snapshot_and_the_previous_one_are_private(tmp_path: Path) -> None:
     path = tmp_path / "snapshot"
     for _ in range(2):
         write_snapshot(path, b"{}")
@@ -132,7 +132,7 @@ def copy_makefile(folder: Path) -> None:
     (folder / ".venv" / "synced").touch()
 
 
-def test_env_is_its_owners_alone_however_it_was_made(tmp_path: Path) -> None:
+def test_env_is_private_when_new_and_when_it_exists(tmp_path: Path) -> None:
     copy_makefile(tmp_path)
     make("env-setup", folder=tmp_path)
     assert modes(tmp_path)[".env"] == 0o600

@@ -3,7 +3,7 @@ import os
 from common.process import PerProcess
 
 
-def test_each_process_opens_its_own() -> None:
+def test_each_process_opens_its_own_object() -> None:
     mine = PerProcess(os.getpid)
     assert mine.get() == os.getpid()
     child = os.fork()
@@ -14,7 +14,7 @@ def test_each_process_opens_its_own() -> None:
     assert mine.take() is None
 
 
-def test_what_a_parent_opened_is_not_the_childs_to_close() -> None:
+def test_a_child_does_not_close_what_its_parent_opened() -> None:
     mine = PerProcess(os.getpid)
     mine.get()
     child = os.fork()

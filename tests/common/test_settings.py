@@ -7,7 +7,7 @@ from common.errors import BadSettingError
 from common.settings import Settings
 
 
-def test_without_variables_the_defaults_hold() -> None:
+def test_without_variables_the_settings_are_the_defaults() -> None:
     assert Settings.from_env({}) == Settings()
 
 
@@ -88,7 +88,7 @@ def test_settings_show_no_secret() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "replace-me"])
-def test_web_does_not_run_without_a_secret_of_its_own(value: str) -> None:
+def test_the_web_process_requires_a_secret(value: str) -> None:
     with pytest.raises(BadSettingError, match="SECRET_KEY"):
         Settings.from_env({"SECRET_KEY": value}).require_secret_key()
 

@@ -14,7 +14,7 @@ def test_a_sum_of_the_widest_decimals_keeps_every_digit() -> None:
     assert tally.trades == 4
 
 
-def test_merged_tallies_are_exact_and_know_the_earlier_first_trade() -> None:
+def test_merged_tallies_are_exact_and_keep_the_earlier_created_at() -> None:
     widest, smallest = Tally(created_at="2026-01-31T10:00:00.000000Z"), Tally(created_at="2026-01-31T09:00:00.000000Z")
     widest.add(["999999999999999999"], ["999999999999999999"])
     smallest.add(["0.000000000001"], ["0.000000000001"])

@@ -9,17 +9,17 @@ from common.journal.store import Journal
 from tests.conftest import make_event
 
 
-def in_order(groups: list[SymbolSideBatch]) -> list[SymbolSideBatch]:
-    """Sort prices and quantities, whose order within a group is nobody's promise, but as pairs."""
-    pairs = [sorted(zip(each.prices, each.quantities, strict=True)) for each in groups]
+def in_order(batches: list[SymbolSideBatch]) -> list[SymbolSideBatch]:
+    """Sort prices and quantities, whose order within a batch is not defined, as pairs."""
+    pairs = [sorted(zip(each.prices, each.quantities, strict=True)) for each in batches]
     return [
         each._replace(prices=[price for price, _ in pair], quantities=[quantity for _, quantity in pair])
-        for each, pair in zip(groups, pairs, strict=True)
+        for each, pair in zip(batches, pairs, strict=True)
     ]
 
 
 @pytest.mark.parametrize(("after", "limit"), [(0, 300), (0, 7), (120, 50), (290, 50), (300, 10)])
-def test_what_the_journal_groups_is_what_its_events_group_to(tmp_path: Path, after: int, limit: int) -> None:
+def test_batches_read_from_the_journal_are_those_of_its_events(tmp_path: Path, after: int, limit: int) -> None:
     chance = random.Random(11)
     events = [
         make_event(
@@ -37,7 +37,7 @@ def test_what_the_journal_groups_is_what_its_events_group_to(tmp_path: Path, aft
     ]
     with Journal(tmp_path / "journal.db") as journal:
         journal.append(events)
-        # What was pruned leaves a gap, which is no end.
+        # Pruned trades leave a gap, which must not end the read.
         journal.prune(130, b"")
         expected = group(journal.read_after(after, limit))
         assert in_order(read_batches(journal, after, limit)) == in_order(expected)

@@ -14,7 +14,7 @@ from tests.conftest import make_event
 BLOCK = block_ranges.BLOCK
 
 
-def moment(second: int) -> str:
+def at_second(second: int) -> str:
     return f"2026-01-31T09:00:{second:02}.000000Z"
 
 
@@ -30,15 +30,17 @@ def test_no_trade_of_a_window_is_outside_of_its_ranges(seconds: list[int], prune
         for part in (seconds[:25], seconds[25:]):
             journal.append(
                 [
-                    make_event(0, id=f"{journal.last_seq()}-{n}", accepted_at=moment(second))
+                    make_event(0, id=f"{journal.last_seq()}-{n}", accepted_at=at_second(second))
                     for n, second in enumerate(part)
                 ]
             )
             while not blocks.step(journal):
                 pass
             journal.prune(min(pruned, journal.last_seq()), b"{}")
-        ranges = blocks.find(moment(since), moment(until))
-        inside = [event.seq for event in journal.read_after(0) if moment(since) <= event.accepted_at <= moment(until)]
+        ranges = blocks.find(at_second(since), at_second(until))
+        inside = [
+            event.seq for event in journal.read_after(0) if at_second(since) <= event.accepted_at <= at_second(until)
+        ]
         assert all(any(first <= seq <= last for first, last in ranges) for seq in inside)
         assert ranges == sorted(ranges)
 
@@ -47,8 +49,8 @@ def test_the_ranges_of_another_journal_are_read_again(tmp_path: Path) -> None:
     blocks = BlockRanges()
     for name, second in (("a", 1), ("b", 50)):
         with Journal(tmp_path / name, "normal") as journal:
-            journal.append([make_event(0, id=str(n), accepted_at=moment(second)) for n in range(BLOCK + 1)])
+            journal.append([make_event(0, id=str(n), accepted_at=at_second(second)) for n in range(BLOCK + 1)])
             while not blocks.step(journal):
                 pass
-            assert blocks.find(moment(second), moment(second)) == [(1, block_ranges.SEQ_MAX)]
-            assert blocks.find(moment(20), moment(30)) == [(BLOCK + 1, block_ranges.SEQ_MAX)]
+            assert blocks.find(at_second(second), at_second(second)) == [(1, block_ranges.SEQ_MAX)]
+            assert blocks.find(at_second(20), at_second(30)) == [(BLOCK + 1, block_ranges.SEQ_MAX)]

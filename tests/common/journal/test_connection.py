@@ -8,7 +8,7 @@ from common.journal.connection import Connection
 from common.journal.store import Journal
 
 
-def test_after_a_failure_the_next_question_sees_the_mended_journal(tmp_path: Path) -> None:
+def test_after_a_failure_the_next_call_opens_the_repaired_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     connection = Connection(partial(Journal, path))
     path.write_bytes(b"garbage" * 100)

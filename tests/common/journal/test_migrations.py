@@ -1,4 +1,4 @@
-"""A journal of version 1, made by that version's own statements, under the new program."""
+"""A journal of version 1, made with that version's own statements, opened by this program."""
 
 import contextlib
 import fcntl
@@ -125,7 +125,7 @@ def test_a_copy_of_version_1_is_restored_as_the_new_version_and_left_as_it_is(ol
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
-def test_a_journal_of_version_1_is_backed_up_as_it_is_though_its_program_runs(
+def test_a_journal_of_version_1_is_backed_up_as_it_is_while_its_program_runs(
     old: Path, holder: int, tmp_path: Path
 ) -> None:
     assert back_up(old, tmp_path / "copy.db") == 2
@@ -135,7 +135,7 @@ def test_a_journal_of_version_1_is_backed_up_as_it_is_though_its_program_runs(
     assert holder
 
 
-def test_a_migration_that_takes_too_long_is_not_waited_for_for_ever(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_another_migration_times_out(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrations, "FOLDER_SECONDS", 0.05)
     folder = os.open(old.parent, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
@@ -146,9 +146,9 @@ def test_a_migration_that_takes_too_long_is_not_waited_for_for_ever(old: Path, m
     Journal(old).close()
 
 
-@pytest.mark.parametrize("base", ["NULL", "'{}'", "'no JSON'", "x'ff00'"])
-def test_a_base_that_says_no_seq_does_not_stop_the_migration(tmp_path: Path, base: str) -> None:
-    path = make_version_1(tmp_path / "odd.db", f"UPDATE journal SET base = {base};")
+@pytest.mark.parametrize("checkpoint", ["NULL", "'{}'", "'no JSON'", "x'ff00'"])
+def test_a_checkpoint_without_a_seq_does_not_stop_the_migration(tmp_path: Path, checkpoint: str) -> None:
+    path = make_version_1(tmp_path / "odd.db", f"UPDATE journal SET base = {checkpoint};")
     with Journal(path) as journal:
         assert journal.query("SELECT pruned_seq FROM journal") == [(0,)]
 
@@ -199,7 +199,7 @@ def test_processes_that_start_together_on_a_journal_of_version_1_migrate_it_once
         assert [event.seq for event in journal.read_after(0)] == [2, 3, 4, 5, 6]
 
 
-def test_a_migration_that_is_broken_off_leaves_version_1(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_migration_leaves_version_1(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "common.journal.migrations.list_statements", lambda version: [*list_statements(version), "no SQL"]
     )

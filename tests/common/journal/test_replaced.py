@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 def count_alone(path: Path, tmp_path: Path) -> int:
     """Count the trades of the journal's file alone, as if every process had been killed now."""
     copy = tmp_path / "alone.db"
-    # In another process: here the end of a second descriptor would give up SQLite's locks.
+    # In another process: closing a second descriptor in this one would release SQLite's locks.
     subprocess.run(["cp", str(path), str(copy)], check=True)
     with contextlib.closing(sqlite3.connect(copy)) as db:
         count: int = db.execute("SELECT count(*) FROM trades").fetchone()[0]
@@ -61,7 +61,7 @@ def test_without_its_log_a_journal_saves_what_it_holds_and_takes_nothing_more(
         assert again.last_seq() == len(again.read_after(0)) == 16
 
 
-def test_a_log_that_another_file_stands_for_is_noticed(path: Path, tmp_path: Path) -> None:
+def test_a_log_that_was_replaced_by_another_file_is_detected(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
         journal.append([make_event(0, id="a")])
         Path(f"{path}-wal").unlink()
@@ -72,7 +72,7 @@ def test_a_log_that_another_file_stands_for_is_noticed(path: Path, tmp_path: Pat
         assert count_alone(path, tmp_path) == 1
 
 
-def test_a_trade_is_saved_though_the_log_goes_during_its_commit(path: Path, tmp_path: Path) -> None:
+def test_a_trade_is_saved_when_the_log_is_removed_during_its_commit(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
         with journal._write():  # noqa: SLF001 - there is no other way into a commit
             rows.insert(journal._db, make_event(0))  # noqa: SLF001
@@ -82,7 +82,7 @@ def test_a_trade_is_saved_though_the_log_goes_during_its_commit(path: Path, tmp_
             journal.last_seq()
 
 
-def test_a_commit_whose_journal_goes_meanwhile_is_not_accepted(path: Path) -> None:
+def test_a_commit_whose_journal_is_removed_meanwhile_is_not_accepted(path: Path) -> None:
     with Journal(path) as journal, pytest.raises(JournalError) as caught, journal._write():  # noqa: SLF001
         path.unlink()
     assert caught.value.reason == "replaced"
@@ -143,14 +143,14 @@ def test_a_process_that_comes_later_does_not_begin_a_second_log(path: Path, lost
         assert [event.seq for event in journal.read_after(0)] == [1, 2, 3, 4, 5]
 
 
-def test_what_a_crash_leaves_of_the_log_is_no_obstacle(path: Path) -> None:
+def test_empty_log_files_left_by_a_crash_do_not_prevent_opening(path: Path) -> None:
     Journal(path).close()
     for ending in ("-wal", "-shm"):
         Path(f"{path}{ending}").touch()
         Journal(path).close()
 
 
-def test_logs_that_come_and_go_as_they_should_are_not_taken_for_replaced(path: Path) -> None:
+def test_logs_that_sqlite_creates_and_removes_are_not_reported_as_replaced(path: Path) -> None:
     with Journal(path) as journal:
         for number in range(3):
             Journal(path).close()
@@ -165,7 +165,7 @@ def test_logs_that_come_and_go_as_they_should_are_not_taken_for_replaced(path: P
         assert journal.last_seq() == 6
 
 
-def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_restart_mends(
+def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_restart_clears(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     latch = Latch()
@@ -210,7 +210,7 @@ def test_a_corrupt_journal_takes_nothing_until_a_restart(path: Path) -> None:
     assert caught.value.reason == "corrupt"
 
 
-def test_a_failure_that_passes_leaves_no_latch(path: Path) -> None:
+def test_a_temporary_failure_does_not_close_the_latch(path: Path) -> None:
     path.mkdir()
     connection = Connection(partial(Journal, path), Latch())
     with pytest.raises(JournalError):

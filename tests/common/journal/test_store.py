@@ -28,7 +28,7 @@ def reason_of(caught: pytest.ExceptionInfo[JournalError]) -> str:
     return caught.value.reason
 
 
-def test_what_is_appended_is_read_back_in_order_with_seq_and_origin(journal: Journal) -> None:
+def test_what_is_appended_is_read_back_in_order_with_seq_and_journal_id(journal: Journal) -> None:
     assert journal.append([make_event(0, id="a", price="1.10"), make_event(0, id="b")]) == [1, 2]
     assert journal.append([make_event(0, id="c")]) == [3]
     read = journal.read_after(1)
@@ -45,7 +45,7 @@ def test_an_empty_journal_ends_at_zero(journal: Journal) -> None:
     assert journal.read_after(0) == []
 
 
-def test_a_journal_keeps_its_origin_and_another_has_another(path: Path, tmp_path: Path) -> None:
+def test_a_journal_keeps_its_id_and_another_journal_has_another(path: Path, tmp_path: Path) -> None:
     with Journal(path) as first, Journal(path) as again, Journal(tmp_path / "other.db") as other:
         assert first.journal_id == again.journal_id != other.journal_id
 
@@ -58,7 +58,7 @@ def test_a_transaction_is_all_or_nothing(journal: Journal) -> None:
     assert journal.append([make_event(0, id="c")])[0] > 1
 
 
-def test_seq_is_not_given_twice_though_the_newest_row_is_deleted(path: Path) -> None:
+def test_a_seq_is_not_reused_after_the_newest_row_is_deleted(path: Path) -> None:
     with Journal(path) as journal:
         journal.append([make_event(0, id="a"), make_event(0, id="b")])
         with sqlite3.connect(path) as db:
@@ -68,7 +68,7 @@ def test_seq_is_not_given_twice_though_the_newest_row_is_deleted(path: Path) -> 
         assert journal.append([make_event(0, id="c")]) == [3]
 
 
-def test_writes_are_synced_by_default_and_may_be_relaxed(path: Path) -> None:
+def test_writes_are_synced_by_default(path: Path) -> None:
     for sync, level in (("full", 2), ("normal", 1)):
         with Journal(path, sync) as journal:
             assert journal._db.execute("PRAGMA synchronous").fetchone() == (level,)  # noqa: SLF001 - no other way to see it
@@ -107,7 +107,7 @@ def test_an_id_is_stored_as_16_bytes_and_read_as_it_came(journal: Journal) -> No
         journal.append([make_event(0, id=text)])
 
 
-def test_a_journal_locked_by_another_writer_is_named_so(path: Path) -> None:
+def test_a_journal_locked_by_another_writer_has_the_reason_locked(path: Path) -> None:
     with Journal(path, busy_seconds=0.05) as journal:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -122,7 +122,7 @@ def test_a_journal_locked_by_another_writer_is_named_so(path: Path) -> None:
         assert journal.append([make_event(0)]) == [1]
 
 
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_rejected_and_not_changed(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but longer than a SQLite header would be " * 20)
     with pytest.raises(JournalError) as caught:
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> 
     assert reason_of(caught) == "foreign"
 
 
-def test_a_journal_of_another_version_is_refused(path: Path) -> None:
+def test_a_journal_of_a_newer_version_is_rejected(path: Path) -> None:
     Journal(path).close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
@@ -149,7 +149,7 @@ def test_a_journal_of_another_version_is_refused(path: Path) -> None:
     assert reason_of(caught) == "version"
 
 
-def test_a_journal_in_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError) as caught:
         Journal(tmp_path / "file" / "journal.db")
@@ -191,7 +191,7 @@ def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journa
         assert new.last_seq() == 0
 
 
-def test_what_is_read_in_one_hold_is_of_one_moment(journal: Journal, path: Path) -> None:
+def test_reads_in_one_transaction_see_one_state(journal: Journal, path: Path) -> None:
     journal.append([make_event(0, id="a")])
     with Journal(path) as other, journal.read_transaction():
         assert len(journal.read_after(0)) == 1

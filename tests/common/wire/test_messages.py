@@ -22,14 +22,14 @@ TOTALS = WorkerTotals(WORKER, 3, requests={"POST /trade 201": 2})
 FORGED = Histogram({"1.0": 1, "+Inf": 0}, exemplars={"1.0": Exemplar('x"} 1 # {y="', 0.5, 5.0)})
 
 
-def refusal(frames: list[bytes]) -> str:
+def reject(frames: list[bytes]) -> str:
     with pytest.raises(BadMessageError) as caught:
         messages.decode_message(frames, JOURNAL_ID)
     assert caught.value.reason in messages.BAD_MESSAGE_REASONS
     return caught.value.reason
 
 
-def test_events_come_back_with_every_digit() -> None:
+def test_events_are_decoded_with_every_digit() -> None:
     hints = [messages.hint(event, "") for event in EVENTS]
     assert messages.decode_message([FRAME], JOURNAL_ID) == hints
     assert [hint.price for hint in hints] == ["1.10", "100.50"]
@@ -44,7 +44,7 @@ def test_a_hint_carries_the_id_of_its_request() -> None:
     assert b"request_id" not in messages.encode(EVENTS[0])
 
 
-def test_facts_come_back_as_they_were() -> None:
+def test_totals_are_decoded_as_they_were_encoded() -> None:
     TOTALS.commits.observe(0.02, "r-1", 5.0)
     assert messages.decode_message(messages.encode_report(TOTALS), JOURNAL_ID) == TOTALS
 
@@ -100,11 +100,11 @@ def test_facts_come_back_as_they_were() -> None:
         (messages.encode_report(WorkerTotals(WORKER, requests={f"GET /{n} 200": 1 for n in range(501)})), "body"),
     ],
 )
-def test_an_unusable_message_is_refused_with_its_reason(frames: list[bytes], reason: str) -> None:
-    assert refusal(frames) == reason
+def test_an_unusable_message_is_rejected_with_its_reason(frames: list[bytes], reason: str) -> None:
+    assert reject(frames) == reason
 
 
-def test_any_number_of_events_is_written_as_messages_below_the_receivers_limit() -> None:
+def test_any_number_of_events_is_encoded_as_messages_below_the_receivers_limit() -> None:
     longest = make_event(
         2**63 - 1, symbol="W" * 32, price="9" * 18 + "." + "9" * 12, qty="9" * 18 + "." + "9" * 12, id="f" * 36
     )
@@ -114,28 +114,28 @@ def test_any_number_of_events_is_written_as_messages_below_the_receivers_limit()
         250,
         1,
     ]
-    # Twice the room, for what a trade may come to carry.
+    # Half of the limit is left for fields that trades may get later.
     assert max(len(message[0]) for message in written) < MESSAGE_LIMIT // 2
     assert list(messages.encode_messages([])) == []
 
 
-def test_what_stands_beside_a_fault_is_right() -> None:
+def test_the_totals_around_the_faults_above_are_valid() -> None:
     assert messages.decode_message([NAMED + b'"requests":{"GET / 200":1}}'], JOURNAL_ID) == WorkerTotals(
         WORKER, requests={"GET / 200": 1}
     )
 
 
-def test_random_bytes_are_never_taken_for_trades() -> None:
+def test_random_bytes_are_never_decoded_as_trades() -> None:
     chance = random.Random(1)
     for _ in range(2000):
         body = chance.randbytes(chance.randrange(200))
-        refusal([TRADES + body])
-        refusal([body])
+        reject([TRADES + body])
+        reject([body])
 
 
-def test_a_message_cut_anywhere_is_refused() -> None:
+def test_a_message_cut_anywhere_is_rejected() -> None:
     for cut in range(len(BODY)):
-        assert refusal([TRADES + BODY[:cut]]) == "body"
+        assert reject([TRADES + BODY[:cut]]) == "body"
 
 
 def test_a_page_is_the_trades_and_the_cursor_of_the_next_page() -> None:

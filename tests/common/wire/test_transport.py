@@ -1,4 +1,4 @@
-"""The port under honest and hostile peers, all over real sockets."""
+"""The ZeroMQ port with permitted and hostile peers, over real sockets."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ from tests.waiting import wait_for
 
 FRAMES = [b"kind", b"body"]
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00CURVE".ljust(23, b"\0") + bytes(32)
-"""How a ZMTP 3 peer begins that says it will use CURVE."""
+"""The greeting of a ZMTP 3 peer that announces CURVE."""
 
 
 @pytest.fixture(params=["tcp", "ipc"])
@@ -40,7 +40,7 @@ def sender(addr: str) -> Iterator[Sender]:
 
 
 class Seen:
-    """What a receiver gave: messages, and the reasons of what it cut off."""
+    """What a receiver returned: messages, and the reasons for which it cut peers off."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
@@ -69,7 +69,7 @@ def seen(receiver: Receiver) -> Seen:
 
 
 def arrive(seen: Seen, sender: Sender, body: bytes = b"body") -> None:
-    """Send until the receiver has it: a new PUB socket loses what it sends before the connection stands."""
+    """Send until the receiver has it: a new PUB socket loses what it sends before it is connected."""
 
     def done() -> bool:
         sender.send([b"kind", body])
@@ -80,7 +80,7 @@ def arrive(seen: Seen, sender: Sender, body: bytes = b"body") -> None:
 
 @contextlib.contextmanager
 def forging(addr: str, options: dict[int, bytes]) -> Iterator[Callable[[], object]]:
-    """Give a way to send, from a socket with security of its own."""
+    """Yield a function that sends from a socket with these security options."""
     with zmq.Context() as context, context.socket(zmq.PUB) as peer:
         peer.setsockopt(zmq.LINGER, 0)
         for option, value in options.items():
@@ -123,14 +123,16 @@ BYTES = {
     "ZMTP 2.0": b"\xff" + bytes(8) + b"\x7f\x01\x01\x00\x00" + b"\x01\x06forged" + b"\x00\x04body",
     "HTTP": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n\r\n\x01\x00\x07\x00forged\x05\x00body",
     "ZMTP 3 as NULL": GREETING.replace(b"CURVE", b"NULL\0") + b"\x04\x05\x05READY" + b"\x01\x06forged\x00\x04body",
-    "a greeting and rubbish": GREETING + b"\x01\x06forged\x00\x04body",
+    "a greeting and random bytes": GREETING + b"\x01\x06forged\x00\x04body",
     "a greeting and READY": GREETING + b"\x04\x06\x05READY" + b"\x01\x06forged\x00\x04body",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
 }
 
 
 @pytest.mark.parametrize("sent", BYTES.values(), ids=BYTES)
-def test_bytes_of_other_protocols_are_no_message(seen: Seen, sender: Sender, addr: str, sent: bytes) -> None:
+def test_bytes_of_other_protocols_are_not_received_as_messages(
+    seen: Seen, sender: Sender, addr: str, sent: bytes
+) -> None:
     with connect(addr) as peer:
         peer.sendall(sent)
         seen.until(lambda: is_cut(peer), "the connection is closed")
@@ -149,7 +151,7 @@ def test_a_silent_connection_is_cut_off(seen: Seen, addr: str, monkeypatch: pyte
         seen.until(lambda: seen.cut == ["unauthorised"], "it is counted")
 
 
-def test_each_silent_connection_is_counted_once_though_others_complete_the_handshake_meanwhile(
+def test_each_silent_connection_is_counted_once_while_others_complete_the_handshake(
     seen: Seen, addr: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "HANDSHAKE_SECONDS", 0.2)
@@ -166,29 +168,29 @@ def test_each_silent_connection_is_counted_once_though_others_complete_the_hands
 
 
 @pytest.mark.parametrize("head", [b"", GREETING, GREETING + b"\x06" + (2**40).to_bytes(8)], ids=["", "CURVE", "huge"])
-def test_a_flood_is_cut_off_and_takes_no_memory(seen: Seen, addr: str, head: bytes) -> None:
+def test_a_flood_is_cut_off_and_uses_no_memory(seen: Seen, addr: str, head: bytes) -> None:
     before = psutil.Process().memory_info().rss
     with connect(addr) as peer:
         peer.sendall(head)
-        flood, taken = threading.Event(), [0]
+        ended, sent = threading.Event(), [0]
 
-        def pour() -> None:
+        def flood() -> None:
             with contextlib.suppress(OSError):
-                while taken[0] < 64 * 2**20:
-                    taken[0] += peer.send(bytes(65_536))
-            flood.set()
+                while sent[0] < 64 * 2**20:
+                    sent[0] += peer.send(bytes(65_536))
+            ended.set()
 
-        thread = threading.Thread(target=pour)
+        thread = threading.Thread(target=flood)
         thread.start()
-        seen.until(flood.is_set, "the connection is closed")
+        seen.until(ended.is_set, "the connection is closed")
         thread.join()
-    # Most of it are the kernel's buffers of both ends.
-    assert taken[0] < 8 * 2**20
+    # Most of it is in the kernel's buffers of both ends.
+    assert sent[0] < 8 * 2**20
     assert psutil.Process().memory_info().rss - before < 8 * 2**20
     assert seen.messages == []
 
 
-def test_too_many_connections_are_all_cut_off_and_peers_with_the_key_come_back(
+def test_too_many_connections_are_all_cut_off_and_peers_with_the_key_reconnect(
     seen: Seen, addr: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CONNECTION_LIMIT", 20)
@@ -202,9 +204,7 @@ def test_too_many_connections_are_all_cut_off_and_peers_with_the_key_come_back(
         seen.until(lambda: all(map(is_cut, peers)), "they are cut off")
 
 
-def test_one_thousand_connections_that_say_nothing_right_are_counted_each(
-    seen: Seen, sender: Sender, addr: str
-) -> None:
+def test_each_of_one_thousand_invalid_connections_is_counted(seen: Seen, sender: Sender, addr: str) -> None:
     arrive(seen, sender)
     for _ in range(1000):
         with connect(addr) as peer:
@@ -215,7 +215,7 @@ def test_one_thousand_connections_that_say_nothing_right_are_counted_each(
     assert seen.cut == ["unauthorised"] * 1000
 
 
-def test_a_frame_above_the_limit_cuts_its_sender_off_and_it_comes_back(seen: Seen, sender: Sender) -> None:
+def test_a_sender_of_a_frame_above_the_limit_is_cut_off_and_reconnects(seen: Seen, sender: Sender) -> None:
     arrive(seen, sender)
     sender.send([b"kind", bytes(transport.MESSAGE_LIMIT + 1)])
     arrive(seen, sender, b"after")
@@ -230,19 +230,19 @@ def test_another_key_pair_locks_out_the_old_one(seen: Seen, sender: Sender, addr
     old.send([b"kind", b"still"])
     seen.until(lambda: [b"kind", b"still"] in seen.messages, "the same key changes nothing")
     seen.receiver.use(new)
-    with contextlib.closing(Sender(addr, new)) as heir:
-        arrive(seen, heir, b"new")
+    with contextlib.closing(Sender(addr, new)) as successor:
+        arrive(seen, successor, b"new")
     count = len(seen.messages)
 
     def locked_out() -> bool:
         old.send([b"kind", b"old"])
         return "unauthorised" in seen.cut
 
-    seen.until(locked_out, "the old key is of no use")
+    seen.until(locked_out, "the old key is rejected")
     assert [b"kind", b"old"] not in seen.messages[count:]
 
 
-def test_an_address_that_another_process_took_meanwhile_is_bound_again_when_it_is_free() -> None:
+def test_an_address_that_was_in_use_is_bound_again_when_it_is_free() -> None:
     addr = f"tcp://127.0.0.1:{free_ports(1)[0]}"
     receiver = Receiver(addr, KEYS)
     receiver.close()
@@ -254,7 +254,7 @@ def test_an_address_that_another_process_took_meanwhile_is_bound_again_when_it_i
         arrive(Seen(receiver), sender)
 
 
-def test_messages_arrive_and_closing_twice_is_fine(seen: Seen, sender: Sender) -> None:
+def test_messages_arrive_and_closing_twice_is_allowed(seen: Seen, sender: Sender) -> None:
     arrive(seen, sender)
     sender.close()
     sender.close()
@@ -263,13 +263,13 @@ def test_messages_arrive_and_closing_twice_is_fine(seen: Seen, sender: Sender) -
 
 
 def test_sending_without_a_receiver_never_blocks(tmp_path: Path) -> None:
-    sender = Sender(f"ipc://{tmp_path}/nobody", KEYS)
+    sender = Sender(f"ipc://{tmp_path}/missing", KEYS)
     for _ in range(20_000):
         sender.send(FRAMES)
     sender.close()
 
 
-def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_address_that_cannot_be_bound_is_reported_in_one_line(tmp_path: Path) -> None:
     addr = f"ipc://{tmp_path}/missing/trades"
     with pytest.raises(AddressError) as caught:
         Receiver(addr, KEYS)
