@@ -1,1 +1,1 @@
-"""Measurements, each beside a peer or a limit in the same run: a ratio says more than a number of this machine."""
+"""Benchmarks, each with a peer or a limit in the same run: ratios depend less on the machine than absolute numbers."""

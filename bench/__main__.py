@@ -1,4 +1,4 @@
-"""``python -m bench``: run every measurement and print one table of medians, spread and ratios to the peer."""
+"""``python -m bench``: run every measurement and print one table of medians, ranges and ratios to the peer."""
 
 from statistics import median
 
@@ -24,7 +24,7 @@ def _write_row(name: str, found: dict[str, list[float]]) -> tuple[str, ...]:
     peer = PEERS.get(name)
     if peer is None:
         return (name, *figures, "", "", "")
-    # Round by round: what disturbs the machine in a round disturbs both sides of its ratio.
+    # Round by round: a disturbance of the machine affects both sides of a ratio.
     ratios = [mine / theirs for mine, theirs in zip(values, found[peer], strict=True)]
     return (name, *figures, f"{median(ratios):.2f}", f"({min(ratios):.2f} to {max(ratios):.2f})", peer)
 

@@ -1,4 +1,4 @@
-"""Accepting trades under gunicorn, beside the floor: the same server and settings, and an endpoint without work."""
+"""Accepting trades under gunicorn, compared with the floor: an endpoint that does nothing, same server and settings."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure() -> dict[str, list[float]]:
-    """Give requests a second and the 99th percentile in ms, round by round, of accepting and of the floor."""
+    """Return requests per second and the 99th percentile in ms, round by round, of accepting and of the floor."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (
@@ -43,7 +43,7 @@ def _alternate(ports: dict[str, int]) -> tuple[dict[str, list[float]], dict[str,
     found: dict[str, list[float]] = {
         f"{name}, {figure}": [] for figure in ("requests/s", "p99 in ms") for name in ports
     }
-    # The first load warms both servers up and is not measured, but its trades are in the journal too.
+    # The first load warms both servers up. It is not measured, but its trades are in the journal.
     created = {name: _load(port)["created"] for name, port in ports.items()}
     for _ in range(ROUNDS):
         for name, port in ports.items():
@@ -76,7 +76,7 @@ def _check_journal(path: Path, created: int) -> None:
 
 @contextlib.contextmanager
 def _serve(app: str, folder: Path) -> Iterator[int]:
-    """Serve with the product's gunicorn settings, its journal, hints and log in ``folder``; gives the port."""
+    """Serve with the product's gunicorn settings, its journal, hints and log in ``folder``; yields the port."""
     folder.mkdir()
     port = _find_port()
     settings = {

@@ -1,4 +1,4 @@
-"""What bulk reads cost those who send trades: ``python -m bench.bulk``."""
+"""The cost of bulk reads for senders of trades: ``python -m bench.bulk``."""
 
 import contextlib
 import http.client
@@ -26,8 +26,8 @@ READS = {
 }
 
 
-def ask_without_end(port: int, path: str) -> None:
-    """Send one request after the other, and read each answer as fast as it comes."""
+def request_forever(port: int, path: str) -> None:
+    """Send one request after the other, and read each answer at full speed."""
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -40,7 +40,7 @@ def ask_without_end(port: int, path: str) -> None:
 
 @contextlib.contextmanager
 def under(port: int, path: str | None) -> Iterator[None]:
-    """Let CLIENTS ask for a path for as long as the block lasts, each in a process of its own."""
+    """Run CLIENTS processes that request a path for the duration of the block."""
     command = [sys.executable, "-m", "bench.bulk", str(port), str(path)]
     clients = [subprocess.Popen(command) for _ in range(CLIENTS if path else 0)]
     try:
@@ -52,7 +52,7 @@ def under(port: int, path: str | None) -> Iterator[None]:
 
 
 def measure(port: int, path: str | None) -> tuple[float, float]:
-    """Give the 99th percentile of POST /trade and of GET /trades/<id>, in ms, while a path is asked for."""
+    """Return the 99th percentiles of POST /trade and of GET /trades/<id>, in ms, while a path is requested."""
     lookups: list[float] = []
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     with under(port, path):
@@ -83,5 +83,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        ask_without_end(int(sys.argv[1]), sys.argv[2])
+        request_forever(int(sys.argv[1]), sys.argv[2])
     main()

@@ -1,4 +1,4 @@
-"""The desk in a real browser: ``python -m bench.desk``: how soon a trade is seen, and what a flood does to the page."""
+"""The desk in a real browser, its latency and its load in a flood of trades: ``python -m bench.desk``."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ WATCH = """() => {
 
 
 def open_desk(browser: Browser, stack: Stack) -> Page:
-    """Open the desk and watch its tape."""
+    """Open the desk and watch its table of trades."""
     page = browser.new_context(base_url=stack.web_url, viewport={"width": 1440, "height": 900}).new_page()
     page.goto("/")
     expect(page.locator("#light-feed")).to_contain_text("live")
@@ -42,8 +42,8 @@ def open_desk(browser: Browser, stack: Stack) -> Page:
     return page
 
 
-def measure_sight(browser: Browser, stack: Stack) -> None:
-    """Post trades one by one and print how long after their acceptance the desk shows them."""
+def measure_latency(browser: Browser, stack: Stack) -> None:
+    """Post trades one by one and print the time from acceptance until the desk shows them."""
     pages = [open_desk(browser, stack) for _ in range(2)]
     accepted: dict[str, float] = {}
     for _ in range(TRADES):
@@ -62,14 +62,14 @@ def measure_sight(browser: Browser, stack: Stack) -> None:
 
 
 def measure_heap(session: CDPSession) -> float:
-    """Give the page's heap in MB, after it was swept."""
+    """Return the page's heap in MB, after a garbage collection."""
     session.send("HeapProfiler.collectGarbage")
     figures = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
     return float(figures["JSHeapUsedSize"]) / 1e6
 
 
 def measure_flood(browser: Browser, stack: Stack) -> None:
-    """Let FLOOD_RATE trades a second into one open desk, and print what it did to the page."""
+    """Append FLOOD_RATE trades per second with one desk open, and print the load on the page."""
     page = open_desk(browser, stack)
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
@@ -90,25 +90,25 @@ def measure_flood(browser: Browser, stack: Stack) -> None:
     sys.stdout.write(
         f"flood of {FLOOD_RATE * FLOOD_SECONDS / seconds:.0f} trades/s for {seconds:.0f} s: "
         f"longest block of the main thread {longest:.0f} ms, heap {before:.1f} MB before and {after:.1f} MB after, "
-        f"{rows} rows on the tape, {shown} trades on the tile of {last}\n"
+        f"{rows} rows in the table, {shown} trades on the tile of {last}\n"
     )
     page.context.close()
 
 
-def pour(path: Path) -> None:
-    """Append trades at FLOOD_RATE, as the web workers' group commits would: more than HTTP takes on two cores."""
-    group = int(FLOOD_RATE * STEP_SECONDS)
+def append_flood(path: Path) -> None:
+    """Append trades at FLOOD_RATE in commits like those of web workers: HTTP on two cores is slower."""
+    commit_size = int(FLOOD_RATE * STEP_SECONDS)
     with Journal(path, "normal") as journal:
         began = time.monotonic()
         for step in range(int(FLOOD_SECONDS / STEP_SECONDS)):
-            moment, first = format_timestamp(now()), step * group
+            timestamp, first = format_timestamp(now()), step * commit_size
             journal.append(
                 [
                     Event(
-                        0, f"flood-{n}", "", moment, moment, f"SYMBOL{n % SYMBOLS}", "BUY" if n % 3 else "SELL",
+                        0, f"flood-{n}", "", timestamp, timestamp, f"SYMBOL{n % SYMBOLS}", "BUY" if n % 3 else "SELL",
                         f"{100 + n % 97}.25", "0.5",
                     )
-                    for n in range(first, first + group)
+                    for n in range(first, first + commit_size)
                 ]
             )  # fmt: skip
             time.sleep(max(0.0, began + (step + 1) * STEP_SECONDS - time.monotonic()))
@@ -117,13 +117,13 @@ def pour(path: Path) -> None:
 def main() -> None:
     """Measure and print."""
     if len(sys.argv) > 1:
-        pour(Path(sys.argv[1]))
+        append_flood(Path(sys.argv[1]))
         return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=require_program("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        for measure in (measure_sight, measure_flood):
+        for measure in (measure_latency, measure_flood):
             with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), LOG_LEVEL="WARNING") as stack:
                 stack.start()
                 measure(browser, stack)

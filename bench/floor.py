@@ -1,4 +1,4 @@
-"""The floor for accepting: a Flask endpoint that does no work at all."""
+"""The floor for accepting: a Flask endpoint that does nothing."""
 
 from flask import Flask, Response
 

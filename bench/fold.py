@@ -1,4 +1,4 @@
-"""Counting events: the fold into plain state, beside prometheus_client's own metrics fed event by event."""
+"""Counting events: the sidecar's state, compared with prometheus_client's own metrics updated event by event."""
 
 import random
 import tempfile
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.event import SIDES, Event
 from common.journal.store import Journal
-from common.wire import messages
+from common.wire.messages import decode_message, encode_message
 from common.wire.transport import KeyPair
 from sidecar.consumer import Consumer
 from sidecar.state import NOTIONAL_BOUNDS, State
@@ -27,8 +27,8 @@ SYMBOL_LIMIT = 200
 JOURNAL_ID = "0" * 32
 
 PEERS = {
-    "decode and fold, 1 in a message": "decode and inc(), 1 in a message",
-    "decode and fold, 100 in a message": "decode and inc(), 100 in a message",
+    "decode and apply, 1 in a message": "decode and inc(), 1 in a message",
+    "decode and apply, 100 in a message": "decode and inc(), 100 in a message",
     "consumer's step, 1 in a message": "decode and inc(), 1 in a message",
     "consumer's step, 100 in a message": "decode and inc(), 100 in a message",
     "replay the journal": "read the journal only",
@@ -38,7 +38,7 @@ Messages = Sequence[list[bytes]]
 
 
 def measure() -> dict[str, list[float]]:
-    """Give events a second, round by round, of each way to count."""
+    """Return events per second, round by round, of each way to count."""
     return _measure_messages() | _measure_replay()
 
 
@@ -46,8 +46,8 @@ def _measure_messages() -> dict[str, list[float]]:
     events = [_make_event(seq) for seq in range(1, EVENTS + 1)]
     ways: dict[str, Callable[[], int]] = {}
     for size in (1, 100):
-        messages = [messages.encode_message(events[start : start + size]) for start in range(0, EVENTS, size)]
-        ways[f"decode and fold, {size} in a message"] = partial(_fold, messages)
+        messages = [encode_message(events[start : start + size]) for start in range(0, EVENTS, size)]
+        ways[f"decode and apply, {size} in a message"] = partial(_apply, messages)
         ways[f"consumer's step, {size} in a message"] = partial(_consume, messages)
         ways[f"decode and inc(), {size} in a message"] = partial(_increment, messages)
     return _alternate(ways, EVENTS, ROUNDS)
@@ -82,15 +82,15 @@ def _alternate(ways: Mapping[str, Callable[[], int]], events: int, rounds: int) 
 
 def _make_event(seq: int) -> Event:
     chance = random.Random(seq)
-    moment = f"2026-01-31T09:30:00.{seq % 1_000_000:06}Z"
+    timestamp = f"2026-01-31T09:30:00.{seq % 1_000_000:06}Z"
     price, qty = f"{chance.uniform(10, 40_000):.2f}", f"{chance.uniform(0.001, 9):.4f}"
-    # Ids as long as the real ones, since their length is part of what is decoded.
+    # Ids have the length of real ones, which is part of what is decoded.
     return Event(
-        seq, f"{seq:036}", JOURNAL_ID, moment, moment, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty
+        seq, f"{seq:036}", JOURNAL_ID, timestamp, timestamp, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty
     )
 
 
-def _fold(messages: Messages) -> int:
+def _apply(messages: Messages) -> int:
     state = State(JOURNAL_ID)
     for frames in messages:
         state.apply(_decode(frames), "live", SYMBOL_LIMIT, time.time())
@@ -98,24 +98,24 @@ def _fold(messages: Messages) -> int:
 
 
 def _decode(frames: list[bytes]) -> Sequence[Event]:
-    events = messages.decode_message(frames, JOURNAL_ID)
+    events = decode_message(frames, JOURNAL_ID)
     if not isinstance(events, list):
-        message = "the message holds facts, not events"
+        message = "the message holds totals, not events"
         raise TypeError(message)
     return events
 
 
 class _Recording:
-    """A line on which recorded messages come one after another, and then nothing."""
+    """A receiver of recorded messages, and of nothing after them."""
 
     def __init__(self, messages: Messages) -> None:
         self._messages = iter(messages)
 
     def use(self, keys: KeyPair) -> None:
-        """Take messages as they are recorded, whatever the key pair."""
+        """Ignore the key pair: messages are recorded."""
 
     def receive(self, timeout: float) -> list[bytes] | None:  # noqa: ARG002 - the protocol asks for it
-        """Give the next message."""
+        """Return the next message, None after the last."""
         return next(self._messages, None)
 
 
@@ -125,7 +125,7 @@ def _no_journal() -> Journal:
 
 
 def _consume(messages: Messages) -> int:
-    # A clock that stands still: a pause of this machine would send the consumer to the journal.
+    # The clock is fixed: after a pause of the machine the consumer would read the journal.
     consumer = Consumer(
         State(JOURNAL_ID), _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0
     )
@@ -135,7 +135,7 @@ def _consume(messages: Messages) -> int:
 
 
 class Metrics:
-    """What a plain sidecar would keep: the product's trading metrics as prometheus_client's own, in floats."""
+    """The trading metrics as prometheus_client's own, in floats, as a plain sidecar would keep them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -144,7 +144,7 @@ class Metrics:
         self.quantity = Counter("trading_quantity", "Quantity.", by_side, registry=self.registry)
         self.notional = Counter("trading_notional", "Notional.", by_side, registry=self.registry)
         self.price = Gauge("trading_last_price", "Price.", ["symbol"], registry=self.registry)
-        self.moment = Gauge("trading_last_trade_timestamp_seconds", "Time.", ["symbol"], registry=self.registry)
+        self.timestamp = Gauge("trading_last_trade_timestamp_seconds", "Time.", ["symbol"], registry=self.registry)
         self.sizes = Histogram(
             "trading_trade_notional",
             "Sizes.",
@@ -160,7 +160,7 @@ class Metrics:
         self.quantity.labels(event.symbol, event.side).inc(quantity)
         self.notional.labels(event.symbol, event.side).inc(price * quantity)
         self.price.labels(event.symbol).set(price)
-        self.moment.labels(event.symbol).set(datetime.fromisoformat(event.ts).timestamp())
+        self.timestamp.labels(event.symbol).set(datetime.fromisoformat(event.ts).timestamp())
         self.sizes.labels(event.side).observe(price * quantity)
 
 
@@ -180,7 +180,7 @@ def _replay(path: Path, journal_id: str) -> int:
 
 
 def read_journal(path: Path) -> int:
-    """Read every event, and give how many there are."""
+    """Read every event, and return their number."""
     rows = seq = 0
     with Journal(path) as journal:
         while events := journal.read_after(seq):

@@ -1,4 +1,4 @@
-"""Posts the same trade over keep-alive connections as fast as it is answered: ``python -m bench.load PORT COUNT``."""
+"""Posts one trade repeatedly over keep-alive connections, at full speed: ``python -m bench.load PORT COUNT``."""
 
 import json
 import selectors
@@ -16,10 +16,10 @@ STALL_SECONDS = 30
 
 
 class Connection:
-    """One connection with one request under way."""
+    """One connection with one request in flight."""
 
     def __init__(self, port: int) -> None:
-        """Connect, and send nothing yet."""
+        """Connect without sending."""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=STALL_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
@@ -32,7 +32,7 @@ class Connection:
         self.socket.sendall(REQUEST)
 
     def receive(self) -> tuple[int, float] | None:
-        """Take what has come; once the answer is whole give its status and its seconds."""
+        """Receive what has arrived; return the status and the seconds once the answer is complete."""
         chunk = self.socket.recv(65536)
         if not chunk:
             message = "the server closed the connection"
@@ -48,7 +48,7 @@ class Connection:
 
 
 def run(port: int, count: int) -> dict[str, float]:
-    """Send ``count`` requests; gives requests a second, the 99th percentile in ms, and how many were answered 201."""
+    """Send ``count`` requests; return requests per second, the 99th percentile in ms, and the number answered 201."""
     delays: list[float] = []
     created = 0
     left = count - CONNECTIONS

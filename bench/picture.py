@@ -1,7 +1,6 @@
-"""Pictures of the dashboards: ``python -m bench.picture`` runs a stack under load and draws what Prometheus answers.
+"""Pictures of the dashboards: ``python -m bench.picture`` runs a stack under load and draws what Prometheus returns.
 
-Every panel's own query is asked over the last minutes, and drawn in the panel's place: it needs no Grafana, and nothing
-is made up.
+Each panel's own query over the last SECONDS is drawn at the panel's position, without Grafana.
 """
 
 import html
@@ -50,13 +49,13 @@ svg{flex:1;min-height:0;width:100%}.legend{font-size:10px;color:var(--dim)}
 """
 
 
-def ask(url: str, query: str) -> list[Series]:
-    """Ask for a query's answers over the last SECONDS."""
+def query_range(url: str, query: str) -> list[Series]:
+    """Return the series of a query over the last SECONDS."""
     for name, value in _VARIABLES.items():
         query = query.replace(name, value)
     end = time.time()
-    asked = {"query": query, "start": end - SECONDS, "end": end, "step": 1}
-    answer = requests.post(f"{url}/api/v1/query_range", data=asked, timeout=30).json()
+    parameters = {"query": query, "start": end - SECONDS, "end": end, "step": 1}
+    answer = requests.post(f"{url}/api/v1/query_range", data=parameters, timeout=30).json()
     found: list[Series] = []
     for series in answer["data"]["result"]:
         points = [(at, float(value)) for at, value in series["values"] if math.isfinite(float(value))]
@@ -84,20 +83,20 @@ def draw_lines(panel: dict[str, Any], found: Sequence[Series]) -> str:
     """Draw a time series panel."""
     custom = panel["fieldConfig"]["defaults"]["custom"]
     stacked, unit = custom["stacking"]["mode"] == "normal", panel["fieldConfig"]["defaults"]["unit"]
-    moments = sorted({float(round(at)) for _, points in found for at, _ in points})
-    base = dict.fromkeys(moments, 0.0)
+    times = sorted({float(round(at)) for _, points in found for at, _ in points})
+    below = dict.fromkeys(times, 0.0)
     lines: list[list[tuple[float, float]]] = []
     for _, points in found:
-        line = [(float(round(at)), value + (base[round(at)] if stacked else 0)) for at, value in points]
-        base.update(line)
+        line = [(float(round(at)), value + (below[round(at)] if stacked else 0)) for at, value in points]
+        below.update(line)
         lines.append(line)
     values = [value for line in lines for _, value in line]
     low = min(*values, panel["fieldConfig"]["defaults"].get("min", min(values)), values[0])
     high = max(values) if max(values) > low else low + 1
     width, height, left = 58 * panel["gridPos"]["w"], 200, 62
 
-    def place(at: float, value: float) -> str:
-        x = left + (at - moments[0]) / max(1, moments[-1] - moments[0]) * (width - left)
+    def point(at: float, value: float) -> str:
+        x = left + (at - times[0]) / max(1, times[-1] - times[0]) * (width - left)
         return f"{x:.1f},{height - 12 - (value - low) / (high - low) * (height - 22):.1f}"
 
     parts = [
@@ -108,9 +107,9 @@ def draw_lines(panel: dict[str, Any], found: Sequence[Series]) -> str:
     ]
     for number, line in reversed(list(enumerate(lines))):
         colour = _COLOURS[number % len(_COLOURS)]
-        path = " ".join(place(at, value) for at, value in line)
+        path = " ".join(point(at, value) for at, value in line)
         if stacked:
-            ends = f"{place(line[-1][0], low)} {place(line[0][0], low)}"
+            ends = f"{point(line[-1][0], low)} {point(line[0][0], low)}"
             parts.append(f'<polygon points="{path} {ends}" fill="{colour}" fill-opacity=".9"/>')
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
     names = "".join(
@@ -136,20 +135,20 @@ def draw_bars(panel: dict[str, Any], found: Sequence[Series]) -> str:
 def draw_heatmap(_: dict[str, Any], found: Sequence[Series]) -> str:
     """Draw a heatmap panel: the buckets' own rates, not their sums."""
     rows = sorted(((math.inf if "Inf" in name else float(name), dict(points)) for name, points in found))
-    moments = sorted({at for _, points in rows for at in points})
+    times = sorted({at for _, points in rows for at in points})
     own: list[tuple[str, list[float]]] = []
     below: dict[float, float] = {}
     for bound, points in rows:
         own.append(
             (
                 "+Inf" if bound == math.inf else f"{bound:,.0f}",
-                [max(0.0, points.get(at, 0) - below.get(at, 0)) for at in moments],
+                [max(0.0, points.get(at, 0) - below.get(at, 0)) for at in times],
             )
         )
         below = points
     most = max(value for _, values in own for value in values) or 1
     height, width, left = 16 * len(own), 1400, 80
-    cell = (width - left) / len(moments)
+    cell = (width - left) / len(times)
     cells = "".join(
         f'<rect x="{left + n * cell:.1f}" y="{height - 16 * (row + 1)}" width="{cell:.1f}" height="15"'
         f' fill="#3b82f6" fill-opacity="{value / most:.2f}"/>'
@@ -182,7 +181,7 @@ _DRAW = {
 
 
 def write_page(dashboard: dict[str, Any], url: str) -> Iterator[str]:
-    """Write a dashboard as a page, from Prometheus's answers."""
+    """Write a dashboard as a page, from Prometheus's data."""
     yield f"<!doctype html><meta charset=utf-8><style>{_STYLE}</style><h1>{dashboard['title']}</h1><div class=grid>"
     for panel in dashboard["panels"]:
         at = panel["gridPos"]
@@ -193,7 +192,7 @@ def write_page(dashboard: dict[str, Any], url: str) -> Iterator[str]:
         found: list[Series] = []
         for target in panel["targets"]:
             legend = re.sub(r"[^\w/: ]", "", re.sub(r"\{\{.*?\}\}", "", target["legendFormat"].replace("__auto", "")))
-            for name, points in ask(url, target["expr"]):
+            for name, points in query_range(url, target["expr"]):
                 found.append((" ".join(part for part in (legend.strip(), name) if part), points))
         body = _DRAW[panel["type"]](panel, found) if found else '<div class="value">No data</div>'
         yield f'<div class=panel style="{area}"><div class=title>{html.escape(panel["title"])}</div>{body}</div>'
@@ -201,12 +200,12 @@ def write_page(dashboard: dict[str, Any], url: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Run, ask, draw."""
+    """Run the stack, query, draw."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         with (
             Stack(folder, WEB_CONCURRENCY="2") as stack,
-            Prometheus(folder, stack.settings["SIDECAR_HTTP_PORT"]) as asked,
+            Prometheus(folder, stack.settings["SIDECAR_HTTP_PORT"]) as prometheus,
         ):
             stack.start()
             with stack.under_trades(RATE):
@@ -215,7 +214,9 @@ def main() -> None:
                     stack.post({"symbol": ""})
                     requests.get(f"{stack.web_url}/", timeout=10)
                     time.sleep(0.5)
-                pages = {board.title.lower(): "".join(write_page(build(board), asked.url)) for board in FILES.values()}
+                pages = {
+                    board.title.lower(): "".join(write_page(build(board), prometheus.url)) for board in FILES.values()
+                }
         browser = playwright.chromium.launch(executable_path=require_program("chromium"), args=["--no-sandbox"])
         for title, text in pages.items():
             for scheme, suffix in (("light", ""), ("dark", "-dark")):

@@ -1,4 +1,4 @@
-"""How long the sidecar takes to be ready over a large journal: ``python -m bench.restart [TRADES]``."""
+"""The time until the sidecar is ready with a large journal: ``python -m bench.restart [TRADES]``."""
 
 import contextlib
 import itertools
@@ -21,27 +21,27 @@ from tests.system.stack import free_ports
 TRADES = 5_000_000
 ROUNDS = 3
 START_SECONDS = 120
-GROUP = 20_000
+COMMIT_SIZE = 20_000
 
 
 def fill(path: Path, trades: int) -> None:
     """Append trades of twenty symbols."""
-    moment = "2026-01-31T09:30:00.000000Z"
+    timestamp = "2026-01-31T09:30:00.000000Z"
     with Journal(path, "normal") as journal:
-        for start in range(0, trades, GROUP):
+        for start in range(0, trades, COMMIT_SIZE):
             journal.append(
                 [
                     Event(
-                        0, f"{n:036}", "", moment, moment, f"SYMBOL{n % 20}", "SELL" if n % 3 else "BUY",
+                        0, f"{n:036}", "", timestamp, timestamp, f"SYMBOL{n % 20}", "SELL" if n % 3 else "BUY",
                         f"{20_000 + n % 7919}.{n % 97:02}", f"{n % 13}.{n % 9973:04}1",
                     )
-                    for n in range(start, start + GROUP)
+                    for n in range(start, start + COMMIT_SIZE)
                 ]
             )  # fmt: skip
 
 
 def start(folder: Path) -> tuple[float, float]:
-    """Start the sidecar, wait until it is ready, stop it; gives the seconds and its peak memory in MB."""
+    """Start the sidecar, wait until it is ready, stop it; return the seconds and its peak memory in MB."""
     http, hints = free_ports(2)
     settings = {
         "SIDECAR_HTTP_PORT": str(http),
@@ -66,7 +66,7 @@ def start(folder: Path) -> tuple[float, float]:
 
 
 def is_ready(port: int) -> bool:
-    """Ask the sidecar."""
+    """Return whether the sidecar is ready."""
     with contextlib.suppress(requests.ConnectionError):
         return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok
     return False
@@ -75,7 +75,7 @@ def is_ready(port: int) -> bool:
 def main() -> None:
     """Measure and print."""
     trades = int(sys.argv[1]) if len(sys.argv) > 1 else TRADES
-    rows = {"replay alone": [], "with a snapshot": [], "floor: the same over an empty journal": []}  # type: dict[str, list[tuple[float, float]]]
+    rows = {"replay alone": [], "with a snapshot": [], "floor: the same with an empty journal": []}  # type: dict[str, list[tuple[float, float]]]
     reads: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         full, empty = Path(name) / "full", Path(name) / "empty"
@@ -87,7 +87,7 @@ def main() -> None:
                 snapshot.unlink()
             rows["replay alone"].append(start(full))
             rows["with a snapshot"].append(start(full))
-            rows["floor: the same over an empty journal"].append(start(empty))
+            rows["floor: the same with an empty journal"].append(start(empty))
             began = time.perf_counter()
             read_journal(full / "journal.db")
             reads.append(trades / (time.perf_counter() - began))

@@ -1,4 +1,4 @@
-"""Pruning a million trades to a tenth while trades come in: ``python -m bench.retention``."""
+"""Pruning a million trades to a tenth while trades are accepted: ``python -m bench.retention``."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ KEPT = 100_000
 RATE = 100
 WARM_SECONDS = 20
 LIMIT_SECONDS = 900
-GROUP = 10_000
+COMMIT_SIZE = 10_000
 
 BODY = json.dumps({"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty": "0.25"})
 
@@ -29,21 +29,23 @@ def fill(path: Path) -> None:
     """Append trades, all but the last of them two hours old."""
     old, new = format_timestamp(now() - timedelta(hours=2)), format_timestamp(now())
     with Journal(path, "normal") as journal:
-        for start in range(0, TRADES, GROUP):
-            moment = old if start < TRADES - KEPT else new
+        for start in range(0, TRADES, COMMIT_SIZE):
+            timestamp = old if start < TRADES - KEPT else new
             journal.append(
                 [
-                    Event(0, f"{n:036}", "", moment, moment, f"SYMBOL{n % 20}", "BUY", f"{1 + n % 7919}.5", "0.125")
-                    for n in range(start, start + GROUP)
+                    Event(
+                        0, f"{n:036}", "", timestamp, timestamp, f"SYMBOL{n % 20}", "BUY", f"{1 + n % 7919}.5", "0.125"
+                    )
+                    for n in range(start, start + COMMIT_SIZE)
                 ]
             )
 
 
 class Load:
-    """Posts trades at a steady rate and keeps each one's delay."""
+    """Posts trades at a steady rate and records the delay of each."""
 
     def __init__(self, port: int, rate: float = RATE) -> None:
-        """Keep the port of the web process, and how many trades a second to post."""
+        """Keep the port of the web process, and the trades per second to post."""
         self._rate = rate
         self.delays: list[float] = []
         self._port = port
@@ -65,18 +67,18 @@ class Load:
             self.delays.append(time.perf_counter() - began)
 
     def __enter__(self) -> Self:
-        """Begin to post."""
+        """Start to post."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Post no more."""
+        """Stop posting."""
         self._ending.set()
         self._thread.join(60)
 
 
 def p99_ms(delays: list[float]) -> float:
-    """Give the 99th percentile in ms."""
+    """Return the 99th percentile in ms."""
     return quantiles(delays, n=100)[98] * 1000
 
 
@@ -90,7 +92,7 @@ def count_rows(path: Path) -> int:
 
 
 def run(folder: Path, retention: str) -> None:
-    """Start the stack over the journal in ``folder``, load it, and print what is seen."""
+    """Start the stack over the journal in ``folder``, load it, and print the results."""
     path = folder / "journal.db"
     with Stack(folder, JOURNAL_RETENTION=retention) as stack:
         stack.start()
@@ -114,7 +116,7 @@ def run(folder: Path, retention: str) -> None:
 
 
 def first_seq(path: Path) -> int:
-    """Tell the oldest trade that is still there."""
+    """Return the seq of the oldest trade in the journal."""
     with Journal(path) as journal:
         return journal.read_after(0, 1)[0].seq
 

@@ -1,6 +1,6 @@
-"""What one scrape takes, by symbols and workers: ``python -m bench.scrape``.
+"""The time of one scrape, by symbols and workers: ``python -m bench.scrape``.
 
-The peer is a server of prometheus_client's own with the trading series alone; both are scraped in turns.
+The peer is prometheus_client's own server with the trading series only; both are scraped in turns.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
 
 def make_events(symbols: int) -> list[Event]:
     """Make a buy and a sell of each symbol."""
-    moment = "2026-01-31T09:30:00.000000Z"
+    timestamp = "2026-01-31T09:30:00.000000Z"
     return [
-        Event(0, f"{side}{n}", "", moment, moment, f"SYMBOL{n}", side, "100.25", "3")
+        Event(0, f"{side}{n}", "", timestamp, timestamp, f"SYMBOL{n}", side, "100.25", "3")
         for n in range(symbols)
         for side in SIDES
     ]
@@ -37,7 +37,7 @@ def make_events(symbols: int) -> list[Event]:
 
 @contextlib.contextmanager
 def serve_peer(events: list[Event]) -> Iterator[str]:
-    """Serve the same trades as prometheus_client's own metrics; gives the URL."""
+    """Serve the same trades as prometheus_client's own metrics; yields the URL."""
     metrics = Metrics()
     for event in events:
         metrics.increment(event)
@@ -51,7 +51,7 @@ def serve_peer(events: list[Event]) -> Iterator[str]:
 
 
 def scrape(session: requests.Session, url: str) -> tuple[float, requests.Response]:
-    """Scrape once as Prometheus does, and give the seconds."""
+    """Scrape once as Prometheus does, and return the seconds."""
     began = time.perf_counter()
     answer = session.get(url, headers={"Accept": OPENMETRICS}, timeout=10)
     return time.perf_counter() - began, answer
