@@ -1,1 +1,1 @@
-"""The sidecar: accepted trades in, metrics out. Imports ``common``, never ``webapp`` or Flask."""
+"""The sidecar: accepted trades in, metrics out. It imports ``common``, never ``webapp`` or Flask."""

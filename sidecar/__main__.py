@@ -10,7 +10,7 @@ from sidecar.daemon import run_daemon
 
 
 def main() -> int:
-    """Run the sidecar, and say in one line why when it cannot start."""
+    """Run the sidecar and return its exit code; a failed start is reported in one line."""
     try:
         settings = Settings.from_env()
     except BadSettingError as error:
@@ -20,7 +20,7 @@ def main() -> int:
     try:
         return run_daemon(settings)
     except TapeError as error:
-        logging.getLogger("sidecar").error("cannot start", extra={"reason": error.reason, "detail": error.detail})  # noqa: TRY400 - the reason says it all
+        logging.getLogger("sidecar").error("cannot start", extra={"reason": error.reason, "detail": error.detail})  # noqa: TRY400 - the reason is enough
         return 1
 
 

@@ -1,4 +1,4 @@
-"""The collector: reads the state once at each scrape and writes it as metrics (docs/metrics.md)."""
+"""The collector: reads the state once per scrape and exposes it as metrics (docs/metrics.md)."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,10 +20,12 @@ from sidecar.worker_collector import expose_workers
 
 @dataclass
 class SnapshotStatus:
-    """When the last snapshot was saved, in seconds since 1970 (0: never), and what it and the one before both hold.
+    """When the last snapshot was saved, in seconds since 1970 (0: never), and what both snapshots hold.
 
-    ``observed`` is shown in place of the state's own: whatever is killed and whichever of the two is damaged, no
-    counter may be less than was shown before it. Up to ``durable_seq`` the journal is not needed to count again.
+    The state is kept in two files, the snapshot and the previous one. ``observed`` and ``durable_seq`` are taken from
+    the previous one, so both files hold them: after a kill, or the loss of either file, the sidecar restarts from at
+    least these values. ``observed`` is not in the journal, so it is exposed in place of the state's own, and no counter
+    falls. Trades up to ``durable_seq`` are counted in both files, so they may be pruned from the journal.
     """
 
     saved_at: float = 0.0
@@ -34,7 +36,7 @@ class SnapshotStatus:
 
 @dataclass(frozen=True)
 class Sight:
-    """What a collector looks at; ``read_state`` is called under ``lock``, ``read_journal`` may raise JournalError."""
+    """What a collector reads; ``read_state`` is called under ``lock``, ``read_journal`` may raise JournalError."""
 
     read_state: Callable[[], State]
     lock: threading.Lock
@@ -44,19 +46,19 @@ class Sight:
 
 
 class StateCollector(Collector):
-    """Exposes one state, consistent within each scrape, to one scraper."""
+    """Exposes the state, consistent within each scrape, to one scraper."""
 
-    def __init__(self, sight: Sight, births: SeriesStarts) -> None:
-        """Keep what to look at, and what the scraper was told."""
+    def __init__(self, sight: Sight, series_starts: SeriesStarts) -> None:
+        """Keep what to read, and which series starts the scraper has received."""
         self._sight = sight
-        self._births = births
+        self._series_starts = series_starts
 
     def describe(self) -> Iterable[Metric]:
-        """Give every metric's name, for those who ask for some by name; nobody is told of a beginning by it."""
+        """Return every metric, for registries restricted by name; no series start is used up."""
         return StateCollector(self._sight, SeriesStarts(young_seconds=0)).collect()
 
     def collect(self) -> Iterator[Metric]:
-        """Give every metric of the sidecar and of the web process."""
+        """Return every metric of the sidecar and of the web process."""
         sight = self._sight
         try:
             journal = sight.read_journal()
@@ -64,47 +66,51 @@ class StateCollector(Collector):
             journal = None
         with sight.lock:
             state = sight.read_state()
-            families = [*_expose_trades(state, self._births), *_expose_progress(state)]
+            families = [*_expose_trades(state, self._series_starts), *_expose_progress(state)]
             last_seq = state.last_seq
         yield from families
         yield from _expose_observed(sight.snapshots.observed)
         yield from expose_workers(sight.snapshots.observed.workers, sight.list_active())
-        # Without the journal its end is unknown, and a made-up lag would hide that.
+        # Without the journal its last seq is unknown; a made-up lag would hide that.
         if journal is not None:
             yield from _expose_journal(*journal, last_seq)
         yield gauge(
-            "sidecar_snapshot_timestamp_seconds", "When the state was last saved; 0: never.", sight.snapshots.saved_at
+            "sidecar_snapshot_timestamp_seconds",
+            "When the state was last saved, in seconds since 1970; 0: never.",
+            sight.snapshots.saved_at,
         )
         yield count("sidecar_snapshot_failures", "Snapshots that could not be saved.", sight.snapshots.failures)
-        build = GaugeMetricFamily("sidecar_build_info", "Which version runs; always 1.", labels=["version"])
+        build = GaugeMetricFamily("sidecar_build_info", "The running version; always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
 
 
-def _expose_trades(state: State, births: SeriesStarts) -> Iterator[Metric]:
+def _expose_trades(state: State, series_starts: SeriesStarts) -> Iterator[Metric]:
     by_side = ["symbol", "side"]
     trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
     quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
     notional = CounterMetricFamily("trading_notional", "Price times quantity.", labels=by_side)
     price = GaugeMetricFamily("trading_last_price", "Price of the trade with the newest ts.", labels=["symbol"])
-    moment = GaugeMetricFamily("trading_last_trade_timestamp_seconds", "The newest ts.", labels=["symbol"])
+    last_trade = GaugeMetricFamily(
+        "trading_last_trade_timestamp_seconds", "The newest ts, in seconds since 1970.", labels=["symbol"]
+    )
     for name, symbol in state.symbols.items():
         for side, tally in symbol.tallies.items():
-            start = births.tell(name, side, tally.created_at)
+            start = series_starts.take(name, side, tally.created_at)
             values = (tally.trades, float(tally.quantity), float(tally.notional))
             for family, value in zip((trades, quantity, notional), values, strict=True):
                 if start is not None:
                     family.add_metric([name, side], 0, timestamp=start[0])
                 family.add_metric([name, side], value, timestamp=None if start is None else start[1])
-        # A price of many symbols together would mean nothing.
+        # One price of several symbols would mean nothing.
         if symbol.last_price is not None and name != OTHER:
             price.add_metric([name], float(symbol.last_price))
         if symbol.last_ts is not None:
-            moment.add_metric([name], read_seconds(symbol.last_ts))
+            last_trade.add_metric([name], read_seconds(symbol.last_ts))
     sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
     for side, histogram in state.notional.items():
         add_histogram(sizes, [side], histogram)
-    yield from (trades, quantity, notional, price, moment, sizes)
+    yield from (trades, quantity, notional, price, last_trade, sizes)
 
 
 def _expose_progress(state: State) -> Iterator[Metric]:
@@ -119,7 +125,7 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
     )
     add_histogram(delay, [], observed.delay)
     yield delay
-    yield count_by("sidecar_events", "Events counted, by where they came from.", ["source"], observed.events)
+    yield count_by("sidecar_events", "Events counted, by source.", ["source"], observed.events)
     rejected = dict.fromkeys(BAD_MESSAGE_REASONS, 0) | observed.rejected
     yield count_by("sidecar_messages_rejected", "Messages and peers that could not be used.", ["reason"], rejected)
     yield count("sidecar_duplicates", "Events received again and dropped.", observed.duplicates)
@@ -128,7 +134,7 @@ def _expose_observed(observed: Observed) -> Iterator[Metric]:
 
 def _expose_journal(journal_seq: int, disk: DiskUsage, last_seq: int) -> Iterator[Metric]:
     yield gauge("sidecar_journal_last_seq", "Newest seq in the journal.", journal_seq)
-    yield gauge("sidecar_lag_events", "Seqs given by the journal and not counted yet.", max(0, journal_seq - last_seq))
+    yield gauge("sidecar_lag_events", "Seqs in the journal that are not counted yet.", max(0, journal_seq - last_seq))
     yield gauge("sidecar_journal_size_bytes", "Size of the journal's files.", disk.used)
-    yield gauge("sidecar_journal_free_bytes", "Bytes left on the journal's disk.", disk.free)
+    yield gauge("sidecar_journal_free_bytes", "Free bytes on the journal's disk.", disk.free)
     yield gauge("sidecar_journal_disk_bytes", "Size of the journal's disk.", disk.total)

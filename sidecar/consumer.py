@@ -19,31 +19,31 @@ from sidecar.retention import read_checkpoint
 from sidecar.state import State
 
 QUIET_SECONDS: Final = 0.25
-"""Without news for this long the journal is asked, whatever else arrives."""
+"""After this long without progress the journal is read, whatever else arrives."""
 
 SILENT_SECONDS: Final = 3.5
-"""A web worker that tells nothing for this long does not count as one that serves."""
+"""A web worker that has not reported for this long is not listed as active."""
 
 CHUNK: Final = 10_000
-"""Events read from the journal at once."""
+"""Events read from the journal in one query."""
 
 _log = logging.getLogger(__name__)
 
 
 class MessageSource(Protocol):
-    """Where messages come from; ``receive`` waits up to ``timeout`` seconds and gives None when none came."""
+    """A source of messages; ``receive`` waits up to ``timeout`` seconds and returns None when none came."""
 
     def use(self, keys: KeyPair) -> None:
-        """Take messages only from those that have this key pair."""
+        """Accept messages only from peers that have this key pair."""
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """Give the frames of the next message. Raises BadMessageError and AddressError."""
+        """Return the frames of the next message. Raises BadMessageError and AddressError."""
 
 
 class Consumer:
-    """Folds what it receives into one state, which others read and copy under ``lock``."""
+    """Counts what it receives in one state; other threads read it under ``lock``."""
 
-    def __init__(  # noqa: PLR0913 - the world is injected
+    def __init__(  # noqa: PLR0913 - dependencies are injected
         self,
         state: State,
         receiver: MessageSource,
@@ -54,7 +54,7 @@ class Consumer:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Count on from ``state``."""
+        """Continue counting from ``state``."""
         self.state = state
         self.lock = threading.Lock()
         self.journal_error: JournalError | None = None
@@ -64,7 +64,7 @@ class Consumer:
         self._symbols = trading_symbols
         self._clock = clock
         self._wall_clock = wall_clock
-        self._last_news = clock()
+        self._last_progress = clock()
         self._last_report: dict[str, float] = {}
         self._throttle = Throttle(clock=clock)
 
@@ -77,10 +77,10 @@ class Consumer:
             self._connection.close()
 
     def step(self) -> bool:
-        """Take one message, or ask the journal when nothing was counted for QUIET_SECONDS; True if it found work."""
-        left = self._last_news + QUIET_SECONDS - self._clock()
+        """Process one message, or read the journal after QUIET_SECONDS without progress; True if anything was found."""
+        left = self._last_progress + QUIET_SECONDS - self._clock()
         found = left > 0 and self._receive(left)
-        if self._clock() - self._last_news < QUIET_SECONDS:
+        if self._clock() - self._last_progress < QUIET_SECONDS:
             return found
         return self.recover() > 0 or found
 
@@ -91,52 +91,50 @@ class Consumer:
             self.reject(error)
             return True
         except AddressError as error:
-            self._log_sometimes(logging.ERROR, "hints cannot be received", error.reason, error.detail)
+            self._log_throttled(logging.ERROR, "hints cannot be received", error.reason, error.detail)
             return False
         if frames is not None:
-            self._take(frames)
+            self._process(frames)
         return frames is not None
 
     def catch_up(self, stopping: threading.Event) -> None:
-        """Apply the journal to its end, before anyone may look. Raises JournalError."""
+        """Apply the journal to its end, before metrics are served. Raises JournalError."""
         while not stopping.is_set() and self._apply_chunk():
             pass
 
     def recover(self) -> int:
-        """Apply up to CHUNK events that no hint brought, and give how many; a failing journal is asked again later."""
+        """Apply up to CHUNK events from the journal and return how many; a failed read is retried later."""
         try:
             count = self._apply_chunk()
         except JournalError as error:
             if self.journal_error is None:
                 _log.error("journal cannot be read", extra={"reason": error.reason, "detail": error.detail})
             self.journal_error = error
-            self._last_news = self._clock()
+            self._last_progress = self._clock()
             return 0
         if self.journal_error is not None:
             _log.warning("journal can be read again")
             self.journal_error = None
         if count < CHUNK:
-            self._last_news = self._clock()
+            self._last_progress = self._clock()
         return count
 
     def _apply_chunk(self) -> int:
-        state, groups, keys = self._connection.ask(self._read_on)
-        # A journal that was put back has a key pair of its own.
+        state, batches, keys = self._connection.ask(self._read_next)
+        # A restored journal has its own key pair.
         self._receiver.use(keys)
         if state is not self.state:
-            _log.error(
-                "another journal stands in its place; counting begins anew", extra={"journal_id": state.journal_id}
-            )
+            _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
         with self.lock:
             self.state = state
-            state.count(groups, "journal", self._limit)
-        return sum(len(group.prices) for group in groups)
+            state.count(batches, "journal", self._limit)
+        return sum(len(batch.prices) for batch in batches)
 
-    def _read_on(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
+    def _read_next(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
         state = self.state if journal.journal_id == self.state.journal_id else read_checkpoint(journal, self._symbols)
         return state, read_batches(journal, state.last_seq, CHUNK), journal.key_pair
 
-    def _take(self, frames: Sequence[bytes]) -> None:
+    def _process(self, frames: Sequence[bytes]) -> None:
         try:
             message = decode_message(frames, self.state.journal_id)
         except BadMessageError as error:
@@ -147,46 +145,46 @@ class Consumer:
         else:
             self._count_all(message)
 
-    def update_workers(self, told: Iterable[WorkerTotals]) -> Collection[str]:
-        """Take what workers tell of themselves, in whatever order and however often; give those that are rejected."""
+    def update_workers(self, reports: Iterable[WorkerTotals]) -> Collection[str]:
+        """Apply workers' reports, in any order and any number of times, and return the names of rejected workers."""
         rejected: dict[str, BadMessageError] = {}
         with self.lock:
-            for facts in told:
+            for totals in reports:
                 try:
-                    news = self.state.observed.workers.update(facts)
+                    is_new = self.state.observed.workers.update(totals)
                 except BadMessageError as error:
-                    rejected[facts.worker] = error
+                    rejected[totals.worker] = error
                     continue
-                if news:
-                    self._last_report[facts.worker] = self._clock()
+                if is_new:
+                    self._last_report[totals.worker] = self._clock()
             for worker in self._last_report.keys() - self.state.observed.workers.active.keys():
                 del self._last_report[worker]
-        for reason in rejected.values():
-            self.reject(reason)
+        for rejection in rejected.values():
+            self.reject(rejection)
         return rejected.keys()
 
     def forget_retired(self, kept: Collection[str]) -> None:
-        """Forget the names of workers that ended long ago, but for those in ``kept``."""
+        """Forget the names of workers that were retired long ago, except those in ``kept``."""
         with self.lock:
             self.state.observed.workers.forget_retired(kept)
 
     def reject(self, error: BadMessageError) -> None:
-        """Count what cannot be used, and log it at most once a second for each reason."""
+        """Count a rejected message or peer, and log it at most once a second for each reason."""
         with self.lock:
             rejected = self.state.observed.rejected
-            # A snapshot of an earlier version does not have every reason.
+            # A snapshot of an earlier version may lack a reason.
             rejected[error.reason] = rejected.get(error.reason, 0) + 1
-        self._log_sometimes(logging.WARNING, "message rejected", error.reason, error.detail[:200])
+        self._log_throttled(logging.WARNING, "message rejected", error.reason, error.detail[:200])
 
-    def _log_sometimes(self, level: int, message: str, reason: str, detail: str) -> None:
+    def _log_throttled(self, level: int, message: str, reason: str, detail: str) -> None:
         count = self._throttle.take(reason)
         if count:
             _log.log(level, message, extra={"reason": reason, "detail": detail, "count": count})
 
     def list_active(self) -> list[str]:
-        """List the workers that were heard a moment ago."""
+        """List the workers that reported in the last SILENT_SECONDS."""
         since = self._clock() - SILENT_SECONDS
-        return [worker for worker, heard in self._last_report.copy().items() if heard > since]
+        return [worker for worker, reported_at in self._last_report.copy().items() if reported_at > since]
 
     def _count_all(self, events: Sequence[Event]) -> None:
         counted_at = self._wall_clock()
@@ -200,7 +198,7 @@ class Consumer:
     def _apply_live(self, events: Sequence[Event], counted_at: float) -> None:
         with self.lock:
             self.state.apply(events, "live", self._limit, counted_at)
-        self._last_news = self._clock()
+        self._last_progress = self._clock()
         self.journal_error = None
 
     def _count(self, event: Event, counted_at: float) -> None:

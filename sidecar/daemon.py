@@ -1,4 +1,4 @@
-"""The daemon: set-up, one loop of small steps, tear-down. All threads start here."""
+"""The daemon: set-up, a loop of small steps, shutdown. All threads start here."""
 
 import logging
 import signal
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class Daemon:
-    """The sidecar's process: a consumer thread, an HTTP thread, and this one, which watches and saves."""
+    """The sidecar process: a consumer thread, an HTTP thread, and the main thread, which watches them and saves."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; nothing is opened yet."""
@@ -52,16 +52,16 @@ class Daemon:
         self._overflow_logged_at = float("-inf")
 
     def stop(self, *_: object) -> None:
-        """Ask the daemon to stop; fit to be a signal handler."""
+        """Ask the daemon to stop; usable as a signal handler."""
         self._stopping.set()
 
     def run(self) -> int:
-        """Count until stopped, and give the exit code: 1 when a thread died.
+        """Count until stopped, and return the exit code: 1 when a thread died.
 
         Raises JournalError, AddressError or LockError when it cannot start.
         """
         settings = self._settings
-        # Before anything is bound: of a socket in a file a second one would take the name away.
+        # The locks come first: a second sidecar that binds an ipc:// address would replace the first one's socket file.
         with (
             locked(journal=settings.journal_path, snapshot=settings.snapshot_path),
             Receiver(settings.webapp_zmq_addr, self._read_keys()) as receiver,
@@ -80,11 +80,11 @@ class Daemon:
                     trading_symbols=settings.trading_symbols,
                 )
                 consumer.catch_up(self._stopping)
-                last_words = FinalTotals(self._open_journal, consumer)
-                self._hear(last_words)
+                final_totals = FinalTotals(self._open_journal, consumer)
+                self._read_final_totals(final_totals)
                 self._save(consumer)
                 if self._stopping.is_set():
-                    # A half-replayed exposition would look like a counter reset.
+                    # Metrics of a partly read journal would look like a counter reset.
                     return 0
                 registries = Registries(self._make_sight(consumer))
                 ready = partial(_ready, consumer)
@@ -97,7 +97,7 @@ class Daemon:
                     "sidecar is counting",
                     extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": state.last_seq},
                 )
-                code = self._watch(consumer, self._make_pruner(), last_words)
+                code = self._watch(consumer, self._make_pruner(), final_totals)
                 server.shutdown()
                 self._join()
                 self._save(consumer)
@@ -110,27 +110,27 @@ class Daemon:
             return journal.key_pair
 
     def _load(self, journal: Journal) -> State:
-        base, last_seq = read_checkpoint(journal, self._settings.trading_symbols), journal.last_seq()
+        checkpoint, last_seq = read_checkpoint(journal, self._settings.trading_symbols), journal.last_seq()
         path = self._settings.snapshot_path
         for each in (path, name_previous(path)):
             try:
-                state = load_snapshot(each, base, last_seq)
+                state = load_snapshot(each, checkpoint, last_seq)
             except SnapshotError as error:
                 aside = set_aside(each, error.reason)
                 _log.error(
-                    "snapshot set aside; the one before it and the journal stand in",
+                    "snapshot set aside; using the previous one and the journal",
                     extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
                 )
             else:
                 if state is not None:
                     return state
-        return base
+        return checkpoint
 
     def _make_sight(self, consumer: Consumer) -> Sight:
-        connection, turn = Connection(self._open_journal), threading.Lock()
+        connection, lock = Connection(self._open_journal), threading.Lock()
 
         def read_journal() -> tuple[int, DiskUsage]:
-            with turn:
+            with lock:
                 return connection.ask(lambda journal: (journal.last_seq(), measure_disk(journal.path)))
 
         return Sight(lambda: consumer.state, consumer.lock, self._snapshots, read_journal, consumer.list_active)
@@ -148,42 +148,44 @@ class Daemon:
         def run() -> None:
             try:
                 work()
-            except Exception:  # noqa: BLE001 - whatever it was, the process must end and say so
+            except Exception:  # noqa: BLE001 - any error must end the process and be logged
                 _log.exception("thread died", extra={"worker": name})
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _watch(self, consumer: Consumer, pruner: Pruner, last_words: FinalTotals) -> int:
-        """Save now and then; ends with 0 when asked to stop, and with 1 when a thread has died."""
+    def _watch(self, consumer: Consumer, pruner: Pruner, final_totals: FinalTotals) -> int:
+        """Save every SNAPSHOT_SECONDS; return 0 when asked to stop, 1 when a thread has died."""
         while not self._stopping.wait(WATCH_SECONDS):
             if self._check_alive() is not None:
                 self._stopping.set()
                 return 1
             if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
-                self._hear(last_words)
+                self._read_final_totals(final_totals)
                 self._save(consumer)
                 self._prune(pruner)
                 self._log_overflow(consumer)
         return 0
 
-    def _hear(self, last_words: FinalTotals) -> None:
+    def _read_final_totals(self, final_totals: FinalTotals) -> None:
         try:
-            # Shown is what both snapshots hold: forgotten sooner, it would go with the newer one.
-            last_words.step(self._snapshots.observed.workers.retired)
+            # Both snapshots must hold them: deleted earlier, they would be lost with the newer snapshot.
+            final_totals.step(self._snapshots.observed.workers.retired)
         except JournalError as error:
-            _log.error("last words not heard", extra={"reason": error.reason, "detail": error.detail})
+            _log.error("final totals not read", extra={"reason": error.reason, "detail": error.detail})
 
     def _log_overflow(self, consumer: Consumer) -> None:
-        """Say now and then which symbols are past the limit, the worst first."""
+        """Log at most every OVERFLOW_LOG_SECONDS which symbols are past the limit, the most frequent first."""
         with consumer.lock:
-            folded, names = consumer.state.overflow_trades, dict(consumer.state.overflow_symbols)
-        if folded == self._overflow_logged or time.monotonic() - self._overflow_logged_at < OVERFLOW_LOG_SECONDS:
+            trades, names = consumer.state.overflow_trades, dict(consumer.state.overflow_symbols)
+        if trades == self._overflow_logged or time.monotonic() - self._overflow_logged_at < OVERFLOW_LOG_SECONDS:
             return
         worst = sorted(names, key=names.__getitem__, reverse=True)[:OVERFLOW_LOG_SYMBOLS]
-        _log.warning("symbols folded", extra={"trades": folded, "limit": self._settings.symbol_limit, "worst": worst})
-        self._overflow_logged, self._overflow_logged_at = folded, time.monotonic()
+        _log.warning(
+            "symbol limit exceeded", extra={"trades": trades, "limit": self._settings.symbol_limit, "worst": worst}
+        )
+        self._overflow_logged, self._overflow_logged_at = trades, time.monotonic()
 
     def _prune(self, pruner: Pruner) -> None:
         try:
@@ -205,7 +207,9 @@ class Daemon:
             self._snapshots.failures += 1
             _log.error("snapshot failed", extra={"reason": error.reason, "detail": error.detail})
         else:
-            # Both snapshots hold what the one before this one held, so either may be lost.
+            # What is not in the journal is exposed as both snapshots hold it, that is, as the previous one does: after
+            # the loss of either file the sidecar restarts from at least that, so no counter falls. The journal is
+            # pruned only up to the previous one's seq, so every later trade can be read again.
             self._snapshots.saved_at = time.time()
             self._snapshots.durable_seq = self._saved.last_seq
             self._snapshots.observed = self._saved.observed
@@ -228,7 +232,7 @@ def _ready(consumer: Consumer) -> str | None:
 
 
 def run_daemon(settings: Settings) -> int:
-    """Run the daemon until SIGTERM or SIGINT, and give its exit code."""
+    """Run the daemon until SIGTERM or SIGINT, and return its exit code."""
     daemon = Daemon(settings)
     signal.signal(signal.SIGTERM, daemon.stop)
     signal.signal(signal.SIGINT, daemon.stop)

@@ -1,4 +1,4 @@
-"""Metric families in one line each, for the collectors."""
+"""Functions that make metric families, for the collectors."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def gauge(name: str, text: str, value: float) -> Metric:
 
 
 def count_by(name: str, text: str, labels: Sequence[str], values: Mapping[Any, int]) -> Metric:
-    """Make a counter with labels; a key of ``values`` holds its labels' values, parted by spaces."""
+    """Make a counter with labels; a key of ``values`` holds the label values, separated by spaces."""
     family = CounterMetricFamily(name, text, labels=labels)
     for key, value in values.items():
         family.add_metric(key.split(" "), value)
@@ -30,11 +30,11 @@ def count_by(name: str, text: str, labels: Sequence[str], values: Mapping[Any, i
 
 
 def add_histogram(
-    family: Any,  # noqa: ANN401 - untyped there
+    family: Any,  # noqa: ANN401 - untyped in the library
     labels: Sequence[str],
     histogram: Histogram,
 ) -> None:
-    """Add one histogram, and the exemplars of its buckets, which only OpenMetrics shows."""
+    """Add one histogram with the exemplars of its buckets, which only OpenMetrics exposes."""
     sums = itertools.accumulate(histogram.buckets.values())
     buckets = [
         (end, sum_, _write_exemplar(histogram.exemplars.get(end)))
@@ -43,5 +43,5 @@ def add_histogram(
     family.add_metric(labels, buckets, sum_value=float(histogram.total))
 
 
-def _write_exemplar(known: histograms.Exemplar | None) -> Exemplar | None:
-    return None if known is None else Exemplar({"request_id": known.request_id}, known.value, known.at)
+def _write_exemplar(exemplar: histograms.Exemplar | None) -> Exemplar | None:
+    return None if exemplar is None else Exemplar({"request_id": exemplar.request_id}, exemplar.value, exemplar.at)

@@ -1,6 +1,6 @@
 """The lock: one sidecar for each journal and for each snapshot.
 
-The system holds it and frees it when the process ends, however it ends; the file that bears it stays.
+The operating system releases it when the process ends, however it ends; the lock file stays.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from common.paths import LOCK
 
 @contextlib.contextmanager
 def locked(**paths: Path) -> Iterator[None]:
-    """Hold the locks of some files, each under the name of what it is, while the block runs. Raises LockError."""
+    """Lock files while the block runs; each keyword names its file in errors. Raises LockError."""
     with contextlib.ExitStack() as held:
         for name, path in paths.items():
             held.callback(os.close, _lock(name, path))
@@ -23,7 +23,7 @@ def locked(**paths: Path) -> Iterator[None]:
 
 
 def _lock(name: str, path: Path) -> int:
-    # Two names of one file have one lock.
+    # Two paths of one file share one lock.
     file = Path(f"{path.resolve()}{LOCK}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def _lock(name: str, path: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         raise LockError("lock", f"{name} {path} cannot be locked: {file}: {error.strerror}") from error
-    # The id is for people: on a full disk it may be missing.
+    # The process id is only for the error text: on a full disk it may be missing.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -1,4 +1,4 @@
-"""The registries: one for each Prometheus, since each is told once how a series began, and one for anybody else."""
+"""The registries: one for each Prometheus, since each receives a series start once, and one for other clients."""
 
 import threading
 from typing import Final
@@ -9,31 +9,31 @@ from sidecar.collector import Sight, StateCollector
 from sidecar.series_start import SeriesStarts
 
 SCRAPERS_LIMIT: Final = 16
-"""Scrapers that are told apart; any more are served as anybody else."""
+"""Scrapers that have their own registry; further ones are served as other clients."""
 
 
 class Registries:
-    """Makes a registry with a scraper's first scrape, and keeps it."""
+    """Makes a scraper's registry at its first scrape, and keeps it."""
 
     def __init__(self, sight: Sight) -> None:
-        """Keep what the collectors look at."""
+        """Keep what the collectors read."""
         self._sight = sight
         self._lock = threading.Lock()
-        self._plain = self._make(SeriesStarts(young_seconds=0))
-        self._known: dict[str, CollectorRegistry] = {}
+        self._default = self._make(SeriesStarts(young_seconds=0))
+        self._by_scraper: dict[str, CollectorRegistry] = {}
 
     def choose(self, scraper: str | None) -> CollectorRegistry:
-        """Give the registry of a scraper; None for one that is no Prometheus."""
+        """Return the registry of a scraper; None is any client but Prometheus."""
         if scraper is None:
-            return self._plain
+            return self._default
         with self._lock:
-            if scraper not in self._known and len(self._known) < SCRAPERS_LIMIT:
-                self._known[scraper] = self._make(SeriesStarts())
-            return self._known.get(scraper, self._plain)
+            if scraper not in self._by_scraper and len(self._by_scraper) < SCRAPERS_LIMIT:
+                self._by_scraper[scraper] = self._make(SeriesStarts())
+            return self._by_scraper.get(scraper, self._default)
 
-    def _make(self, births: SeriesStarts) -> CollectorRegistry:
+    def _make(self, series_starts: SeriesStarts) -> CollectorRegistry:
         registry = CollectorRegistry()
-        registry.register(StateCollector(self._sight, births))
+        registry.register(StateCollector(self._sight, series_starts))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)

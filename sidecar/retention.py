@@ -1,4 +1,4 @@
-"""Retention: trades that are old and safe in a snapshot leave the journal, and what they add up to stays in it."""
+"""Retention: old trades that both snapshots hold are pruned from the journal; their totals stay in its checkpoint."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,41 +14,41 @@ from sidecar.snapshot import decode_state, encode_state
 from sidecar.state import State
 
 BATCH: Final = 500
-"""Events that leave in one transaction: writers wait for it only some milliseconds."""
+"""Events pruned in one transaction, short enough that writers wait only some milliseconds."""
 
-LOOK: Final = 1000
-"""Times of acceptance that are read at once."""
+SCAN: Final = 1000
+"""Acceptance times read in one query."""
 
 
 def read_checkpoint(journal: Journal, symbols: Iterable[str]) -> State:
-    """Read what the pruned trades add up to, up to their last seq; ``symbols`` have their series before any trade.
+    """Read the totals of the pruned trades, up to their last seq; ``symbols`` get series before any trade.
 
     Raises JournalError.
     """
-    base = journal.read_checkpoint()
-    if base is None:
+    checkpoint = journal.read_checkpoint()
+    if checkpoint is None:
         state = State(journal.journal_id)
         state.register(symbols)
         return state
     try:
-        state = decode_state(base)
+        state = decode_state(checkpoint)
     except SnapshotError as error:
         raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error.detail}") from error
-    # A journal that was restored from a copy has its model's checkpoint, and an journal_id of its own.
+    # A journal restored from a copy has the original's checkpoint and its own journal_id.
     state.journal_id = journal.journal_id
     state.register(symbols)
     return state
 
 
 class Pruner:
-    """Takes old trades, with their keys, out of the journal, a little at each step.
+    """Prunes old trades, with their keys, from the journal, a few at each step.
 
-    What leaves is always all of the journal up to one seq, so nothing leaves uncounted. Clocks step, so times may stand
-    in any order: a trade within the retention keeps all that follow it, and one stamped later than now goes with the
-    next one that is old enough.
+    It always prunes the whole journal up to one seq, so no trade is pruned uncounted. Clocks step, so times may be in
+    any order: a trade within the retention keeps all that follow it, and one with a time later than now is pruned with
+    the next one that is old enough.
     """
 
-    def __init__(  # noqa: PLR0913 - the world is injected
+    def __init__(  # noqa: PLR0913 - dependencies are injected
         self,
         open_journal: Callable[[], Journal],
         *,
@@ -58,7 +58,7 @@ class Pruner:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
-        """Keep how long trades stay (zero: for ever); the journal opens with the first step."""
+        """Keep the retention (zero: trades are never pruned); the journal opens with the first step."""
         self._connection = Connection(open_journal)
         self._retention = retention
         self._limit = symbol_limit
@@ -68,30 +68,31 @@ class Pruner:
         self._prefix: _Prefix | None = None
 
     def step(self, saved_seq: int, seconds: float) -> int:
-        """Prune for at most about ``seconds``, and only what the snapshot at ``saved_seq`` has; gives how many trades.
+        """Prune for about ``seconds`` at most, and return how many trades were pruned.
 
-        Raises JournalError.
+        Nothing past ``saved_seq``, which both snapshots hold, is pruned. Raises JournalError.
         """
         return self._connection.ask(lambda journal: self._prune(journal, saved_seq, self._clock() + seconds))
 
     def _prune(self, journal: Journal, saved_seq: int, deadline: float) -> int:
-        moment = self._wall_clock()
+        current = self._wall_clock()
         pruned = 0
         if not self._retention:
             return pruned
-        base = read_checkpoint(journal, self._symbols)
+        checkpoint = read_checkpoint(journal, self._symbols)
         if self._prefix is None or self._prefix.journal_id != journal.journal_id:
-            self._prefix = _Prefix(journal.journal_id, base.last_seq, base.last_seq)
-        before, after = _write_old(moment, self._retention), format_timestamp(moment)
+            self._prefix = _Prefix(journal.journal_id, checkpoint.last_seq, checkpoint.last_seq)
+        oldest_kept, newest = _find_oldest_kept(current, self._retention), format_timestamp(current)
         while self._clock() < deadline:
-            if self._prefix.end <= base.last_seq:
-                times = journal.read_times(self._prefix.looked, saved_seq, LOOK)
-                if not self._prefix.look(times, before, after):
+            if self._prefix.end <= checkpoint.last_seq:
+                times = journal.read_times(self._prefix.scanned, saved_seq, SCAN)
+                if not self._prefix.extend(times, oldest_kept, newest):
                     break
-            if self._prefix.end > base.last_seq:
-                batch = [event for event in journal.read_after(base.last_seq, BATCH) if event.seq <= self._prefix.end]
-                base.apply(batch, "journal", self._limit)
-                journal.prune(base.last_seq, encode_state(base))
+            if self._prefix.end > checkpoint.last_seq:
+                events = journal.read_after(checkpoint.last_seq, BATCH)
+                batch = [event for event in events if event.seq <= self._prefix.end]
+                checkpoint.apply(batch, "journal", self._limit)
+                journal.prune(checkpoint.last_seq, encode_state(checkpoint))
                 pruned += len(batch)
         return pruned
 
@@ -102,33 +103,33 @@ class Pruner:
 
 @dataclass
 class _Prefix:
-    """How much of a journal is old enough: all up to ``end``; what follows it up to ``looked`` is stamped ahead.
+    """How much of a journal may be pruned: all up to ``end``; trades after it, up to ``scanned``, are in the future.
 
-    It outlives a step, so that trades stamped ahead are looked at once, however many they are.
+    It is kept between steps, so that trades in the future are scanned once, however many there are.
     """
 
     journal_id: str
     end: int
-    looked: int
+    scanned: int
 
-    def look(self, times: Sequence[tuple[int, Timestamp]], before: Timestamp, after: Timestamp) -> bool:
-        """Look at the trades that follow: old is one accepted before ``before``, ahead one ``after``.
+    def extend(self, times: Sequence[tuple[int, Timestamp]], oldest_kept: Timestamp, newest: Timestamp) -> bool:
+        """Scan the trades that follow, up to the first one accepted from ``oldest_kept`` to ``newest``.
 
-        False when the first of them is neither, or there is none.
+        Return False when that is the first of them, or there is none.
         """
-        looked = self.looked
+        scanned = self.scanned
         for seq, accepted_at in times:
-            if before <= accepted_at <= after:
+            if oldest_kept <= accepted_at <= newest:
                 break
-            self.looked = seq
-            if accepted_at < before:
+            self.scanned = seq
+            if accepted_at < oldest_kept:
                 self.end = seq
-        return self.looked > looked
+        return self.scanned > scanned
 
 
-def _write_old(moment: datetime, retention: timedelta) -> Timestamp:
+def _find_oldest_kept(current: datetime, retention: timedelta) -> Timestamp:
     try:
-        return format_timestamp(moment - retention)
+        return format_timestamp(current - retention)
     except OverflowError:
-        # Longer than there are years: every time is later than this text.
+        # Longer than the calendar: every timestamp sorts after this text.
         return ""

@@ -20,10 +20,10 @@ from common.accept_header import clean_accept
 from common.hosts import HostRule, RequestRejectedError
 
 SCRAPE_WAIT_SECONDS: Final = 2.0
-"""How long a scrape waits for the one before it; they take turns, since counting needs the same interpreter."""
+"""How long a scrape waits for its turn; one runs at a time, since counting shares the interpreter."""
 
 NAMES_LIMIT: Final = 100
-"""How many parameters a scrape may have, each the name of a metric that it is limited to."""
+"""Parameters of a scrape, each the name of a metric to return."""
 
 _LANDING = f"""<!doctype html>
 <html lang="en">
@@ -33,9 +33,9 @@ _LANDING = f"""<!doctype html>
 <h1>Trading Telemetry sidecar</h1>
 <p>Version {escape(__version__)}. It counts each accepted trade once.</p>
 <ul>
-<li><a href="/metrics">Metrics</a>, for Prometheus; OpenMetrics when asked for</li>
-<li><a href="/healthz">Alive</a></li>
-<li><a href="/readyz">Ready</a>: caught up with the journal and counting</li>
+<li><a href="/metrics">Metrics</a> for Prometheus, or OpenMetrics by the Accept header</li>
+<li><a href="/healthz">Liveness</a>: all threads run</li>
+<li><a href="/readyz">Readiness</a>: the journal can be read</li>
 </ul>
 </body>
 </html>
@@ -45,17 +45,17 @@ _TEXT: Final = "text/plain; charset=utf-8"
 _REJECTED: Final = {"host": http.HTTPStatus.BAD_REQUEST, "origin": http.HTTPStatus.FORBIDDEN}
 
 Check = Callable[[], str | None]
-"""Gives what is wrong, or None when all is well."""
+"""Returns what is wrong, or None."""
 
 ChooseRegistry = Callable[[str | None], CollectorRegistry]
-"""Gives the registry for a scraper by its name; None is anybody else."""
+"""Returns the registry of a scraper by its name; None is any client but Prometheus."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Request:
-    """The head of a request; nothing that the sidecar answers has a body."""
+    """A request without its body, which no route reads."""
 
     method: str
     target: str
@@ -64,14 +64,14 @@ class Request:
     peer: str
 
     def get(self, name: str) -> str | None:
-        """Give a header's value, those of repeated headers joined by commas."""
+        """Return a header's value; values of a header sent several times are joined by commas."""
         found = self.headers.get_all(name)
         return None if found is None else ",".join(str(value).strip() for value in found)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent back."""
+    """An HTTP response."""
 
     status: http.HTTPStatus
     kind: str
@@ -80,14 +80,14 @@ class Answer:
 
 
 def make_problem(status: http.HTTPStatus, reason: str, detail: str) -> Answer:
-    """Make an answer of problem+json (RFC 9457)."""
+    """Make a problem+json answer (RFC 9457)."""
     problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, "reason": reason}
     headers = (("Retry-After", "1"),) if status == http.HTTPStatus.SERVICE_UNAVAILABLE else ()
     return Answer(status, "application/problem+json", json.dumps(problem).encode() + b"\n", headers)
 
 
 class Routes:
-    """Answers requests over a registry for each scraper, two checks, and the newest seq counted."""
+    """Answers requests from the scrapers' registries, two health checks, and the newest seq counted."""
 
     def __init__(
         self,
@@ -97,21 +97,21 @@ class Routes:
         check_ready: Check,
         read_last_seq: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Keep what to answer from."""
+        """Keep the sources of the answers."""
         self._rule = rule
         self._choose_registry = choose_registry
         self._check_alive = check_alive
         self._check_ready = check_ready
-        self._tell_last_seq = read_last_seq
-        self._turn = threading.Lock()
+        self._read_last_seq = read_last_seq
+        self._scrape_lock = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
-        """Answer one request; a failure is logged, and answered 500."""
+        """Answer one request; an unexpected error is logged and answered with 500."""
         try:
             return self._answer(request)
         except RequestRejectedError as error:
             return make_problem(_REJECTED[error.reason], error.reason, error.detail)
-        except Exception:  # noqa: BLE001 - one bad answer must not end the server
+        except Exception:  # noqa: BLE001 - one failed request must not end the server
             _log.exception("request failed")
             return make_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The sidecar failed; its log says why.")
 
@@ -119,7 +119,7 @@ class Routes:
         try:
             target = urlsplit(request.target)
         except ValueError:
-            return make_problem(http.HTTPStatus.BAD_REQUEST, "target", "the request target is no URL")
+            return make_problem(http.HTTPStatus.BAD_REQUEST, "target", "the request target is not a URL")
         path = unquote(target.path) or "/"
         self._check_names(request, path)
         if request.method != "GET":
@@ -130,7 +130,7 @@ class Routes:
 
     def _check_names(self, request: Request, path: str) -> None:
         host = request.get("Host")
-        # Health checks come under whatever name an orchestrator has for the sidecar; they show nothing.
+        # Orchestrators send health checks under any host name, and the answers hold nothing secret.
         if path not in {"/healthz", "/readyz"}:
             self._rule.check_host(host, request.target, request.version)
         self._rule.check_origin(request.method, request.get("Origin"), host)
@@ -142,7 +142,7 @@ class Routes:
             case "/healthz":
                 return _answer_check("alive", self._check_alive())
             case "/readyz":
-                return _answer_check("ready", self._check_ready(), last_seq=self._tell_last_seq())
+                return _answer_check("ready", self._check_ready(), last_seq=self._read_last_seq())
         return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, b"expected /, /metrics, /healthz or /readyz\n")
 
     def _scrape(self, request: Request, query: str) -> Answer:
@@ -155,19 +155,19 @@ class Routes:
         registry: Any = self._choose_registry(_name_scraper(request))
         if names:
             registry = registry.restricted_registry(names)
-        if not self._turn.acquire(timeout=SCRAPE_WAIT_SECONDS):
+        if not self._scrape_lock.acquire(timeout=SCRAPE_WAIT_SECONDS):
             return make_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many scrapes at once")
         try:
             body = encode(registry)
         finally:
-            self._turn.release()
+            self._scrape_lock.release()
         if gzip_accepted(request.get("Accept-Encoding") or ""):
             return Answer(http.HTTPStatus.OK, kind, gzip.compress(body), (("Content-Encoding", "gzip"),))
         return Answer(http.HTTPStatus.OK, kind, body)
 
 
 def _name_scraper(request: Request) -> str | None:
-    # Only Prometheus sends this header, and only Prometheus must be told how a series began.
+    # Only Prometheus sends this header, and only Prometheus gets series starts.
     if request.get("X-Prometheus-Scrape-Timeout-Seconds") is None:
         return None
     return f"{request.peer} {request.get('User-Agent') or ''}"

@@ -1,4 +1,4 @@
-"""The sidecar's HTTP server: a thread for each connection, one request each, all of them bounded."""
+"""The sidecar's HTTP server: one thread and one request per connection, limited in number, size and time."""
 
 import contextlib
 import errno
@@ -18,20 +18,20 @@ from common.errors import AddressError
 from sidecar.routes import Answer, Request, make_problem
 
 CONNECTIONS_LIMIT: Final = 32
-"""Connections at once; one more cuts the oldest that waits for its client."""
+"""Open connections; one more closes the oldest that is waiting for its client."""
 
 HEAD_BYTES: Final = 16 * 1024
-"""Bytes of a request line with its headers."""
+"""Maximum size of the request line and headers."""
 
 HEAD_SECONDS: Final = 5.0
-"""How long a client may take to send them, all together."""
+"""How long a client may take to send the request line and headers."""
 
 ANSWER_SECONDS: Final = 10.0
 """How long a client may take to read its answer."""
 
-REST_BYTES: Final = 64 * 1024
-REST_SECONDS: Final = 1.0
-"""How much of what nobody reads is taken from a client, and for how long, so that it gets its answer before the end."""
+UNREAD_BYTES: Final = 64 * 1024
+UNREAD_SECONDS: Final = 1.0
+"""How much of an unread request is discarded, and for how long, before the connection is closed."""
 
 _HEADERS: Final = (
     ("Cache-Control", "no-store"),
@@ -55,22 +55,22 @@ _log = logging.getLogger(__name__)
 
 
 class _HeadTooLargeError(Exception):
-    """A request line and headers of more than HEAD_BYTES."""
+    """The request line and headers are longer than HEAD_BYTES."""
 
 
 class _Head(io.RawIOBase):
-    """Reads the head of a request, of so many bytes, until so late."""
+    """Reads the request line and headers, within HEAD_BYTES and HEAD_SECONDS."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._left = HEAD_BYTES
-        self._until = time.monotonic() + HEAD_SECONDS
+        self._deadline = time.monotonic() + HEAD_SECONDS
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - its type has a name for type checkers only
-        seconds = self._until - time.monotonic()
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - its type exists for type checkers only
+        seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
         if not self._left:
@@ -94,13 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.rfile = io.BufferedReader(_Head(self.connection))
-        self._rest = True
+        self._has_unread = True
 
     def handle(self) -> None:
         try:
             self.raw_requestline = self.rfile.readline(HEAD_BYTES)
             if not self.raw_requestline.strip():
-                self._rest = False
+                self._has_unread = False
                 return
             if not self.parse_request():
                 return
@@ -110,32 +110,32 @@ class _Handler(BaseHTTPRequestHandler):
         except _HeadTooLargeError:
             self.send_error(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
-        self._rest = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
+        self._has_unread = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
         request = Request(self.command, self.path, self.request_version, self.headers, self.client_address[0])
         with self.server.connections.working(self.connection):
             answer = self.server.answer(request)
         self._send(answer)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer a request that is none; the texts of the standard library repeat what was sent."""
+        """Answer a malformed request; the standard library's texts would echo what was sent."""
         del message, explain
         status = http.HTTPStatus(code)
         if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             status = http.HTTPStatus.BAD_REQUEST
-        reason, detail = _DETAILS.get(status, ("bad_request", "this is no request of HTTP/1.0 or HTTP/1.1"))
+        reason, detail = _DETAILS.get(status, ("bad_request", "not a request of HTTP/1.0 or HTTP/1.1"))
         self._send(make_problem(status, reason, detail))
 
     def _send(self, answer: Answer) -> None:
         self.connection.settimeout(ANSWER_SECONDS)
         self.connection.sendall(encode_answer(answer))
-        if self._rest:
-            # Closed with bytes unread, the connection would be reset, perhaps before the answer was read.
+        if self._has_unread:
+            # Closing with unread bytes resets the connection, perhaps before the client has read the answer.
             self.connection.shutdown(socket.SHUT_WR)
-            self._discard_rest()
+            self._discard_unread()
 
-    def _discard_rest(self) -> None:
-        until, left = time.monotonic() + REST_SECONDS, REST_BYTES
-        while left > 0 and (seconds := until - time.monotonic()) > 0:
+    def _discard_unread(self) -> None:
+        deadline, left = time.monotonic() + UNREAD_SECONDS, UNREAD_BYTES
+        while left > 0 and (seconds := deadline - time.monotonic()) > 0:
             self.connection.settimeout(seconds)
             got = len(self.connection.recv(8192))
             if not got:
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Connections:
-    """Which connections are open, oldest first, and which of them are being worked for."""
+    """The open connections, oldest first, and which of them are waiting for their clients."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -152,20 +152,20 @@ class Connections:
         self._waiting: dict[socket.socket, bool] = {}
 
     def admit(self, connection: socket.socket) -> bool:
-        """Take a connection in, if need be in place of the oldest that waits for its client; False if none does."""
+        """Admit a connection; at the limit close the oldest that is waiting, or return False if none is."""
         with self._lock:
             if len(self._waiting) >= CONNECTIONS_LIMIT:
                 oldest = next((each for each, waits in self._waiting.items() if waits), None)
                 if oldest is None:
                     return False
                 del self._waiting[oldest]
-                _cut(oldest)
+                _shut_down(oldest)
             self._waiting[connection] = True
         return True
 
     @contextlib.contextmanager
     def working(self, connection: socket.socket) -> Iterator[None]:
-        """Keep a connection while its answer is made."""
+        """Protect a connection from being closed while its answer is made."""
         self._set_waiting(connection, waits=False)
         try:
             yield
@@ -173,7 +173,7 @@ class Connections:
             self._set_waiting(connection, waits=True)
 
     def release(self, connection: socket.socket) -> None:
-        """Forget a connection that ends."""
+        """Remove a closed connection."""
         with self._lock:
             self._waiting.pop(connection, None)
 
@@ -184,7 +184,7 @@ class Connections:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Bound when made, so that a port in use is known at the start; it listens once ``open`` is called."""
+    """Binds its address when made, so that a port in use is reported at the start; ``open`` makes it listen."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -192,7 +192,7 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:
-        """Bind the address. Raises AddressError, in one line, when it is in use or cannot be bound."""
+        """Bind the address. Raises AddressError when it is in use or cannot be bound."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler, bind_and_activate=False)
         self.connections = Connections()
@@ -206,16 +206,16 @@ class Server(socketserver.ThreadingTCPServer):
 
     @property
     def server_port(self) -> int:
-        """Give the port, chosen by the system if it was to choose."""
+        """The bound port; the system chooses it when 0 was given."""
         return self.server_address[1]
 
     def open(self, answer: Callable[[Request], Answer]) -> None:
-        """Begin to listen, and answer with ``answer`` once ``serve_forever`` runs."""
+        """Start listening; requests are answered by ``answer`` once ``serve_forever`` runs."""
         self.answer = answer
         self.server_activate()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the standard library has it
-        """Start a thread for a connection, if there is room for one."""
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the standard library's signature
+        """Start a thread for an admitted connection; answer any other with 503."""
         if self.connections.admit(request):
             super().process_request(request, client_address)
             return
@@ -224,18 +224,18 @@ class Server(socketserver.ThreadingTCPServer):
             request.send(encode_answer(_BUSY))
         self.shutdown_request(request)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as the standard library has it
-        """End a connection."""
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the standard library's signature
+        """Close a connection."""
         self.connections.release(request)
         super().shutdown_request(request)
 
-    def handle_error(self, *_: Any) -> None:  # noqa: ANN401 - as the standard library has it
-        """Let a client go that went away or was too slow, and log anything else."""
+    def handle_error(self, *_: Any) -> None:  # noqa: ANN401 - the standard library's signature
+        """Ignore clients that disconnected or were too slow, and log any other error."""
         error = sys.exception()
         if not isinstance(error, OSError):
             _log.error("request failed", exc_info=error)
 
 
-def _cut(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,7 @@
 """The snapshot: the state in one file, atomic and checksummed, so that counters survive restarts.
 
-The one before it is kept too: what a single damaged file held stands in the other, but for its last moments.
+The previous snapshot is kept too. Of what is not in the journal only what both hold is exposed (``SnapshotStatus``),
+and only trades that both hold are pruned, so either file may be lost or damaged and no counter falls.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from sidecar.state import STATE_VERSION, State
 from sidecar.version_1 import upgrade_state
 
 VERSION: Final = b"sidecar-snapshot/1"
-"""Of the file: a checksum, then a state, which has a version of its own."""
+"""Of the file format: a checksum, then a state, which has its own version."""
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(State)
@@ -33,7 +34,7 @@ _versions = msgspec.json.Decoder(_Versioned)
 
 
 def write_snapshot(path: Path, state: bytes) -> None:
-    """Put an encoded state in the place of the last snapshot, which becomes the previous one. Raises SnapshotError."""
+    """Write an encoded state as the snapshot; the last one becomes the previous one. Raises SnapshotError."""
     draft = path.with_name(f"{path.name}{DRAFT}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,17 +55,17 @@ def write_snapshot(path: Path, state: bytes) -> None:
 
 
 def name_previous(path: Path) -> Path:
-    """Tell where the snapshot before this one is kept."""
+    """Return the path of the previous snapshot."""
     return path.with_name(f"{path.name}{PREVIOUS}")
 
 
 def encode_state(state: State) -> bytes:
-    """Write a state as JSON text, its decimals exact."""
+    """Encode a state as JSON, with exact decimals."""
     return _encoder.encode(state)
 
 
 def decode_state(encoded: bytes) -> State:
-    """Read a state that ``encode_state`` wrote, in this version or in an earlier one.
+    """Decode a state that this or an earlier version encoded.
 
     Raises SnapshotError with the reason ``version`` or ``content``.
     """
@@ -77,14 +78,14 @@ def decode_state(encoded: bytes) -> State:
     except (ValueError, RecursionError) as error:
         raise SnapshotError("content", f"not a state: {error}") from error
     if fault is not None:
-        raise SnapshotError("content", f"not a state that trades come to: {fault}")
+        raise SnapshotError("content", f"not a state that trades can lead to: {fault}")
     return state
 
 
-def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
-    """Load the state of a journal that begins after ``base`` and ends at ``last_seq``; None when there is no file.
+def load_snapshot(path: Path, checkpoint: State, last_seq: int) -> State | None:
+    """Load the state of a journal that begins after ``checkpoint`` and ends at ``last_seq``; None without a file.
 
-    Raises SnapshotError with one of the reasons in ``SNAPSHOT_REASONS``.
+    Raises SnapshotError with one of the reasons in ``common.paths.SNAPSHOT_REASONS``.
     """
     if path.is_symlink():
         raise SnapshotError("symlink", f"snapshot {path} is a symbolic link; expected the file itself")
@@ -104,17 +105,21 @@ def load_snapshot(path: Path, base: State, last_seq: int) -> State | None:
         state = decode_state(body)
     except SnapshotError as error:
         raise SnapshotError(error.reason, f"snapshot {path}: {error.detail}") from error
-    if state.journal_id != base.journal_id:
-        raise SnapshotError("foreign", f"snapshot {path} is of journal {state.journal_id}; expected {base.journal_id}")
+    if state.journal_id != checkpoint.journal_id:
+        raise SnapshotError(
+            "foreign", f"snapshot {path} is of journal {state.journal_id}; expected {checkpoint.journal_id}"
+        )
     if state.last_seq > last_seq:
         raise SnapshotError("ahead", f"snapshot {path} is at seq {state.last_seq}, but the journal ends at {last_seq}")
-    if state.last_seq < base.last_seq:
-        raise SnapshotError("behind", f"snapshot {path} is at seq {state.last_seq}, but seq {base.last_seq} is pruned")
+    if state.last_seq < checkpoint.last_seq:
+        raise SnapshotError(
+            "behind", f"snapshot {path} is at seq {state.last_seq}, but seq {checkpoint.last_seq} is pruned"
+        )
     return state
 
 
 def set_aside(path: Path, reason: str) -> Path | None:
-    """Move a snapshot that cannot be used out of the way, under a name that says why; None when it cannot be moved."""
+    """Rename an unusable snapshot to end in the reason, and return the new path; None when it cannot be renamed."""
     aside = path.with_name(f"{path.name}.{reason}")
     try:
         path.replace(aside)

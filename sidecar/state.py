@@ -1,4 +1,4 @@
-"""What has been counted: a pure fold over events. No clock, no socket and no file is known here."""
+"""The state: what has been counted, a pure function of the events. It uses no clock, socket or file."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,20 +21,20 @@ from sidecar.workers import Workers
 STATE_VERSION: Final = 2
 
 OTHER: Final = "other"
-"""The symbol of the trades past the limit; in lower case, so no trade can bear it itself."""
+"""The symbol of the trades past the limit; in lower case, so no trade can have it."""
 
 NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 OVERFLOW_SYMBOLS: Final = 100
-"""Folded symbols whose trades are counted by name, for the log."""
+"""Symbols past the limit whose trades are counted by name, for the log."""
 
 Source = Literal["live", "journal"]
 SOURCES: Final[tuple[Source, ...]] = ("live", "journal")
 
 
 class Symbol(Struct):
-    """What has been counted of one symbol; ``last_price`` and ``last_ts`` are those of its newest ``ts``."""
+    """The totals of one symbol; ``last_price`` and ``last_ts`` are of the trade with the newest ``ts``."""
 
     tallies: dict[Side, Tally] = field(default_factory=lambda: {side: Tally() for side in SIDES})
     last_price: DecimalText | None = None
@@ -42,7 +42,7 @@ class Symbol(Struct):
 
 
 class Observed(Struct):
-    """What no journal can tell again: what the sidecar has seen itself, and what the workers have told it."""
+    """What is not in the journal: the sidecar's own observations, and the workers' totals."""
 
     delay: Histogram = field(default_factory=lambda: Histogram.over(DELAY_BOUNDS))
     events: dict[Source, Count] = field(default_factory=lambda: dict.fromkeys(SOURCES, 0))
@@ -52,17 +52,17 @@ class Observed(Struct):
     workers: Workers = field(default_factory=Workers)
 
     def __post_init__(self) -> None:
-        """Go over to the bounds and reasons of this program: those that a file does not know begin at 0."""
+        """Change to the bounds and reasons of this version: those missing from a file start at 0."""
         self.delay.rebound(DELAY_BOUNDS)
         self.events = dict.fromkeys(SOURCES, 0) | self.events
         self.rejected = dict.fromkeys(BAD_MESSAGE_REASONS, 0) | self.rejected
 
 
 class State(Struct):
-    """Everything the sidecar counts, up to and with ``last_seq`` of the journal named ``journal_id``.
+    """Everything the sidecar counts, up to and including ``last_seq`` of the journal ``journal_id``.
 
-    ``notional`` is the size of trades by side. ``overflow_symbols`` counts the trades of some symbols past the limit,
-    the frequent ones surely among them.
+    ``notional`` is the notional of trades by side. ``overflow_symbols`` counts the trades of some symbols past the
+    limit; the frequent ones are always among them.
     """
 
     journal_id: str
@@ -77,36 +77,36 @@ class State(Struct):
     version: int = STATE_VERSION
 
     def __post_init__(self) -> None:
-        """Go over to the bounds of this program."""
+        """Change to the bounds of this version."""
         for histogram in self.notional.values():
             histogram.rebound(NOTIONAL_BOUNDS)
 
     def find_fault(self) -> str | None:
-        """Find what no fold over events could have come to, if anything: it was read from a file."""
+        """Return what no sequence of events can lead to, or None; a file may hold anything."""
         counted = 0
         for side in SIDES:
             tallies = [symbol.tallies.get(side) for symbol in self.symbols.values()]
             if None in tallies or side not in self.notional:
-                return f"a side {side} is missing"
+                return f"side {side} is missing"
             trades = sum(tally.trades for tally in tallies if tally)
             if trades != sum(self.notional[side].buckets.values()):
-                return f"{trades} trades of side {side}, but another number in the buckets of their notional"
+                return f"{trades} trades of side {side}, but another number in the notional buckets"
             counted += trades
         if counted > self.last_seq or (counted == 0 and self.last_seq > 0):
             return f"{counted} trades up to seq {self.last_seq}"
         for symbol in self.symbols.values():
-            for instant in (symbol.last_ts, *(tally.created_at for tally in symbol.tallies.values())):
-                if instant is not None and not _is_instant(instant):
-                    return f"{instant} is not in the calendar"
+            for timestamp in (symbol.last_ts, *(tally.created_at for tally in symbol.tallies.values())):
+                if timestamp is not None and not _is_in_calendar(timestamp):
+                    return f"{timestamp} is not in the calendar"
         return self.observed.workers.find_fault()
 
     def register(self, symbols: Iterable[str]) -> None:
-        """Give symbols their own series before their first trade."""
+        """Add series for symbols before their first trade."""
         for symbol in symbols:
             self.symbols.setdefault(symbol, Symbol())
 
     def apply(self, events: Sequence[Event], source: Source, limit: int, counted_at: float = math.nan) -> None:
-        """Count events past ``last_seq``, in ``seq`` order; symbols past ``limit`` fold into OTHER.
+        """Count events past ``last_seq``, in ``seq`` order; symbols past ``limit`` are counted under OTHER.
 
         ``counted_at``, in seconds since 1970, is when live events were received.
         """
@@ -117,36 +117,36 @@ class State(Struct):
                 request_id = event.request_id if isinstance(event, Hint) else ""
                 self.observed.delay.observe(delay, request_id, counted_at)
 
-    def count(self, groups: Sequence[SymbolSideBatch], source: Source, limit: int) -> None:
-        """Count the groups of events past ``last_seq``; symbols past ``limit`` fold into OTHER.
+    def count(self, batches: Sequence[SymbolSideBatch], source: Source, limit: int) -> None:
+        """Count batches of events past ``last_seq``; symbols past ``limit`` are counted under OTHER.
 
-        Groups stand in the order of their first events, which decides who still has a series of its own.
+        Batches are in the order of their first events, which decides which symbols get their own series.
         """
-        for each in groups:
-            symbol = self.symbols.get(each.symbol) or self._place(each, limit)
-            tally = symbol.tallies[each.side]
-            tally.created_at = tally.created_at or each.first_accepted_at
+        for batch in batches:
+            symbol = self.symbols.get(batch.symbol) or self._add_symbol(batch, limit)
+            tally = symbol.tallies[batch.side]
+            tally.created_at = tally.created_at or batch.first_accepted_at
             before = tally.notional
-            notionals = tally.add(each.prices, each.quantities)
-            self.notional[each.side].count(notionals, EXACT.subtract(tally.notional, before))
+            notionals = tally.add(batch.prices, batch.quantities)
+            self.notional[batch.side].count(notionals, EXACT.subtract(tally.notional, before))
             self.observed.events[source] += len(notionals)
-            self.last_seq = max(self.last_seq, each.last_seq)
+            self.last_seq = max(self.last_seq, batch.last_seq)
         # Of trades with the same ts the later seq is the newer, whichever side it is on.
-        for each in sorted(groups, key=attrgetter("newest_seq")):
-            symbol = self.symbols.get(each.symbol) or self.symbols[OTHER]
-            if symbol.last_ts is None or each.newest_ts >= symbol.last_ts:
-                symbol.last_price, symbol.last_ts = each.newest_price, each.newest_ts
+        for batch in sorted(batches, key=attrgetter("newest_seq")):
+            symbol = self.symbols.get(batch.symbol) or self.symbols[OTHER]
+            if symbol.last_ts is None or batch.newest_ts >= symbol.last_ts:
+                symbol.last_price, symbol.last_ts = batch.newest_price, batch.newest_ts
 
-    def _place(self, first: SymbolSideBatch, limit: int) -> Symbol:
+    def _add_symbol(self, first: SymbolSideBatch, limit: int) -> Symbol:
         name = first.symbol
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
             self.overflow_trades += len(first.prices)
-            self._log_overflow(name, len(first.prices))
+            self._count_overflow(name, len(first.prices))
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
 
-    def _log_overflow(self, name: str, trades: int) -> None:
-        # The space-saving sketch (Metwally, Agrawal, El Abbadi 2005): names are users' input, and memory is bounded.
+    def _count_overflow(self, name: str, trades: int) -> None:
+        # The Space-Saving sketch (Metwally, Agrawal, El Abbadi 2005) bounds memory: symbols are users' input.
         names = self.overflow_symbols
         if name not in names and len(names) >= OVERFLOW_SYMBOLS:
             rarest = min(names, key=names.__getitem__)
@@ -154,15 +154,15 @@ class State(Struct):
         names[name] = names.get(name, 0) + trades
 
 
-def read_seconds(instant: Timestamp) -> float:
-    """Read a canonical instant as seconds since 1970."""
-    return datetime.fromisoformat(instant).timestamp()
+def read_seconds(timestamp: Timestamp) -> float:
+    """Return a timestamp as seconds since 1970."""
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
-def _is_instant(text: Timestamp) -> bool:
-    # The pattern alone would let a 13th month through.
+def _is_in_calendar(timestamp: Timestamp) -> bool:
+    # The pattern of Timestamp allows a 13th month.
     try:
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(timestamp)
     except ValueError:
         return False
     return True

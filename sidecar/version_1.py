@@ -1,4 +1,4 @@
-"""Reads what release 0.1.0 wrote: histograms there were lists of counts, over bounds that stood in the program."""
+"""Upgrades what release 0.1.0 wrote: its histograms were lists of counts, and their bounds constants of the program."""
 
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
@@ -31,7 +31,7 @@ NOTIONAL: Final = (
 
 
 def upgrade_state(encoded: bytes) -> bytes:
-    """Write a state of version 1 as one of version 2. Raises ValueError for anything else."""
+    """Upgrade an encoded state from version 1 to version 2. Raises ValueError for anything else."""
     try:
         state = _rename(msgspec.json.decode(encoded))
         state["version"] = 2
@@ -41,10 +41,10 @@ def upgrade_state(encoded: bytes) -> bytes:
             }
         observed = state.get("observed", {})
         if "delay" in observed:
-            observed["delay"] = _upgrade_spread(observed["delay"], SECONDS)
+            observed["delay"] = _upgrade_histogram(observed["delay"], SECONDS)
         workers = observed.get("workers", {})
-        for facts in (*workers.get("active", {}).values(), workers.get("retired_totals", {})):
-            _upgrade_facts(facts)
+        for totals in (*workers.get("active", {}).values(), workers.get("retired_totals", {})):
+            _upgrade_totals(totals)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         message = f"not a state of version 1: {error!r}"
         raise ValueError(message) from error
@@ -52,7 +52,7 @@ def upgrade_state(encoded: bytes) -> bytes:
 
 
 def _rename(state: dict[str, Any]) -> dict[str, Any]:
-    # Place by place: a symbol, a route or a worker may have any of these names itself.
+    # Only these keys are renamed: a symbol, a route or a worker may have any of these names itself.
     state = _rename_keys(
         state, {"origin": "journal_id", "folded": "overflow_trades", "folded_names": "overflow_symbols"}
     )
@@ -73,34 +73,34 @@ def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> dict[str, Any
     return {names.get(name, name): value for name, value in fields.items()}
 
 
-def upgrade_facts(body: bytes) -> bytes:
-    """Write facts of version 1 as those of this version, and give anything else as it is."""
+def upgrade_totals(body: bytes) -> bytes:
+    """Upgrade encoded worker totals from version 1; return anything else unchanged."""
     try:
-        facts = msgspec.json.decode(body)
-        _upgrade_facts(facts)
-        return msgspec.json.encode(facts)
+        totals = msgspec.json.decode(body)
+        _upgrade_totals(totals)
+        return msgspec.json.encode(totals)
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
         return body
 
 
-def _upgrade_facts(facts: dict[str, Any]) -> None:
-    if "viewers" in facts:
-        facts["subscribers"] = facts.pop("viewers")
+def _upgrade_totals(totals: dict[str, Any]) -> None:
+    if "viewers" in totals:
+        totals["subscribers"] = totals.pop("viewers")
     for name, keys in (("commits", SECONDS), ("groups", TRADES)):
-        if name in facts:
-            facts[name] = _upgrade_spread(facts[name], keys)
-    for kind, spread in facts.get("durations", {}).items():
-        facts["durations"][kind] = _upgrade_spread(spread, SECONDS)
+        if name in totals:
+            totals[name] = _upgrade_histogram(totals[name], keys)
+    for kind, histogram in totals.get("durations", {}).items():
+        totals["durations"][kind] = _upgrade_histogram(histogram, SECONDS)
 
 
-def _upgrade_spread(spread: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    if "counts" not in spread:
-        return spread
+def _upgrade_histogram(histogram: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    if "counts" not in histogram:
+        return histogram
     ends = (*keys, "+Inf")
     # The sum was in millionths.
-    total = Decimal(spread.get("total", 0)).scaleb(-6)
-    exemplars = {ends[int(place)]: exemplar for place, exemplar in spread.get("exemplars", {}).items()}
-    return _key(spread["counts"], keys, total) | {"exemplars": exemplars}
+    total = Decimal(histogram.get("total", 0)).scaleb(-6)
+    exemplars = {ends[int(index)]: exemplar for index, exemplar in histogram.get("exemplars", {}).items()}
+    return _key(histogram["counts"], keys, total) | {"exemplars": exemplars}
 
 
 def _key(counts: Sequence[int], keys: Sequence[str], total: Decimal) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from sidecar.series_start import SeriesStarts
 from sidecar.state import State, read_seconds
 from tests.conftest import JOURNAL_ID, make_event
 
-NO_BIRTHS = SeriesStarts(young_seconds=0)
+NO_STARTS = SeriesStarts(young_seconds=0)
 
 
-def see(state: State, journal_seq: int | None = 9) -> Sight:
+def make_sight(state: State, journal_seq: int | None = 9) -> Sight:
     def read_journal() -> tuple[int, DiskUsage]:
         if journal_seq is None:
             raise JournalError("locked", "locked")
@@ -29,7 +29,7 @@ def see(state: State, journal_seq: int | None = 9) -> Sight:
 
 def write(state: State, journal_seq: int | None = 9) -> str:
     registry = CollectorRegistry()
-    registry.register(StateCollector(see(state, journal_seq), NO_BIRTHS))
+    registry.register(StateCollector(make_sight(state, journal_seq), NO_STARTS))
     return str(generate_latest(registry).decode())
 
 
@@ -61,13 +61,13 @@ def test_every_total_is_exposed_in_valid_openmetrics() -> None:
     assert samples["sidecar_snapshot_failures_total"] == 2
 
 
-def test_without_the_journal_no_lag_is_made_up() -> None:
+def test_no_lag_is_exposed_while_the_journal_cannot_be_read() -> None:
     samples = expose(State(JOURNAL_ID), None)
     assert "sidecar_lag_events" not in samples
     assert samples["sidecar_last_seq"] == 0
 
 
-def test_folded_symbols_have_totals_but_no_price() -> None:
+def test_symbols_past_the_limit_have_totals_but_no_price() -> None:
     state = State(JOURNAL_ID)
     state.apply([make_event(n, symbol=f"S{n}") for n in range(1, 5)], "journal", 1)
     samples = expose(state)
@@ -77,13 +77,13 @@ def test_folded_symbols_have_totals_but_no_price() -> None:
     assert "trading_last_price,symbol=other" not in samples
 
 
-def test_what_the_workers_tell_is_exposed() -> None:
+def test_the_totals_of_the_workers_are_exposed() -> None:
     state = State(JOURNAL_ID)
-    facts = WorkerTotals(
+    totals = WorkerTotals(
         "w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4
     )
-    facts.groups.observe(2)
-    state.observed.workers.update(facts)
+    totals.groups.observe(2)
+    state.observed.workers.update(totals)
     samples = expose(state)
     assert samples["webapp_http_requests_total,method=POST,route=/trade,status=201"] == 3
     assert samples["webapp_trades_rejected_total,reason=invalid"] == 2
@@ -94,7 +94,7 @@ def test_what_the_workers_tell_is_exposed() -> None:
     assert samples["webapp_process_open_fds"] == 4
 
 
-def test_slow_observations_lead_to_their_requests() -> None:
+def test_slow_observations_carry_the_ids_of_their_requests() -> None:
     state = State(JOURNAL_ID)
     state.apply([messages.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
     histogram = Histogram.over(DURATION_BOUNDS)

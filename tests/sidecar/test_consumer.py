@@ -1,4 +1,4 @@
-"""Recorded histories played through the consumer: hints with gaps, repeats and late arrivals, over a real journal."""
+"""Sequences of hints with gaps, duplicates and late arrivals, counted by a consumer over a real journal."""
 
 import random
 import sqlite3
@@ -21,8 +21,8 @@ from tests.conftest import make_event, name_worker
 W1, W2 = name_worker(1), name_worker(2)
 
 
-class Line:
-    """A line of messages; time passes only when nothing is on it."""
+class FakeReceiver:
+    """A queue of messages; time passes only while it is empty."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,14 +46,14 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.db"
         self.journal = Journal(self.path)
-        self.line = Line()
+        self.receiver = FakeReceiver()
         self.consumer = Consumer(
             State(self.journal.journal_id),
-            self.line,
+            self.receiver,
             partial(Journal, self.path, busy_seconds=0.01),
             symbol_limit=200,
             trading_symbols=["EARLY"],
-            clock=lambda: self.line.now,
+            clock=lambda: self.receiver.now,
             wall_clock=lambda: 0.0,
         )
 
@@ -67,10 +67,10 @@ class Rig:
 
     def hint(self, *seqs: int) -> None:
         by_seq = {event.seq: event for event in self.journal.read_after(0)}
-        self.line.messages.append(messages.encode_message([by_seq[seq] for seq in seqs]))
+        self.receiver.messages.append(messages.encode_message([by_seq[seq] for seq in seqs]))
 
     def drain(self) -> None:
-        while self.line.messages:
+        while self.receiver.messages:
             self.consumer.step()
 
     @property
@@ -93,7 +93,7 @@ def test_the_next_seq_is_applied_live(rig: Rig) -> None:
     assert (rig.state.observed.gaps, rig.state.observed.duplicates) == (0, 0)
 
 
-def test_a_repeat_is_dropped_and_counted(rig: Rig) -> None:
+def test_a_duplicate_is_dropped_and_counted(rig: Rig) -> None:
     rig.accept(2)
     rig.hint(1)
     rig.hint(1)
@@ -114,7 +114,7 @@ def test_a_gap_is_filled_from_the_journal_at_once(rig: Rig) -> None:
     assert rig.state.observed.events == {"live": 1, "journal": 9}
 
 
-def test_a_hole_in_the_journal_is_not_waited_for(rig: Rig) -> None:
+def test_a_hole_in_seq_is_not_waited_for(rig: Rig) -> None:
     rig.accept(3)
     with sqlite3.connect(rig.path) as db:
         db.execute("DELETE FROM trades WHERE seq = 2")
@@ -126,36 +126,36 @@ def test_a_hole_in_the_journal_is_not_waited_for(rig: Rig) -> None:
     assert rig.state.last_seq == 3
 
 
-def test_a_lost_hint_is_found_when_it_is_quiet(rig: Rig) -> None:
+def test_a_lost_hint_is_found_in_the_journal_when_no_hints_come(rig: Rig) -> None:
     rig.accept(5)
     assert not rig.consumer.step() or rig.counted
     rig.consumer.step()
     assert rig.counted == 5
-    assert rig.line.now <= 2 * QUIET_SECONDS
+    assert rig.receiver.now <= 2 * QUIET_SECONDS
 
 
-def test_garbage_does_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
+def test_malformed_messages_do_not_delay_the_reading_of_the_journal(rig: Rig) -> None:
     rig.accept(5)
     for _ in range(100):
-        rig.line.messages.append([b"garbage"])
-        rig.line.now += 0.01
+        rig.receiver.messages.append([b"garbage"])
+        rig.receiver.now += 0.01
         rig.consumer.step()
     assert rig.counted == 5
     rig.drain()
     assert rig.state.observed.rejected["kind"] == 100
 
 
-def test_peers_that_are_cut_off_are_counted_each_and_logged_once_a_second(
+def test_each_peer_that_is_cut_off_is_counted_and_logged_once_a_second(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A snapshot that was saved before this reason was known.
+    # As in a snapshot of a version without this reason.
     del rig.state.observed.rejected["unauthorised"]
     rig.accept(1)
-    rig.line.messages += [BadMessageError("unauthorised", "no key")] * 100
-    rig.line.messages += [BadMessageError("crowded", "too many")] * 2
+    rig.receiver.messages += [BadMessageError("unauthorised", "no key")] * 100
+    rig.receiver.messages += [BadMessageError("crowded", "too many")] * 2
     rig.drain()
-    rig.line.now += 1
-    rig.line.messages.append(BadMessageError("unauthorised", "no key"))
+    rig.receiver.now += 1
+    rig.receiver.messages.append(BadMessageError("unauthorised", "no key"))
     rig.hint(1)
     rig.drain()
     assert rig.state.observed.rejected["unauthorised"] == 101
@@ -165,46 +165,48 @@ def test_peers_that_are_cut_off_are_counted_each_and_logged_once_a_second(
     assert logged == [("unauthorised", 1), ("crowded", 1), ("unauthorised", 100)]
 
 
-def test_an_address_that_cannot_be_bound_again_leaves_the_journal_to_count_from(rig: Rig) -> None:
+def test_trades_are_counted_from_the_journal_while_the_address_cannot_be_bound(rig: Rig) -> None:
     rig.accept(5)
-    rig.line.messages += [AddressError("address", "it is in use")] * 3
+    rig.receiver.messages += [AddressError("address", "it is in use")] * 3
     rig.drain()
     rig.consumer.step()
     rig.consumer.step()
     assert rig.counted == 5
 
 
-def test_repeats_do_not_put_off_the_look_into_the_journal(rig: Rig) -> None:
+def test_duplicates_do_not_delay_the_reading_of_the_journal(rig: Rig) -> None:
     rig.accept(1)
     rig.hint(1)
     rig.drain()
     rig.accept(3)
     for _ in range(60):
         rig.hint(1)
-        rig.line.now += 0.01
+        rig.receiver.now += 0.01
         rig.consumer.step()
     assert rig.counted == 4
 
 
 def test_a_hint_ahead_of_the_journal_is_not_counted(rig: Rig) -> None:
-    rig.line.messages.append(messages.encode_message([make_event(9, journal_id=rig.journal.journal_id)]))
+    rig.receiver.messages.append(messages.encode_message([make_event(9, journal_id=rig.journal.journal_id)]))
     rig.drain()
     assert rig.counted == 0
     assert rig.state.last_seq == 0
 
 
-def test_a_journal_that_cannot_be_read_is_told_and_asked_again(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_journal_that_cannot_be_read_is_logged_once_and_tried_again(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     rig.accept(4)
-    away = rig.path.with_name("away.db")
+    moved = rig.path.with_name("moved.db")
     rig.journal.close()
-    rig.path.rename(away)
+    rig.path.rename(moved)
     rig.path.mkdir()
     for _ in range(6):
         rig.consumer.step()
     assert rig.consumer.journal_error is not None
     assert [record.message for record in caplog.records].count("journal cannot be read") == 1
     rig.path.rmdir()
-    away.rename(rig.path)
+    moved.rename(rig.path)
     for _ in range(4):
         rig.consumer.step()
     assert rig.consumer.journal_error is None
@@ -232,14 +234,14 @@ def test_any_history_of_hints_counts_every_trade_once(rig: Rig, seed: int) -> No
             case 0:
                 pass
             case 1:
-                rig.line.messages.append([chance.randbytes(9)])
+                rig.receiver.messages.append([chance.randbytes(9)])
             case _:
                 start = max(1, last - chance.randrange(6))
                 rig.hint(*range(start, min(last, start + chance.randrange(3)) + 1))
         if chance.random() < 0.6:
             rig.consumer.step()
         if chance.random() < 0.2:
-            rig.line.messages.rotate(1)
+            rig.receiver.messages.rotate(1)
     rig.drain()
     rig.consumer.step()
     rig.consumer.step()
@@ -259,20 +261,20 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
         rig.consumer.step()
     assert rig.state.journal_id == rig.journal.journal_id
     assert "EARLY" in rig.state.symbols
-    assert rig.line.keys[0] != rig.line.keys[-1] == rig.journal.key_pair
-    assert [record.message for record in caplog.records if "another journal" in record.message]
+    assert rig.receiver.keys[0] != rig.receiver.keys[-1] == rig.journal.key_pair
+    assert [record.message for record in caplog.records if "journal replaced" in record.message]
     assert rig.consumer.journal_error is None
 
 
-def test_facts_are_heard_between_hints_and_a_silent_worker_serves_no_more(rig: Rig) -> None:
+def test_worker_totals_are_taken_between_hints_and_a_silent_worker_is_not_active(rig: Rig) -> None:
     rig.accept(1)
-    rig.line.messages.append(messages.encode_report(WorkerTotals(W1, 1, requests={"GET / 200": 4})))
+    rig.receiver.messages.append(messages.encode_report(WorkerTotals(W1, 1, requests={"GET / 200": 4})))
     rig.hint(1)
     rig.drain()
     assert rig.counted == 1
     assert rig.state.observed.workers.sum_up().requests == {"GET / 200": 4}
     assert rig.consumer.list_active() == [W1]
-    rig.line.now += SILENT_SECONDS
+    rig.receiver.now += SILENT_SECONDS
     assert rig.consumer.list_active() == []
     rig.consumer.update_workers(
         [WorkerTotals(W1, 2, requests={"GET / 200": 5}), WorkerTotals(W2, 1), WorkerTotals(W1, 3, ended=True)]

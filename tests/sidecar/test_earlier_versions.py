@@ -1,4 +1,4 @@
-"""Files that earlier releases wrote (tests/data/README.md) are read by this one, and no counter falls."""
+"""Files of earlier releases (tests/data/README.md) are read by this one, and no counter falls."""
 
 import json
 import re
@@ -21,8 +21,8 @@ from sidecar.retention import read_checkpoint
 from sidecar.snapshot import load_snapshot
 from sidecar.state import NOTIONAL_BOUNDS, State
 from tests.conftest import ROOT
-from tests.sidecar.test_collector import NO_BIRTHS, see
-from tests.sidecar.test_final_totals import Silence
+from tests.sidecar.test_collector import NO_STARTS, make_sight
+from tests.sidecar.test_final_totals import NoMessages
 from tests.system.faults.client import read_counters
 from webapp.cli.audit import fold, total_journal
 
@@ -30,7 +30,7 @@ LIMIT = 3
 REGISTERED = ["DOGEUSDT"]
 OWN = {"BTCUSDT", "ETHUSDT"}
 COUNTED = 90
-"""Trades that the snapshot holds."""
+"""Trades in the snapshot."""
 
 Totals = dict[tuple[str, str], tuple[int, Decimal, Decimal]]
 
@@ -46,10 +46,10 @@ def journal(folder: Path) -> Iterator[Journal]:
         yield journal
 
 
-def add_up(folder: Path, count: int | None, *, folded: bool) -> Totals:
+def add_up(folder: Path, count: int | None, *, limited: bool) -> Totals:
     totals: Totals = {}
     for trade in json.loads((folder / "trades.json").read_text())[:count]:
-        symbol = trade["symbol"] if not folded or trade["symbol"] in OWN else "other"
+        symbol = trade["symbol"] if not limited or trade["symbol"] in OWN else "other"
         price, quantity = Decimal(trade["price"]), Decimal(trade["qty"])
         trades, quantities, notional = totals.get((symbol, trade["side"]), (0, Decimal(0), Decimal(0)))
         totals[symbol, trade["side"]] = (trades + 1, quantities + quantity, notional + price * quantity)
@@ -65,39 +65,41 @@ def total(state: State) -> Totals:
     }
 
 
-def expect_notionals(state: State, folder: Path, count: int | None) -> None:
+def check_notionals(state: State, folder: Path, count: int | None) -> None:
     expected = {side: [0] * (len(NOTIONAL_BOUNDS) + 1) for side in ("BUY", "SELL")}
     for trade in json.loads((folder / "trades.json").read_text())[:count]:
         notional = Decimal(trade["price"]) * Decimal(trade["qty"])
         expected[trade["side"]][bisect_left(NOTIONAL_BOUNDS, notional)] += 1
     assert {side: list(histogram.buckets.values()) for side, histogram in state.notional.items()} == expected
     sums = dict.fromkeys(expected, Decimal(0))
-    for (_, side), (_, _, notional) in add_up(folder, count, folded=True).items():
+    for (_, side), (_, _, notional) in add_up(folder, count, limited=True).items():
         sums[side] += notional
     assert {side: histogram.total for side, histogram in state.notional.items()} == sums
 
 
 def make_consumer(state: State, journal: Journal) -> Consumer:
-    return Consumer(state, Silence(), partial(Journal, journal.path), symbol_limit=LIMIT, trading_symbols=REGISTERED)
+    return Consumer(state, NoMessages(), partial(Journal, journal.path), symbol_limit=LIMIT, trading_symbols=REGISTERED)
 
 
 def expose(state: State) -> dict[str, float]:
     registry = CollectorRegistry()
-    registry.register(StateCollector(see(state), NO_BIRTHS))
+    registry.register(StateCollector(make_sight(state), NO_STARTS))
     return read_counters(generate_latest(registry).decode())
 
 
 @pytest.mark.parametrize("name", ["snapshot", "snapshot.previous"])
-def test_a_snapshot_is_loaded_with_every_total_and_counts_on(folder: Path, journal: Journal, name: str) -> None:
+def test_a_snapshot_is_loaded_with_every_total_and_counting_continues(
+    folder: Path, journal: Journal, name: str
+) -> None:
     state = load_snapshot(folder / name, read_checkpoint(journal, REGISTERED), journal.last_seq())
     assert state is not None
     assert state.last_seq == COUNTED
-    assert total(state) == add_up(folder, COUNTED, folded=True)
-    expect_notionals(state, folder, COUNTED)
+    assert total(state) == add_up(folder, COUNTED, limited=True)
+    check_notionals(state, folder, COUNTED)
     make_consumer(state, journal).catch_up(threading.Event())
     assert state.last_seq == journal.last_seq()
-    assert total(state) == add_up(folder, None, folded=True)
-    expect_notionals(state, folder, None)
+    assert total(state) == add_up(folder, None, limited=True)
+    check_notionals(state, folder, None)
 
 
 RENAMED = {
@@ -112,41 +114,41 @@ RENAMED = {
 def test_no_counter_falls_or_vanishes(folder: Path, journal: Journal) -> None:
     state = load_snapshot(folder / "snapshot", read_checkpoint(journal, REGISTERED), journal.last_seq())
     assert state is not None
-    shown = read_counters(
+    exposed = read_counters(
         re.sub("|".join(map(re.escape, RENAMED)), lambda found: RENAMED[found[0]], (folder / "metrics.txt").read_text())
     )
     now = expose(state)
-    assert shown
-    assert {name: (value, now.get(name)) for name, value in shown.items() if now.get(name, -1) < value} == {}
+    assert exposed
+    assert {name: (value, now.get(name)) for name, value in exposed.items() if now.get(name, -1) < value} == {}
     assert set(state.observed.delay.exemplars) == {"0.001", "0.0025", "0.005", "0.01"}
 
 
 def test_a_journal_alone_is_counted_from_its_checkpoint(folder: Path, journal: Journal) -> None:
     state = read_checkpoint(journal, REGISTERED)
     assert state.last_seq == 60
-    assert total(state) == add_up(folder, 60, folded=True)
+    assert total(state) == add_up(folder, 60, limited=True)
     make_consumer(state, journal).catch_up(threading.Event())
-    assert total(state) == add_up(folder, None, folded=True)
-    expect_notionals(state, folder, None)
+    assert total(state) == add_up(folder, None, limited=True)
+    check_notionals(state, folder, None)
 
 
 def test_a_journal_is_audited_with_what_was_pruned_from_it(folder: Path, journal: Journal) -> None:
-    # What was pruned is folded already.
+    # In the checkpoint, symbols past the limit are already counted under other.
     audited = total_journal(journal, 100)
-    folded: Totals = {}
+    totals: Totals = {}
     for (symbol, side), tally in fold(audited, OWN).items():
-        folded[symbol, side] = (tally.trades, tally.quantity, tally.notional)
-    assert folded == add_up(folder, None, folded=True)
+        totals[symbol, side] = (tally.trades, tally.quantity, tally.notional)
+    assert totals == add_up(folder, None, limited=True)
 
 
-def test_the_last_words_of_a_worker_are_heard(folder: Path, journal: Journal) -> None:
+def test_the_final_totals_of_a_worker_are_counted(folder: Path, journal: Journal) -> None:
     consumer = make_consumer(State(journal.journal_id), journal)
-    last_words = FinalTotals(partial(Journal, folder / "journal.db"), consumer)
-    last_words.step([])
-    last_words.close()
-    heard = consumer.state.observed.workers.sum_up()
-    assert heard.requests["POST /trade 201"] > 0
-    assert sum(heard.durations["POST /trade"].buckets.values()) == heard.requests["POST /trade 201"]
-    assert heard.durations["POST /trade"].exemplars
-    assert heard.groups.total == sum(heard.commits.buckets.values())
+    final_totals = FinalTotals(partial(Journal, folder / "journal.db"), consumer)
+    final_totals.step([])
+    final_totals.close()
+    total = consumer.state.observed.workers.sum_up()
+    assert total.requests["POST /trade 201"] > 0
+    assert sum(total.durations["POST /trade"].buckets.values()) == total.requests["POST /trade 201"]
+    assert total.durations["POST /trade"].exemplars
+    assert total.groups.total == sum(total.commits.buckets.values())
     assert consumer.state.observed.rejected["body"] == 0

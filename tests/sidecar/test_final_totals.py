@@ -17,11 +17,11 @@ from tests.conftest import name_worker
 A, B, C, D = map(name_worker, range(1, 5))
 
 
-class Silence:
+class NoMessages:
     def use(self, keys: KeyPair) -> None:
-        """Take messages as they are recorded, whatever the key pair."""
+        """Ignore the key pair."""
 
-    def receive(self, timeout: float) -> list[bytes] | None:  # noqa: ARG002 - the protocol asks for it
+    def receive(self, timeout: float) -> list[bytes] | None:  # noqa: ARG002 - part of the protocol
         return None
 
 
@@ -33,14 +33,14 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def consumer(journal: Journal) -> Consumer:
-    return Consumer(State(journal.journal_id), Silence(), partial(Journal, journal.path), symbol_limit=200)
+    return Consumer(State(journal.journal_id), NoMessages(), partial(Journal, journal.path), symbol_limit=200)
 
 
 @pytest.fixture
-def last_words(journal: Journal, consumer: Consumer) -> Iterator[FinalTotals]:
-    last_words = FinalTotals(partial(Journal, journal.path), consumer)
-    yield last_words
-    last_words.close()
+def final_totals(journal: Journal, consumer: Consumer) -> Iterator[FinalTotals]:
+    final_totals = FinalTotals(partial(Journal, journal.path), consumer)
+    yield final_totals
+    final_totals.close()
 
 
 def keep(journal: Journal, name: str, requests: int = 1, *, ended: bool = True) -> None:
@@ -51,23 +51,23 @@ def count(consumer: Consumer) -> int:
     return consumer.state.observed.workers.sum_up().requests.get("GET /healthz 200", 0)
 
 
-def test_last_words_are_heard_once_and_forgotten_when_they_are_safe(
-    journal: Journal, consumer: Consumer, last_words: FinalTotals
+def test_final_totals_are_counted_once_and_deleted_when_both_snapshots_hold_them(
+    journal: Journal, consumer: Consumer, final_totals: FinalTotals
 ) -> None:
     keep(journal, A, 5)
     keep(journal, B, 7)
     for _ in range(3):
-        last_words.step([])
+        final_totals.step([])
     assert count(consumer) == 12
-    last_words.step([A])
+    final_totals.step([A])
     assert [worker for worker, _ in journal.read_facts()] == [B]
-    last_words.step([A, B])
+    final_totals.step([A, B])
     assert journal.read_facts() == []
     assert count(consumer) == 12
 
 
-def test_more_workers_than_are_remembered_may_have_ended_while_the_sidecar_was_away(
-    journal: Journal, consumer: Consumer, last_words: FinalTotals
+def test_more_workers_than_retired_limit_may_end_while_the_sidecar_is_down(
+    journal: Journal, consumer: Consumer, final_totals: FinalTotals
 ) -> None:
     ended = 2 * RETIRED_LIMIT + 100
     with journal._db:  # noqa: SLF001 - one commit instead of a thousand
@@ -79,39 +79,39 @@ def test_more_workers_than_are_remembered_may_have_ended_while_the_sidecar_was_a
             ],
         )
     for _ in range(4):
-        last_words.step([])
+        final_totals.step([])
         assert count(consumer) == ended
     # Two snapshots later.
-    last_words.step(list(consumer.state.observed.workers.retired))
+    final_totals.step(list(consumer.state.observed.workers.retired))
     assert journal.read_facts() == []
-    last_words.step([])
+    final_totals.step([])
     assert count(consumer) == ended
     assert len(consumer.state.observed.workers.retired) == RETIRED_LIMIT
 
 
-def test_what_nobody_can_use_is_counted_and_keeps_nobody_from_being_heard(
-    journal: Journal, consumer: Consumer, last_words: FinalTotals
+def test_unusable_final_totals_are_counted_as_rejected_and_do_not_block_others(
+    journal: Journal, consumer: Consumer, final_totals: FinalTotals
 ) -> None:
     journal.keep_facts(A, b'{"worker":"%b","ended":true,"commits":{"counts":[1]}}' % A.encode())
     journal.keep_facts(B, b"torn")
     keep(journal, C, ended=False)
     keep(journal, D, 3)
-    last_words.step([])
+    final_totals.step([])
     assert count(consumer) == 3
     assert consumer.state.observed.rejected["body"] == 3
-    last_words.step([])
+    final_totals.step([])
     assert [worker for worker, _ in journal.read_facts()] == [D]
     assert consumer.state.observed.rejected["body"] == 3
 
 
-def test_last_words_of_a_worker_that_may_have_been_counted_are_rejected_once(
-    journal: Journal, consumer: Consumer, last_words: FinalTotals
+def test_final_totals_of_a_worker_that_may_have_been_counted_are_rejected_once(
+    journal: Journal, consumer: Consumer, final_totals: FinalTotals
 ) -> None:
     consumer.state.observed.workers.forgotten = B
     for worker in (A, B, C):
         keep(journal, worker)
     for _ in range(3):
-        last_words.step([])
+        final_totals.step([])
     assert count(consumer) == 1
     assert consumer.state.observed.rejected["forgotten"] == 2
     assert [worker for worker, _ in journal.read_facts()] == [C]

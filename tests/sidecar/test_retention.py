@@ -33,50 +33,50 @@ def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ())
 
 
 def fill(journal: Journal, count: int, age: timedelta) -> None:
-    moment = format_timestamp(now() - age)
+    accepted_at = format_timestamp(now() - age)
     start = journal.last_seq()
     journal.append(
         [
-            make_event(0, id=f"{start + n}", symbol=f"S{n % 5}", price=f"{n + 1}.0{n % 10}", accepted_at=moment)
+            make_event(0, id=f"{start + n}", symbol=f"S{n % 5}", price=f"{n + 1}.0{n % 10}", accepted_at=accepted_at)
             for n in range(count)
         ]
     )
 
 
-def count_anew(journal: Journal, symbols: Sequence[str] = ()) -> State:
+def recount(journal: Journal, symbols: Sequence[str] = ()) -> State:
     state = read_checkpoint(journal, symbols)
     state.apply(journal.read_after(state.last_seq, 10**6), "journal", 3)
     return state
 
 
 def test_pruning_changes_no_total_and_gives_the_space_back(journal: Journal) -> None:
-    empty = journal._db.execute("PRAGMA page_count").fetchone()[0]  # noqa: SLF001 - what the file takes
+    empty = journal._db.execute("PRAGMA page_count").fetchone()[0]  # noqa: SLF001 - the file's size
     fill(journal, 3000, timedelta(hours=2))
     fill(journal, 50, timedelta())
-    before = count_anew(journal)
+    before = recount(journal)
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]  # noqa: SLF001
     pruner = make_pruner(journal, 3600)
     assert pruner.step(saved_seq=3050, seconds=10) == 3000
     assert pruner.step(saved_seq=3050, seconds=10) == 0
     assert len(journal.read_after(0)) == 50
-    assert count_anew(journal) == before
+    assert recount(journal) == before
     assert journal._db.execute("PRAGMA page_count").fetchone()[0] - empty < (pages - empty) / 5  # noqa: SLF001
     assert journal.last_seq() == 3050
     pruner.close()
 
 
-def test_pruned_symbols_fold_as_they_did_live_where_some_are_registered(journal: Journal) -> None:
+def test_pruned_trades_keep_their_symbols_and_their_overflow_where_some_are_registered(journal: Journal) -> None:
     registered = ["X", "Y"]
     fill(journal, 100, timedelta(hours=2))
-    before = count_anew(journal, registered)
+    before = recount(journal, registered)
     assert set(before.symbols) == {"X", "Y", "S0", "other"}
     pruner = make_pruner(journal, 3600, registered)
     assert pruner.step(saved_seq=60, seconds=10) == 60
-    assert count_anew(journal, registered) == before
+    assert recount(journal, registered) == before
     pruner.close()
 
 
-def test_what_no_snapshot_holds_stays(journal: Journal) -> None:
+def test_trades_that_no_snapshot_holds_are_kept(journal: Journal) -> None:
     fill(journal, 1000, timedelta(hours=2))
     pruner = make_pruner(journal, 60)
     assert pruner.step(saved_seq=0, seconds=10) == 0
@@ -85,7 +85,7 @@ def test_what_no_snapshot_holds_stays(journal: Journal) -> None:
     pruner.close()
 
 
-def test_without_a_retention_everything_stays(journal: Journal) -> None:
+def test_without_a_retention_every_trade_is_kept(journal: Journal) -> None:
     fill(journal, 10, timedelta(days=1000))
     pruner = make_pruner(journal, 0)
     assert pruner.step(saved_seq=10, seconds=10) == 0
@@ -115,7 +115,7 @@ def test_a_damaged_checkpoint_is_a_clear_error(journal: Journal, checkpoint: byt
 
 
 RETENTION = timedelta(hours=1)
-MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 AGES = st.one_of(
     st.sampled_from([timedelta(0), RETENTION, RETENTION + timedelta(microseconds=1), timedelta(microseconds=-1)]),
     st.integers(-4 * 60, 4 * 60).map(lambda minutes: timedelta(minutes=minutes)),
@@ -124,9 +124,9 @@ AGES = st.one_of(
 
 class Clock:
     def __init__(self) -> None:
-        self.now = MOMENT
+        self.now = START
 
-    def tell(self) -> datetime:
+    def read(self) -> datetime:
         return self.now
 
 
@@ -135,7 +135,7 @@ def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RET
         partial(Journal, journal.path),
         retention=retention,
         symbol_limit=3,
-        wall_clock=clock.tell,
+        wall_clock=clock.read,
     )
 
 
@@ -149,18 +149,18 @@ def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
                 symbol=f"S{(start + n) % 5}",
                 side=("BUY", "SELL")[n % 2],
                 price=f"{start + n + 1}.25",
-                accepted_at=format_timestamp(MOMENT - age),
+                accepted_at=format_timestamp(START - age),
             )
             for n, age in enumerate(ages)
         ]
     )
 
 
-def count_prunable(journal: Journal, saved_seq: int, moment: datetime) -> int:
-    """Tell, from the rule alone, up to which seq trades may leave."""
+def find_prunable(journal: Journal, saved_seq: int, current: datetime) -> int:
+    """Return, from the rule alone, the seq up to which trades may be pruned."""
     end = 0
     for event in journal.read_after(0, 10**6):
-        age = moment - datetime.fromisoformat(event.accepted_at)
+        age = current - datetime.fromisoformat(event.accepted_at)
         if event.seq > saved_seq or timedelta(0) <= age <= RETENTION:
             break
         if age > RETENTION:
@@ -177,7 +177,7 @@ def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[list[timedelta], float, int]]
 ) -> None:
     monkeypatch.setattr("sidecar.retention.BATCH", 3)
-    monkeypatch.setattr("sidecar.retention.LOOK", 2)
+    monkeypatch.setattr("sidecar.retention.SCAN", 2)
     clock, accepted = Clock(), State("")
     with Journal(tmp_path / f"{uuid4()}.db") as journal:
         accepted.journal_id = journal.journal_id
@@ -187,11 +187,11 @@ def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in
             accepted.apply(journal.read_after(accepted.last_seq), "journal", 3)
             saved_seq = round(journal.last_seq() * saved)
             fresh = make_timed_pruner(journal, clock)
-            prunable = count_prunable(journal, saved_seq, clock.now)
+            prunable = find_prunable(journal, saved_seq, clock.now)
             for each in (fresh, pruner):
                 each.step(saved_seq, 10)
-                # Both snapshots are lost: what stands in the journal is all there is.
-                assert count_anew(journal) == accepted
+                # Both snapshots are lost: only the journal is left.
+                assert recount(journal) == accepted
                 rest = [event.seq for event in journal.read_after(0, 10**6)]
                 assert rest == list(range(journal.last_seq() + 1 - len(rest), journal.last_seq() + 1))
                 assert not rest or rest[0] > prunable
@@ -200,62 +200,60 @@ def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in
         pruner.close()
 
 
-def test_a_fresh_time_among_old_ones_loses_no_trade(journal: Journal) -> None:
+def test_a_recent_time_among_old_ones_loses_no_trade(journal: Journal) -> None:
     accept(journal, [timedelta(0) if n % 7 == 0 else 2 * RETENTION for n in range(1, 300)])
     accept(journal, [timedelta(0)] * 120)
-    before, clock = count_anew(journal), Clock()
+    before, clock = recount(journal), Clock()
     pruner = make_timed_pruner(journal, clock)
     assert pruner.step(saved_seq=419, seconds=10) == 6
-    assert count_anew(journal) == before
+    assert recount(journal) == before
     clock.now += 2 * RETENTION
     assert pruner.step(saved_seq=419, seconds=10) == 413
-    assert count_anew(journal) == before
+    assert recount(journal) == before
     pruner.close()
 
 
-def test_one_time_long_past_does_not_take_along_what_is_within_the_retention(journal: Journal) -> None:
+def test_one_old_trade_does_not_prune_the_recent_ones_before_it(journal: Journal) -> None:
     accept(journal, [timedelta(minutes=5)] * 10 + [timedelta(days=20_000)])
     pruner = make_timed_pruner(journal, Clock())
     assert pruner.step(saved_seq=11, seconds=10) == 0
     pruner.close()
 
 
-def test_any_number_of_trades_stamped_ahead_goes_with_the_next_old_one(journal: Journal) -> None:
+def test_any_number_of_trades_in_the_future_is_pruned_with_the_next_old_one(journal: Journal) -> None:
     accept(journal, [timedelta(hours=-5)] * 3000 + [2 * RETENTION] + [timedelta(hours=-5)] * 10)
-    before = count_anew(journal)
+    before = recount(journal)
     ticks = iter(range(1000))
     pruner = Pruner(
         partial(Journal, journal.path),
         retention=RETENTION,
         symbol_limit=3,
         clock=lambda: float(next(ticks)),
-        wall_clock=Clock().tell,
+        wall_clock=Clock().read,
     )
-    # A step ends in time, and the next one goes on where it ended.
+    # A step ends in time, and the next one continues there.
     pruned = [pruner.step(saved_seq=3011, seconds=2.5) for _ in range(8)]
     assert sum(pruned) == 3001
     assert max(pruned) <= 1000
     assert pruned[0] == 0
-    assert count_anew(journal) == before
+    assert recount(journal) == before
     pruner.close()
 
 
-def test_what_follows_the_trades_stamped_ahead_is_looked_at_once(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trades_in_the_future_are_scanned_once(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(journal, [timedelta(hours=-5)] * 5000 + [timedelta(0)] * 5000)
-    looked: list[int] = []
+    scanned: list[int] = []
     read_times = Journal.read_times
 
     def watch(self: Journal, seq: int, until: int, limit: int) -> list[tuple[int, str]]:
-        looked.append(seq)
+        scanned.append(seq)
         return read_times(self, seq, until, limit)
 
     monkeypatch.setattr(Journal, "read_times", watch)
     pruner = make_timed_pruner(journal, Clock())
     for _ in range(5):
         assert pruner.step(saved_seq=10_000, seconds=10) == 0
-    assert len(looked) <= 11
+    assert len(scanned) <= 11
     pruner.close()
 
 

@@ -27,7 +27,7 @@ class Health:
 
 
 class Gate:
-    """A collector that waits until it is let through."""
+    """A collector that waits until it is opened."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -111,7 +111,7 @@ def get(url: str, **headers: str) -> tuple[int, str, str]:
             return error.code, error.headers["Content-Type"], error.read().decode()
 
 
-def test_metrics_are_text_and_openmetrics_when_asked_for(url: str) -> None:
+def test_metrics_are_text_or_openmetrics_by_the_accept_header(url: str) -> None:
     status, kind, body = get(f"{url}/metrics")
     assert (status, kind.split(";")[0]) == (200, "text/plain")
     assert "seen_total 1.0" in body
@@ -120,7 +120,7 @@ def test_metrics_are_text_and_openmetrics_when_asked_for(url: str) -> None:
     assert body.endswith("# EOF\n")
 
 
-def test_metrics_are_compressed_and_limited_to_names_when_asked_for(url: str) -> None:
+def test_metrics_are_compressed_and_limited_to_names_on_request(url: str) -> None:
     request = urllib.request.Request(f"{url}/metrics?name[]=none", headers={"Accept-Encoding": "gzip"})
     with urllib.request.urlopen(request, timeout=5) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
@@ -132,7 +132,7 @@ def test_metrics_are_compressed_and_limited_to_names_when_asked_for(url: str) ->
 
 
 @pytest.mark.parametrize("version", ["x", "1.x", "1.0.0; charset", "", "٣.0.0", "9" * 5000, "1.0.0\r\n Evil: 1"])
-def test_no_accept_header_is_a_bug(url: str, version: str) -> None:
+def test_any_accept_header_is_answered_with_metrics(url: str, version: str) -> None:
     for kind in ("application/openmetrics-text", "text/plain"):
         accept = f"Accept: {kind}; version={version}, */*\r\n".encode()
         with connect(url) as connection:
@@ -142,14 +142,14 @@ def test_no_accept_header_is_a_bug(url: str, version: str) -> None:
         assert b"Evil" not in answer
 
 
-def test_the_landing_page_leads_on(url: str) -> None:
+def test_the_landing_page_links_to_the_metrics(url: str) -> None:
     status, kind, body = get(url)
     assert (status, kind) == (200, "text/html; charset=utf-8")
     assert 'href="/metrics"' in body
 
 
 @pytest.mark.parametrize("route", ["/", "/metrics", "/healthz", "/readyz", "/nope"])
-def test_every_answer_tells_a_browser_to_take_it_for_what_it_is(url: str, route: str) -> None:
+def test_every_answer_has_the_security_headers(url: str, route: str) -> None:
     with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url + route, timeout=5) as answer:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
@@ -165,7 +165,7 @@ def test_health_says_what_is_wrong(url: str, health: Health, route: str) -> None
     assert "thread consumer is dead" in body
 
 
-def test_other_routes_and_methods_are_refused(url: str) -> None:
+def test_other_routes_and_methods_are_rejected(url: str) -> None:
     assert get(f"{url}/nope")[0] == 404
     request = urllib.request.Request(f"{url}/metrics", data=b"x", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -175,7 +175,7 @@ def test_other_routes_and_methods_are_refused(url: str) -> None:
     caught.value.close()
 
 
-def test_a_page_under_another_name_reads_nothing_but_health(url: str) -> None:
+def test_a_page_under_another_host_name_can_only_read_health(url: str) -> None:
     for route in ("/", "/metrics", "/nope", "/healthz/"):
         status, kind, body = get(url + route, Host="evil.example:8001")
         assert (status, kind) == (400, "application/problem+json")
@@ -233,7 +233,7 @@ HOST = b"Host: localhost\r\n"
     ],
     ids=lambda sent: ascii(sent[:24]),
 )
-def test_no_request_is_a_bug_or_kept_waiting(
+def test_malformed_requests_get_an_answer_and_no_error_is_logged(
     url: str, sent: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect(url) as connection:
@@ -248,7 +248,7 @@ def test_no_request_is_a_bug_or_kept_waiting(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_silent_connections_shut_nobody_out(url: str) -> None:
+def test_silent_connections_do_not_block_other_clients(url: str) -> None:
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connect(url)) for _ in range(CONNECTIONS_LIMIT * 4)]
         for each in silent[::2]:
@@ -257,10 +257,10 @@ def test_silent_connections_shut_nobody_out(url: str) -> None:
         before = threading.active_count()
         assert get(f"{url}/metrics")[0] == 200
         assert before <= CONNECTIONS_LIMIT * 2 + 10
-        wait_for(lambda: threading.active_count() <= CONNECTIONS_LIMIT + 10, "the threads of cut connections end")
+        wait_for(lambda: threading.active_count() <= CONNECTIONS_LIMIT + 10, "the threads of closed connections end")
 
 
-def test_a_request_that_drips_in_is_ended_as_a_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_arrives_slowly_times_out_as_a_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
     with connect(url) as connection:
         connection.settimeout(0.05)
@@ -275,7 +275,7 @@ def test_a_request_that_drips_in_is_ended_as_a_whole(url: str, monkeypatch: pyte
     assert answer.startswith(b"HTTP/1.0 408 ")
 
 
-def test_a_client_that_does_not_read_is_cut(url: str, monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
+def test_a_client_that_does_not_read_is_disconnected(url: str, monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
     names = {each.name for each in threading.enumerate()}
     gate.families = [GaugeMetricFamily("big", "y" * 40_000_000)]
@@ -285,13 +285,15 @@ def test_a_client_that_does_not_read_is_cut(url: str, monkeypatch: pytest.Monkey
         wait_for(lambda: {each.name for each in threading.enumerate()} <= names, "its thread ends")
 
 
-def test_scrapes_take_turns_and_all_are_bounded(url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_scrape_runs_at_a_time_and_a_waiting_one_is_answered_503(
+    url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sidecar.routes.SCRAPE_WAIT_SECONDS", 0.2)
     gate.open.clear()
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(connect(url))
         first.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        wait_for(lambda: gate.inside, "the first scrape is at work")
+        wait_for(lambda: gate.inside, "the first scrape is running")
         assert talk(url, b"GET /metrics HTTP/1.0\r\n\r\n")[0] == 503
         assert get(f"{url}/healthz")[0] == 200
         gate.open.set()
@@ -300,11 +302,11 @@ def test_scrapes_take_turns_and_all_are_bounded(url: str, gate: Gate, monkeypatc
     assert get(f"{url}/metrics")[0] == 200
 
 
-def test_when_every_connection_is_worked_for_one_more_is_told_to_come_back() -> None:
-    opened, at_work = threading.Event(), []
+def test_when_every_connection_is_being_answered_one_more_gets_503() -> None:
+    opened, answering = threading.Event(), []
 
     def answer(request: Request) -> Answer:
-        at_work.append(request)
+        answering.append(request)
         assert opened.wait(20)
         return Answer(http.HTTPStatus.OK, "text/plain", b"done")
 
@@ -312,7 +314,7 @@ def test_when_every_connection_is_worked_for_one_more_is_told_to_come_back() -> 
         busy = [stack.enter_context(connect(url)) for _ in range(CONNECTIONS_LIMIT)]
         for each in busy:
             each.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        wait_for(lambda: len(at_work) == CONNECTIONS_LIMIT, "each connection is worked for")
+        wait_for(lambda: len(answering) == CONNECTIONS_LIMIT, "each connection is being answered")
         status, body = talk(url, b"")
         assert (status, json.loads(body)["reason"]) == (503, "busy")
         opened.set()
@@ -320,14 +322,14 @@ def test_when_every_connection_is_worked_for_one_more_is_told_to_come_back() -> 
         assert talk(url, b"GET / HTTP/1.0\r\n\r\n") == (200, b"done")
 
 
-def test_until_it_is_opened_nobody_is_answered() -> None:
+def test_connections_are_refused_until_the_server_is_opened() -> None:
     server = Server("127.0.0.1", 0)
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=5)
     server.server_close()
 
 
-def test_a_port_in_use_is_said_in_one_line(url: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(url: str) -> None:
     port = int(url.rpartition(":")[2])
     with pytest.raises(AddressError, match=f"cannot bind http://127.0.0.1:{port}: it is in use"):
         Server("127.0.0.1", port)

@@ -40,7 +40,7 @@ def path(tmp_path: Path, state: State) -> Path:
     return path
 
 
-def test_a_state_comes_back_as_it_was_with_every_digit(path: Path, state: State) -> None:
+def test_a_loaded_state_equals_the_saved_one_in_every_digit(path: Path, state: State) -> None:
     loaded = load_snapshot(path, State(JOURNAL_ID), 2)
     assert loaded == state
     assert loaded is not None
@@ -48,11 +48,11 @@ def test_a_state_comes_back_as_it_was_with_every_digit(path: Path, state: State)
     assert [file.name for file in path.parent.iterdir()] == ["snapshot"]
 
 
-def test_no_snapshot_is_no_error(tmp_path: Path) -> None:
+def test_a_missing_snapshot_is_no_error(tmp_path: Path) -> None:
     assert load_snapshot(tmp_path / "none", State(JOURNAL_ID), 0) is None
 
 
-def test_a_snapshot_torn_at_any_byte_is_refused(path: Path) -> None:
+def test_a_snapshot_truncated_at_any_byte_is_rejected(path: Path) -> None:
     whole = path.read_bytes()
     for cut in range(0, len(whole), 7):
         path.write_bytes(whole[:cut])
@@ -61,7 +61,7 @@ def test_a_snapshot_torn_at_any_byte_is_refused(path: Path) -> None:
         assert caught.value.reason in {"torn", "version"}
 
 
-def test_a_flipped_bit_is_noticed(path: Path) -> None:
+def test_a_flipped_bit_is_detected(path: Path) -> None:
     whole = bytearray(path.read_bytes())
     whole[-10] ^= 1
     path.write_bytes(whole)
@@ -70,7 +70,7 @@ def test_a_flipped_bit_is_noticed(path: Path) -> None:
     assert caught.value.reason == "torn"
 
 
-def test_a_snapshot_of_another_journal_or_version_is_refused(path: Path) -> None:
+def test_a_snapshot_of_another_journal_or_version_is_rejected(path: Path) -> None:
     with pytest.raises(SnapshotError) as caught:
         load_snapshot(path, State("b" * 32), 2)
     assert caught.value.reason == "foreign"
@@ -86,13 +86,13 @@ def test_a_snapshot_ahead_of_its_journal_is_refused(path: Path) -> None:
     assert caught.value.reason == "ahead"
 
 
-def test_a_snapshot_that_ends_before_what_was_pruned_is_refused(path: Path) -> None:
+def test_a_snapshot_that_ends_before_the_checkpoint_is_rejected(path: Path) -> None:
     with pytest.raises(SnapshotError) as caught:
         load_snapshot(path, State(JOURNAL_ID, last_seq=3), 5)
     assert caught.value.reason == "behind"
 
 
-def test_the_snapshot_before_the_last_one_is_kept(path: Path, state: State) -> None:
+def test_the_previous_snapshot_is_kept(path: Path, state: State) -> None:
     state.apply([make_event(3)], "live", 1, 1e10)
     write_snapshot(path, encode_state(state))
     assert load_snapshot(path, State(JOURNAL_ID), 3) == state
@@ -101,7 +101,7 @@ def test_the_snapshot_before_the_last_one_is_kept(path: Path, state: State) -> N
     assert before.last_seq == 2
 
 
-def test_what_is_set_aside_has_a_name_that_says_why(path: Path) -> None:
+def test_a_snapshot_that_is_set_aside_has_the_reason_in_its_name(path: Path) -> None:
     aside = set_aside(path, "torn")
     assert aside == path.with_name("snapshot.torn")
     assert not path.exists()
@@ -118,34 +118,52 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_last_one(path: Path, state
 
 
 def alter(encoded: bytes, dice: random.Random) -> bytes:
-    """Change one place of a JSON text: put something else there, or take it away."""
+    """Replace or remove one value of a JSON text."""
     whole = msgspec.json.decode(encoded)
-    places: list[tuple[Any, Any]] = []
+    parts: list[tuple[Any, Any]] = []
 
-    def walk(node: Any) -> None:  # noqa: ANN401 - it is any JSON
+    def walk(node: Any) -> None:  # noqa: ANN401 - any JSON value
         for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else []:
-            places.append((node, key))
+            parts.append((node, key))
             walk(node[key])
 
     walk(whole)
-    node, key = dice.choice(places)
+    node, key = dice.choice(parts)
     if dice.random() < 0.3:
         del node[key]
     elif isinstance(node, dict) and dice.random() < 0.2:
         node[dice.choice(["", "x", "BUY", "1.0", "99", "live"])] = node.pop(key)
     else:
-        rubbish = [None, True, -1, 0, 1, 2**64, 1.5, -1e308, "", "NaN", "-1", "1e99999", "é", [], {}, [None], {"a": 1}]
-        node[key] = dice.choice(rubbish)
+        wrong_values = [
+            None,
+            True,
+            -1,
+            0,
+            1,
+            2**64,
+            1.5,
+            -1e308,
+            "",
+            "NaN",
+            "-1",
+            "1e99999",
+            "é",
+            [],
+            {},
+            [None],
+            {"a": 1},
+        ]
+        node[key] = dice.choice(wrong_values)
     return msgspec.json.encode(whole)
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
-def test_a_state_with_anything_else_in_a_place_is_told_from_one_or_counts_on(state: State, dice: random.Random) -> None:
-    facts = WorkerTotals("w1", 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
-    facts.commits.observe(0.02, "r-1", 5.0)
-    facts.durations["POST /trade"] = Histogram.over(DURATION_BOUNDS)
-    state.observed.workers.update(facts)
+def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State, dice: random.Random) -> None:
+    totals = WorkerTotals("w1", 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
+    totals.commits.observe(0.02, "r-1", 5.0)
+    totals.durations["POST /trade"] = Histogram.over(DURATION_BOUNDS)
+    state.observed.workers.update(totals)
     try:
         loaded = decode_state(alter(encode_state(state), dice))
     except SnapshotError:
@@ -191,21 +209,21 @@ def expose(state: State) -> bytes:
         b'{"journal_id":"%b","observed":[]}' % JOURNAL_ID.encode(),
     ],
 )
-def test_a_right_checksum_over_wrong_content_is_refused(path: Path, wrong: bytes) -> None:
+def test_wrong_content_with_a_right_checksum_is_rejected(path: Path, wrong: bytes) -> None:
     write_snapshot(path, wrong)
     with pytest.raises(SnapshotError, match=str(path)) as caught:
         load_snapshot(path, State(JOURNAL_ID), 9)
     assert caught.value.reason == "content"
 
 
-def test_a_state_of_a_later_version_is_refused(path: Path) -> None:
+def test_a_state_of_a_later_version_is_rejected(path: Path) -> None:
     write_snapshot(path, b'{"journal_id":"%b","version":3}' % JOURNAL_ID.encode())
     with pytest.raises(SnapshotError, match="version 3") as caught:
         load_snapshot(path, State(JOURNAL_ID), 2)
     assert caught.value.reason == "version"
 
 
-def test_other_bounds_and_reasons_do_not_keep_a_snapshot_from_being_loaded(
+def test_a_snapshot_with_other_bounds_and_reasons_is_loaded(
     path: Path, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sidecar.state.NOTIONAL_BOUNDS", (Decimal(5), Decimal(100), Decimal(1000)))

@@ -27,7 +27,7 @@ def test_totals_are_exact_by_symbol_and_side() -> None:
     assert sum(state.observed.delay.buckets.values()) == 2
 
 
-def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_last() -> None:
+def test_a_notional_at_a_bound_is_in_its_bucket_and_one_above_all_bounds_in_the_last() -> None:
     state = State(JOURNAL_ID)
     state.apply([make_event(1, price="10", qty="1"), make_event(2, price="10.000000000001", qty="1")], "journal", 200)
     state.apply([make_event(3, price="100000000", qty="1")], "journal", 200)
@@ -36,7 +36,7 @@ def test_a_notional_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_
     assert histogram.total == Decimal("100000020.000000000001")
 
 
-def test_symbols_past_the_limit_fold_into_other_and_totals_stay_right() -> None:
+def test_symbols_past_the_limit_are_counted_under_other_and_totals_stay_right() -> None:
     state = State(JOURNAL_ID)
     state.apply([make_event(n, symbol=f"S{n % 5}") for n in range(1, 101)], "journal", 2)
     assert set(state.symbols) == {"S1", "S2", OTHER}
@@ -45,7 +45,7 @@ def test_symbols_past_the_limit_fold_into_other_and_totals_stay_right() -> None:
     assert sum(tally.trades for s in state.symbols.values() for tally in s.tallies.values()) == 100
 
 
-def test_the_fold_depends_on_the_order_of_events_only() -> None:
+def test_the_state_depends_on_the_order_of_events_only() -> None:
     chance = random.Random(7)
     events = [
         make_event(n, symbol=f"S{chance.randrange(30)}", price=str(chance.randrange(1, 99))) for n in range(1, 500)
@@ -67,7 +67,7 @@ def test_registered_symbols_start_at_zero() -> None:
     assert state.symbols["ETHUSDT"].last_price is None
 
 
-def last_trade(events: Iterable[Event], size: int) -> tuple[str | None, str | None]:
+def find_last_trade(events: Iterable[Event], size: int) -> tuple[str | None, str | None]:
     state, rest = State(JOURNAL_ID), list(events)
     while rest:
         state.apply(rest[:size], "journal", 9)
@@ -87,7 +87,7 @@ def test_the_last_price_is_that_of_the_newest_ts_and_of_the_later_seq_at_the_sam
         for seq, (second, side) in enumerate(trades, start=1)
     ]
     newest = max(events, key=lambda event: (event.ts, event.seq))
-    assert last_trade(events, size) == (newest.price, newest.ts)
+    assert find_last_trade(events, size) == (newest.price, newest.ts)
 
 
 def test_importing_the_trades_of_last_year_does_not_move_the_last_price() -> None:
@@ -104,7 +104,7 @@ def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
     assert state.observed.delay.buckets["0.001"] == 1
 
 
-def test_the_worst_of_the_folded_symbols_are_known_by_name_in_bounded_memory() -> None:
+def test_the_most_frequent_symbols_past_the_limit_are_known_by_name_in_bounded_memory() -> None:
     state = State(JOURNAL_ID)
     chance = random.Random(3)
     names = ["BAD"] * 2000 + ["WORSE"] * 3000 + [f"ONCE{n}" for n in range(5000)]
@@ -116,7 +116,7 @@ def test_the_worst_of_the_folded_symbols_are_known_by_name_in_bounded_memory() -
     assert state.overflow_trades == 10_000
 
 
-def test_a_series_knows_when_its_first_trade_was_accepted() -> None:
+def test_created_at_is_when_the_first_trade_was_accepted() -> None:
     state = State(JOURNAL_ID)
     state.apply([make_event(1, accepted_at="2026-01-31T10:00:00.000000Z"), make_event(2)], "journal", 9)
     state.apply([make_event(3)], "journal", 9)
