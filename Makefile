@@ -1,4 +1,4 @@
-# Everything runs from .venv, which env-setup makes from the lock. `make` alone lists the targets.
+# Everything runs from .venv, which env-setup makes from the lock file. `make` without a target lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env-setup: .venv/synced .env ## Make .venv from the lock and .env with a fresh secret
+env-setup: .venv/synced .env ## Make .venv from the lock file and .env with a new secret
 	@if [ -O .env ] && [ ! -L .env ]; then chmod go= .env; fi
 
 .venv/synced: requirements-dev.txt
@@ -29,26 +29,26 @@ env-setup: .venv/synced .env ## Make .venv from the lock and .env with a fresh s
 	@umask 077; set -C; secret=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(32))'); \
 		sed "s/^SECRET_KEY=.*/SECRET_KEY=\"$$secret\"/" .env.sample > .env
 
-apps-up: env-setup ## Set up whatever is missing, then run web and sidecar; Ctrl+C stops them
+apps-up: env-setup ## Set up what is missing, then run web and sidecar; Ctrl+C stops them
 	@mkdir -p var; echo $$$$ > var/honcho.pid; exec honcho start
 
 apps-down: ## Stop a stack that runs in the background
 	@pid=$$(cat var/honcho.pid 2>/dev/null || true); \
 	if [ -n "$$pid" ] && ps -ww -o args= -p "$$pid" 2>/dev/null | grep -q 'honcho start'; then \
 		kill -TERM "$$pid"; while kill -0 "$$pid" 2>/dev/null; do sleep 0.1; done; echo "The stack is stopped."; \
-	else echo "No stack runs in the background here; Ctrl+C stops one in a terminal."; fi; rm -f var/honcho.pid
+	else echo "No stack runs in the background; Ctrl+C stops one in a terminal."; fi; rm -f var/honcho.pid
 
-infra-up: env-setup ## Run Prometheus and Grafana: in Docker where an engine answers, otherwise natively
+infra-up: env-setup ## Run Prometheus and Grafana: in Docker when available, otherwise natively
 	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT) $(if $(ALERTS),--alerts)
 
 infra-down: env-setup ## Stop Prometheus and Grafana
 	@python -m infra.stack down
 
-open: env-setup ## Open the page and Grafana in the browser
+open: env-setup ## Open the desk and Grafana in the browser
 	@honcho run sh -c 'python -m webbrowser "http://$$WEBAPP_HTTP_HOST:$$WEBAPP_HTTP_PORT"'
 	@python -m webbrowser "http://127.0.0.1:$(GRAFANA_PORT)"
 
-demo: env-setup ## Send a short random walk of trades to the running stack
+demo: env-setup ## Send 200 simulated trades to the running stack
 	@honcho run flask --app webapp trades simulate --rate 20 --count 200
 
 lint: env-setup ## Check style, format and types
@@ -56,15 +56,15 @@ lint: env-setup ## Check style, format and types
 	@! command -v dashboard-linter >/dev/null || for each in infra/grafana/dashboards/*.json; do \
 		dashboard-linter lint --strict "$$each"; done
 
-test: env-setup ## Set up whatever is missing, then run every test
+test: env-setup ## Set up what is missing, then run every test
 	@pytest
 
-faults: env-setup ## Put the stack through a storm of 132 faults under load; takes some minutes, and root for a small disk
+faults: env-setup ## Run the fault storm against a stack under load; takes some minutes, and root for a small disk
 	@python -m tests.system.faults
 
-check: lint test ## Everything that must pass before a commit
+check: lint test ## Run lint and test, as before every commit
 
-lock: env-setup ## Compile the lock files anew from the .in files
+lock: env-setup ## Compile the lock files from the .in files
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.in -o requirements-dev.txt
 

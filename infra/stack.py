@@ -1,4 +1,4 @@
-"""Starts and stops Prometheus and Grafana: in Docker where an engine answers, otherwise those installed here."""
+"""Starts and stops Prometheus and Grafana: in Docker when an engine is available, otherwise natively."""
 
 import argparse
 import json
@@ -29,16 +29,16 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 
 class InfraError(Exception):
-    """Why Prometheus or Grafana is not running; its text says what to do."""
+    """Prometheus or Grafana is not running; the text says why and what to do."""
 
 
 def has_engine() -> bool:
-    """Tell whether a Docker engine with Compose answers."""
+    """Return whether a Docker engine with Compose is available."""
     if shutil.which("docker") is None:
         return False
-    for question in (["docker", "compose", "version"], ["docker", "info"]):
+    for command in (["docker", "compose", "version"], ["docker", "info"]):
         try:
-            if subprocess.run(question, capture_output=True, check=False, timeout=15).returncode != 0:
+            if subprocess.run(command, capture_output=True, check=False, timeout=15).returncode != 0:
                 return False
         except subprocess.TimeoutExpired:
             return False
@@ -46,7 +46,7 @@ def has_engine() -> bool:
 
 
 def write_target(kind: str, *addresses: str) -> None:
-    """Tell Prometheus where the sidecar serves (``targets``), or who takes its alerts (``alertmanagers``)."""
+    """Write Prometheus's target file for the sidecar (``targets``) or Alertmanager (``alertmanagers``)."""
     folder = VAR / "prometheus" / kind
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "sidecar.new"
@@ -55,35 +55,35 @@ def write_target(kind: str, *addresses: str) -> None:
 
 
 def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False) -> None:
-    """Start Prometheus and Grafana, with ``alerts`` Alertmanager too, and say where they are. Raises InfraError."""
+    """Start Prometheus and Grafana, with ``alerts`` also Alertmanager, and print their addresses. Raises InfraError."""
     if has_engine():
         write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
         write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
         if sys.platform == "linux" and settings.sidecar_http_host in _LOOPBACK:
-            _say("The sidecar listens on loopback only, where a container cannot reach it: set")
-            _say('SIDECAR_HTTP_HOST="0.0.0.0" in .env, behind a firewall, and start the stack again.')
+            _print("The sidecar listens on loopback only, so a container cannot reach it: set")
+            _print('SIDECAR_HTTP_HOST="0.0.0.0" in .env, behind a firewall, and start the stack again.')
         if _DOCKER_HOST not in settings.allowed_hosts:
-            _say(f"The sidecar does not answer to {_DOCKER_HOST}, as Prometheus calls it:")
-            _say("add that name to ALLOWED_HOSTS in .env, and start the stack again.")
+            _print(f"The sidecar rejects requests under the host name {_DOCKER_HOST}, which Prometheus uses:")
+            _print("add that name to ALLOWED_HOSTS in .env, and start the stack again.")
         profile = ["--profile", "alerts"] if alerts else []
         if subprocess.run([*_COMPOSE, *profile, "up", "--detach", "--wait"], check=False).returncode != 0:
-            raise InfraError("docker compose could not start the containers; its message stands above.")
-        _say(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
+            raise InfraError("docker compose could not start the containers; see its message above.")
+        _print(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
         return
     if shutil.which("prometheus") is None:
         raise InfraError(
-            "No Docker engine answers, and no prometheus is installed. Install Docker, or on Debian:"
+            "No Docker engine is available and no prometheus is installed. Install Docker, or on Debian:"
             " apt-get install prometheus"
         )
     host = settings.sidecar_http_host
     write_target("targets", write_address("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port))
     write_target("alertmanagers", *(["127.0.0.1:9093"] if alerts else []))
     if alerts:
-        _say("Prometheus sends its alerts to an Alertmanager at 127.0.0.1:9093; only Docker starts one for you.")
+        _print("Prometheus sends alerts to 127.0.0.1:9093; start an Alertmanager there yourself.")
     url = f"http://127.0.0.1:{prometheus_port}"
     _start("prometheus", _prometheus_command(prometheus_port), {}, f"{url}/-/ready")
     if shutil.which("grafana-server") is None:
-        _say("Grafana is not installed, so the dashboard is not shown: grafana.com/grafana/download has packages.")
+        _print("Grafana is not installed, so there are no dashboards: see grafana.com/grafana/download.")
         return
     home = os.environ.get("GF_PATHS_HOME", "/usr/share/grafana")
     grafana = {
@@ -121,14 +121,14 @@ def down() -> None:
         pid = _running(name)
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
-            _await(partial(_stopped, name), f"{name} did not stop")
-            _say(f"{name} is stopped.")
+            _wait_for(partial(_stopped, name), f"{name} did not stop")
+            _print(f"{name} is stopped.")
         _pid_file(name).unlink(missing_ok=True)
 
 
 def _start(name: str, command: Sequence[str], environment: Mapping[str, str], ready_url: str) -> None:
     if _running(name) is not None:
-        _say(f"{name} runs already.")
+        _print(f"{name} is already running.")
         return
     log = VAR / f"{name}.log"
     with log.open("ab") as output:
@@ -139,27 +139,27 @@ def _start(name: str, command: Sequence[str], environment: Mapping[str, str], re
 
     def ready() -> bool:
         if process.poll() is not None:
-            raise InfraError(f"{name} ended at once; {log} says why. Is its port in use?")
+            raise InfraError(f"{name} exited at once; see {log}. Is its port in use?")
         try:
-            with urllib.request.urlopen(ready_url, timeout=1) as answer:  # noqa: S310 - it is loopback
+            with urllib.request.urlopen(ready_url, timeout=1) as answer:  # noqa: S310 - loopback
                 return bool(answer.status == 200)  # noqa: PLR2004 - OK
         except (urllib.error.URLError, OSError):
             return False
 
-    _await(ready, f"{name} is not ready; {log} says why")
-    _say(f"{name}: {ready_url}")
+    _wait_for(ready, f"{name} is not ready; see {log}")
+    _print(f"{name}: {ready_url}")
 
 
-def _await(holds: Callable[[], bool], otherwise: str) -> None:
+def _wait_for(condition: Callable[[], bool], message: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not holds():
+    while not condition():
         if time.monotonic() > deadline:
-            raise InfraError(otherwise)
+            raise InfraError(message)
         time.sleep(0.1)
 
 
 def _running(name: str) -> int | None:
-    """Give the pid that ``up`` noted, if it is still that program."""
+    """Return the pid that ``up`` wrote, if it is still that program."""
     try:
         pid = int(_pid_file(name).read_text())
     except (FileNotFoundError, ValueError):
@@ -177,7 +177,7 @@ def _pid_file(name: str) -> Path:
     return VAR / f"{name}.pid"
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 

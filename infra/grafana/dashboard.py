@@ -15,7 +15,7 @@ FILES: Final = {
 
 
 def write_dashboard(dashboard: Dashboard) -> str:
-    """Write a dashboard as the JSON text that is checked in."""
+    """Return a dashboard as the JSON text that is checked in."""
     return json.dumps(build(dashboard), indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Panels and their layout: what both dashboards are made of, in Grafana's schema."""
+"""Panels and their layout in Grafana's dashboard schema, used by both dashboards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ _WIDTH = 24
 _SOURCE = ('job=~"$job"', 'instance=~"$instance"')
 
 Thresholds = tuple[tuple[float, str], ...]
-"""Where a value's colour changes: (from, colour); below the first it is green."""
+"""Pairs (from, colour): the colour from that value on; below the first it is green."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: ``queries`` are (legend, PromQL) pairs, ``width`` is in 24ths of the page."""
+    """One panel: ``queries`` are (legend, PromQL) pairs, ``width`` is in 24ths of the dashboard."""
 
     title: str
     about: str
@@ -30,7 +30,7 @@ class Panel:
 
     @property
     def height(self) -> int:
-        """Rows of the page that it takes."""
+        """The height in grid rows."""
         return 4 if self.kind in {"stat", "gauge"} else 8
 
 
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard; ``choices`` are the labels that can be chosen above it, besides source, job and instance."""
+    """One dashboard; ``choices`` are labels with a variable, besides data source, job and instance."""
 
     uid: str
     title: str
@@ -55,22 +55,22 @@ class Dashboard:
 
 
 def select(name: str, *more: str) -> str:
-    """Write the selector of a metric on the chosen job and instance, and on ``more``."""
+    """Return the selector of a metric on the chosen job and instance, with the matchers ``more``."""
     return f"{name}{{{', '.join((*_SOURCE, *more))}}}"
 
 
 def rate(name: str, *more: str) -> str:
-    """Write the rate a second of a counter, over as many scrapes as a rate needs."""
+    """Return the rate per second of a counter over Grafana's rate interval."""
     return f"rate({select(name, *more)}[$__rate_interval])"
 
 
 def quantile(share: float, name: str, *by: str) -> str:
-    """Write a quantile of a histogram."""
+    """Return a quantile of a histogram."""
     return f"histogram_quantile({share:g}, sum by ({', '.join(['le', *by])}) ({rate(f'{name}_bucket')}))"
 
 
 def build(dashboard: Dashboard) -> dict[str, Any]:
-    """Build a dashboard in Grafana's schema."""
+    """Return a dashboard in Grafana's schema."""
     return {
         "id": None,
         "uid": dashboard.uid,
@@ -96,14 +96,14 @@ def _lay_out(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     number = y = 0
     for row in rows:
         number += 1
-        place = {"x": 0, "y": y, "w": _WIDTH, "h": 1}
-        yield {"type": "row", "title": row.title, "collapsed": False, "panels": [], "id": number, "gridPos": place}
+        position = {"x": 0, "y": y, "w": _WIDTH, "h": 1}
+        yield {"type": "row", "title": row.title, "collapsed": False, "panels": [], "id": number, "gridPos": position}
         y += 1
         x = 0
         for panel in row.panels:
             number += 1
-            place = {"x": x, "y": y, "w": panel.width, "h": panel.height}
-            yield {**_draw(panel), "id": number, "gridPos": place}
+            position = {"x": x, "y": y, "w": panel.width, "h": panel.height}
+            yield {**_draw(panel), "id": number, "gridPos": position}
             x += panel.width
             if x >= _WIDTH:
                 x, y = 0, y + panel.height
@@ -136,7 +136,7 @@ def _draw(panel: Panel) -> dict[str, Any]:
         "options": _OPTIONS[panel.kind],
         "targets": [
             {
-                "refId": chr(ord("A") + place),
+                "refId": chr(ord("A") + index),
                 "datasource": DATASOURCE,
                 "expr": query,
                 "legendFormat": legend or "__auto",
@@ -145,7 +145,7 @@ def _draw(panel: Panel) -> dict[str, Any]:
                 "range": panel.kind != "bargauge",
                 "exemplar": "_bucket" in query and panel.kind == "timeseries",
             }
-            for place, (legend, query) in enumerate(panel.queries)
+            for index, (legend, query) in enumerate(panel.queries)
         ],
     }
 

@@ -1,4 +1,4 @@
-"""The dashboard "Pipeline": whether every accepted trade gets where it should, for those who run it."""
+"""The dashboard "Pipeline": whether every accepted trade is counted, for operators."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ _ERRORS = (
     f"(sum({rate('webapp_http_requests_total', _FAILED)}) or vector(0)) / sum({rate('webapp_http_requests_total')})"
 )
 _SHARES = (0.5, 0.95, 0.99)
-_TAKEN = f"1 - sum({select('sidecar_journal_free_bytes')}) / sum({select('sidecar_journal_disk_bytes')})"
+_USED = f"1 - sum({select('sidecar_journal_free_bytes')}) / sum({select('sidecar_journal_disk_bytes')})"
 
 
 def _quantiles(name: str) -> tuple[tuple[str, str], ...]:
@@ -19,76 +19,76 @@ def _quantiles(name: str) -> tuple[tuple[str, str], ...]:
 PIPELINE: Final = Dashboard(
     uid="trading-telemetry-pipeline",
     title="Pipeline",
-    about="Accepted, journalled, counted: whether every trade gets where it should, and how fast.",
+    about="Whether every accepted trade is counted, and how fast.",
     links=(("Trading", "trading-telemetry"),),
     rows=(
-        Row("Is it right?", (
-            Panel("Lag", "Trades in the journal that are not counted yet; it should fall back to 0 at once.", "short", (
+        Row("Health", (
+            Panel("Lag", "Trades in the journal that are not counted yet; normally 0.", "short", (
                 ("", f"sum({select('sidecar_lag_events')})"),), 4, "stat", ((100.0, "yellow"), (1000.0, "red"))),
-            Panel("Workers", "Web workers that serve.", "none", (
+            Panel("Workers", "Active web workers.", "none", (
                 ("", f"sum({select('webapp_workers')})"),), 4, "stat", ((0.0, "red"), (1.0, "green"))),
             Panel("Errors", "Share of requests answered with 5xx.", "percentunit", (
                 ("", _ERRORS),), 4, "stat", ((0.01, "yellow"), (0.05, "red"))),
             Panel("Delay p99", "From acceptance to counting, live events.", "s", (
                 ("", quantile(0.99, "trading_event_delay_seconds")),), 4, "stat", ((0.5, "yellow"), (1.0, "red"))),
-            Panel("Snapshot age", "Since the counters were last saved.", "s", (
+            Panel("Snapshot age", "Time since the counters were last saved.", "s", (
                 ("", f"time() - min({select('sidecar_snapshot_timestamp_seconds')})"),), 4, "stat",
                 ((10.0, "yellow"), (60.0, "red"))),
-            Panel("Journal disk", "Share of the journal's disk that is taken.", "percentunit", (
-                ("", _TAKEN),), 4, "gauge", ((0.8, "yellow"), (0.9, "red")), ceiling=1),
+            Panel("Journal disk", "Used share of the journal's disk.", "percentunit", (
+                ("", _USED),), 4, "gauge", ((0.8, "yellow"), (0.9, "red")), ceiling=1),
         )),
         Row("Counting", (
-            Panel("Accepted and counted", "Both a second; the lines should lie on each other.", "ops", (
+            Panel("Accepted and counted", "Trades per second; the two lines should coincide.", "ops", (
                 ("accepted", f"sum({rate('webapp_commit_trades_sum')})"),
                 ("counted", f"sum({rate('trading_trades_total')})"))),
-            Panel("Delay from acceptance to counting", "Live events; those read from the journal are not in it.", "s",
+            Panel("Delay from acceptance to counting", "Live events only; not those read from the journal.", "s",
                 _quantiles("trading_event_delay_seconds"), thresholds=((1.0, "red"),)),
             Panel("Lag over time", "Trades in the journal that are not counted yet.", "short", (
                 ("{{instance}}", f"sum by (instance) ({select('sidecar_lag_events')})"),), 8),
-            Panel("Where events came from", "Hints arrive live; what they missed is read from the journal.", "ops", (
+            Panel("Events by source", "Hints arrive live; lost ones are read from the journal.", "ops", (
                 ("{{source}}", f"sum by (source) ({rate('sidecar_events_total')})"),), 8, stacked=True),
-            Panel("Gaps, repeats, unusable messages", "Gaps and repeats are no losses; unusable messages come from "
-                "strangers or another version.", "ops", (
+            Panel("Gaps, duplicates, rejected messages", "Gaps and duplicates are no losses; rejected messages come "
+                "from unknown programs or another version.", "ops", (
                 ("gaps", f"sum({rate('sidecar_gaps_total')})"),
-                ("repeats", f"sum({rate('sidecar_duplicates_total')})"),
-                ("unusable: {{reason}}", f"sum by (reason) ({rate('sidecar_messages_rejected_total')}) > 0")), 8),
+                ("duplicates", f"sum({rate('sidecar_duplicates_total')})"),
+                ("rejected: {{reason}}", f"sum by (reason) ({rate('sidecar_messages_rejected_total')}) > 0")), 8),
         )),
         Row("HTTP", (
-            Panel("Requests a second by route", "Every answer, by route and status.", "reqps", (
+            Panel("Requests per second by route", "All requests, by route and status.", "reqps", (
                 ("{{method}} {{route}} {{status}}",
                  f"sum by (method, route, status) ({rate('webapp_http_requests_total')})"),), stacked=True),
-            Panel("Duration by route, p99", "From a request's arrival to its answer; dots lead to request ids.", "s", (
+            Panel("Duration by route, p99", "From arrival to answer; exemplars carry request ids.", "s", (
                 ("{{method}} {{route}}", quantile(0.99, "webapp_http_request_duration_seconds", "method", "route")),)),
-            Panel("Trades refused a second", "By the reason in the answer.", "ops", (
+            Panel("Trades rejected per second", "By the reason in the answer.", "ops", (
                 ("{{reason}}", f"sum by (reason) ({rate('webapp_trades_rejected_total')}) > 0"),
                 ("all", f"sum({rate('webapp_trades_rejected_total')})"))),
-            Panel("Commit time", "One commit to the journal, with its sync to the disk.", "s",
+            Panel("Commit time", "One commit to the journal, including its sync to disk.", "s",
                 _quantiles("webapp_commit_duration_seconds")),
         )),
         Row("Journal and snapshots", (
-            Panel("Trades in one commit", "Those that wait together share one; it grows with the load.", "short", (
+            Panel("Commit size", "Trades in one commit, which grows with the load.", "short", (
                 ("mean", f"sum({rate('webapp_commit_trades_sum')}) / sum({rate('webapp_commit_trades_count')})"),
                 ("p95", quantile(0.95, "webapp_commit_trades"))), 6),
             Panel("Journal size", "The journal's file with its write-ahead log.", "bytes", (
                 ("journal", f"sum({select('sidecar_journal_size_bytes')})"),), 6),
-            Panel("Snapshots that failed", "In the last interval; counting goes on, a restart takes longer.", "short", (
+            Panel("Snapshot failures", "Per interval; counting continues, but a restart takes longer.", "short", (
                 ("failed", f"sum(increase({select('sidecar_snapshot_failures_total')}[$__rate_interval]))"),), 6),
-            Panel("Symbols", "With a series of their own; trades a second of those that fold into other.", "short", (
+            Panel("Symbols", "Symbols with their own series; trades per second counted under other.", "short", (
                 ("own series", f"sum({select('sidecar_symbols')})"),
-                ("folded trades/s", f"sum({rate('sidecar_overflow_trades_total')})")), 6),
+                ("overflow trades/s", f"sum({rate('sidecar_overflow_trades_total')})")), 6),
         )),
-        Row("Processes and viewers", (
-            Panel("Memory", "Resident memory of all web workers, and of the sidecar.", "bytes", (
+        Row("Processes and subscribers", (
+            Panel("Memory", "Resident memory of all web workers and of the sidecar.", "bytes", (
                 ("web", f"sum({select('webapp_process_resident_memory_bytes')})"),
                 ("sidecar", f"sum({select('process_resident_memory_bytes')})")), 6),
-            Panel("Processor", "Processor time used a second: 1 is one core.", "short", (
+            Panel("Processor", "Processor time used per second: 1 is one core.", "short", (
                 ("web", f"sum({rate('webapp_process_cpu_seconds_total')})"),
                 ("sidecar", f"sum({rate('process_cpu_seconds_total')})")), 6),
-            Panel("Open files", "Of all web workers, and of the sidecar.", "short", (
+            Panel("Open files", "Open files of all web workers and of the sidecar.", "short", (
                 ("web", f"sum({select('webapp_process_open_fds')})"),
                 ("sidecar", f"sum({select('process_open_fds')})")), 6),
-            Panel("Live feed", "Open feeds; subscribers rejected a second.", "short", (
-                ("viewers", f"sum({select('webapp_feed_subscribers')})"),
+            Panel("Live feed", "Subscribers of the live feed; subscribers rejected per second.", "short", (
+                ("subscribers", f"sum({select('webapp_feed_subscribers')})"),
                 ("{{reason}}", f"sum by (reason) ({rate('webapp_feed_dropped_total')})")), 6),
         )),
     ),

@@ -1,4 +1,4 @@
-"""The dashboard "Trading": what is traded, for those who trade."""
+"""The dashboard "Trading": what is traded, for traders."""
 
 from typing import Final
 
@@ -28,23 +28,23 @@ TRADING: Final = Dashboard(
         Row("Now", (
             Panel("Trades", "Trades counted since the journal began.", "short", (
                 ("", f"sum({select('trading_trades_total', *_CHOSEN)})"),), 4, "stat"),
-            Panel("Notional", "Price times quantity since the journal began, all chosen symbols together.", "short", (
+            Panel("Notional", "Price times quantity since the journal began, over all chosen symbols.", "short", (
                 ("", f"sum({select('trading_notional_total', *_CHOSEN)})"),), 5, "stat"),
-            Panel("Trades a second", "Trades accepted a second, at this moment.", "ops", (
+            Panel("Trades per second", "Current rate of accepted trades.", "ops", (
                 ("", f"sum({rate('trading_trades_total', *_CHOSEN)})"),), 4, "stat", decimals=1),
-            Panel("Buy share", "Buys in the notional of this moment; 50 % is balance.", "percentunit", (
+            Panel("Buy share", "Share of buys in the current rate of notional; 50 % is balanced.", "percentunit", (
                 ("", f"sum({_BUY}) / (sum({_BUY}) + sum({_SELL}))"),), 4, "gauge",
                 ((0.0, "red"), (0.35, "yellow"), (0.45, "green"), (0.55, "yellow"), (0.65, "red")), ceiling=1),
-            Panel("Symbols", "Symbols that have traded; those past the limit share one series, other.", "none", (
+            Panel("Symbols", "Symbols that have traded; those past the limit share the symbol other.", "none", (
                 ("", f"count(sum by (symbol) ({select('trading_trades_total', *_SYMBOL)}) > 0)"),), 3, "stat"),
-            Panel("Last trade", "When the newest trade happened, by its own time.", "dateTimeFromNow", (
+            Panel("Last trade", "The newest ts of any trade.", "dateTimeFromNow", (
                 ("", f"max({select('trading_last_trade_timestamp_seconds', *_SYMBOL)}) * 1000"),), 4, "stat"),
         )),
         Row("Flow", (
-            Panel("Trades a second by symbol", "Rate of accepted trades, buys and sells stacked.", "ops", (
+            Panel("Trades per second by symbol", "Rate of accepted trades, buys and sells stacked.", "ops", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_trades_total', *_CHOSEN)})"),),
                 stacked=True),
-            Panel("Notional a second by symbol", "Rate of price times quantity.", "short", (
+            Panel("Notional per second by symbol", "Rate of price times quantity.", "short", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_notional_total', *_CHOSEN)})"),),
                 stacked=True),
         )),
@@ -58,11 +58,11 @@ TRADING: Final = Dashboard(
             Panel("Imbalance", "Buys less sells, over both, in notional: 100 % is buys only, -100 % sells only.",
                 "percentunit", (
                 ("{{symbol}}", f"(({_BUY}) - ({_SELL})) / (({_BUY}) + ({_SELL}))"),), 8, floor=-1, ceiling=1),
-            Panel("Quantity a second", "Rate of traded quantity, in units of each symbol.", "short", (
+            Panel("Quantity per second", "Rate of traded quantity, in units of each symbol.", "short", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_quantity_total', *_CHOSEN)})"),), 8),
-            Panel("Top symbols", "The ten symbols with the most notional in the time shown.", "short", (
+            Panel("Top symbols", "The ten symbols with the most notional in the selected time range.", "short", (
                 ("{{symbol}}", _TOP),), 8, "bargauge"),
-            Panel("Sizes", "Trades a second by their notional: the darker, the more.", "short", (
+            Panel("Sizes", "Trades per second by notional: the darker, the more.", "short", (
                 ("{{le}}", f"sum by (le) ({rate('trading_trade_notional_bucket', _SIDE)})"),), 24, "heatmap"),
         )),
     ),

@@ -1,4 +1,4 @@
-"""The dashboards: what is checked in is what is generated, and it keeps the rules of grafana/dashboard-linter."""
+"""The dashboards: the checked-in JSON is the generated one, and it follows the rules of grafana/dashboard-linter."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_a_dashboard_can_be_provisioned(board: dict[str, Any]) -> None:
 
 
 @each_board
-def test_each_panel_says_what_it_shows_in_which_unit_from_the_chosen_source(board: dict[str, Any]) -> None:
+def test_each_panel_has_a_description_a_unit_and_the_chosen_data_source(board: dict[str, Any]) -> None:
     for panel in panels(board):
         assert panel["title"]
         assert panel["description"].endswith(".")
@@ -64,7 +64,7 @@ def test_each_query_is_on_the_chosen_job_and_instance(board: dict[str, Any]) -> 
 
 
 @each_board
-def test_each_variable_offers_all_and_is_asked_anew_when_the_time_changes(board: dict[str, Any]) -> None:
+def test_each_variable_offers_all_and_is_refreshed_when_the_time_range_changes(board: dict[str, Any]) -> None:
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     source = variables.pop("datasource")
     uid = re.search(r"uid: (\S+)", (PROVISIONING / "datasources" / "prometheus.yml").read_text())
@@ -83,15 +83,15 @@ def test_each_variable_offers_all_and_is_asked_anew_when_the_time_changes(board:
 
 @each_board
 def test_panels_fill_their_rows_and_do_not_overlap(board: dict[str, Any]) -> None:
-    taken: set[tuple[int, int]] = set()
+    used: set[tuple[int, int]] = set()
     for panel in board["panels"]:
-        place = panel["gridPos"]
-        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
-        assert taken.isdisjoint(cells)
-        assert place["x"] + place["w"] <= 24
-        taken |= cells
-    height = max(y for _, y in taken) + 1
-    assert len(taken) == 24 * height
+        position = panel["gridPos"]
+        cells = {(position["x"] + x, position["y"] + y) for x in range(position["w"]) for y in range(position["h"])}
+        assert used.isdisjoint(cells)
+        assert position["x"] + position["w"] <= 24
+        used |= cells
+    height = max(y for _, y in used) + 1
+    assert len(used) == 24 * height
 
 
 def test_images_are_pinned() -> None:

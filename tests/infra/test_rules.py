@@ -1,4 +1,4 @@
-"""The rules: valid, tested case by case, and each alert with a runbook."""
+"""The rules are valid and tested, and each alert has a runbook."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ def test_the_rules_are_valid() -> None:
     assert "SUCCESS" in run_promtool("check", "rules", *sorted((PROMETHEUS / "rules").glob("*.yml")))
 
 
-def test_every_case_of_every_alert_holds() -> None:
+def test_every_case_of_every_alert_passes() -> None:
     assert "SUCCESS" in run_promtool("test", "rules", PROMETHEUS / "tests" / "alerts.yml")
 
 
@@ -39,14 +39,14 @@ def test_each_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     fires: set[str] = set()
     quiet: set[str] = set()
     for case in CASES:
-        for asked in case["alert_rule_test"]:
-            (fires if asked["exp_alerts"] else quiet).add(asked["alertname"])
+        for test in case["alert_rule_test"]:
+            (fires if test["exp_alerts"] else quiet).add(test["alertname"])
     names = {alert["alert"] for alert in ALERTS}
     assert fires == quiet == names
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
-def test_an_alert_says_how_bad_it_is_what_happened_and_what_to_do(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_severity_a_summary_a_description_and_a_runbook(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert alert["for"]
     assert alert["annotations"]["summary"].endswith(".")
@@ -70,7 +70,7 @@ def test_recording_rules_are_named_level_metric_operations_and_are_used_or_docum
         assert rule["record"] in texts
 
 
-def test_alertmanagers_configuration_holds_together() -> None:
+def test_the_alertmanager_configuration_refers_to_existing_receivers_and_alerts() -> None:
     config = yaml.safe_load((ROOT / "infra" / "alertmanager" / "alertmanager.yml").read_text())
     assert config["route"]["receiver"] in {receiver["name"] for receiver in config["receivers"]}
     named = re.findall(r"alertname = (\w+)", str(config["inhibit_rules"]))

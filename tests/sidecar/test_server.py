@@ -233,7 +233,7 @@ HOST = b"Host: localhost\r\n"
     ],
     ids=lambda sent: ascii(sent[:24]),
 )
-def test_malformed_requests_get_an_answer_and_no_error_is_logged(
+def test_malformed_requests_are_answered_or_closed_and_no_error_is_logged(
     url: str, sent: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect(url) as connection:
