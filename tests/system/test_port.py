@@ -181,7 +181,7 @@ def test_a_sidecar_whose_journal_is_replaced_while_it_runs_takes_hints_under_the
     for rest in (Path(f"{path}-wal"), Path(f"{path}-shm")):
         rest.unlink(missing_ok=True)
     restored.replace(path)
-    wait_for(lambda: "another journal stands in its place" in cold.log.read_text(), "the sidecar sees it")
+    wait_for(lambda: "journal replaced; recounting" in cold.log.read_text(), "the sidecar sees it")
     assert cold.key_pair() != old
     cold.start("web")
     wait_for(lambda: cold.total("webapp_workers") == 2, "workers report")

@@ -91,7 +91,7 @@ def test_more_symbols_than_the_limit_fold_into_one_live_as_on_replay(tmp_path: P
         assert sum(live.values()) == 500
         assert stack.total("trading_trades_total", symbol="other") == 300
         assert len(live) == 2 * 201
-        wait_for(lambda: "symbols folded" in stack.log.read_text(), "the log names the folded symbols")
+        wait_for(lambda: "symbol limit exceeded" in stack.log.read_text(), "the log names the symbols")
         stack.stop()
         for snapshot in tmp_path.glob("snapshot*"):
             snapshot.unlink()
