@@ -71,6 +71,8 @@ class Daemon:
                 with self._open_journal() as journal:
                     state = self._load(journal)
                 self._saved = decode_state(encode_state(state))
+                # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
+                self._snapshots.observed = self._saved.observed
                 state.register(settings.trading_symbols)
                 consumer = Consumer(
                     state,

@@ -8,7 +8,7 @@ from common.journal.store import Journal
 from common.wire.messages import decode_totals
 from common.wire.worker_totals import WorkerTotals
 from sidecar.consumer import Consumer
-from sidecar.version_1 import upgrade_totals
+from sidecar.upgrades import upgrade_totals
 
 
 class FinalTotals:

@@ -17,7 +17,7 @@ from common.errors import SnapshotError
 from common.paths import DRAFT, PREVIOUS
 from common.private_files import create, tighten
 from sidecar.state import STATE_VERSION, State
-from sidecar.version_1 import upgrade_state
+from sidecar.upgrades import upgrade_state
 
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file format: a checksum, then a state, which has its own version."""
@@ -73,7 +73,7 @@ def decode_state(encoded: bytes) -> State:
         version = _versions.decode(encoded).version
         if not 1 <= version <= STATE_VERSION:
             raise SnapshotError("version", f"a state of version {version}; expected up to {STATE_VERSION}")
-        state = _decoder.decode(upgrade_state(encoded) if version == 1 else encoded)
+        state = _decoder.decode(upgrade_state(encoded, version) if version < STATE_VERSION else encoded)
         fault = state.find_fault()
     except (ValueError, RecursionError) as error:
         raise SnapshotError("content", f"not a state: {error}") from error

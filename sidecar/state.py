@@ -18,7 +18,7 @@ from common.wire.messages import BAD_MESSAGE_REASONS, Hint
 from common.wire.worker_totals import Reason
 from sidecar.workers import Workers
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 
 OTHER: Final = "other"
 """The symbol of the trades past the limit; in lower case, so no trade can have it."""

@@ -19,7 +19,7 @@ from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
 from sidecar.collector import Sight, SnapshotStatus, StateCollector
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
-from sidecar.state import State
+from sidecar.state import STATE_VERSION, State
 from tests.conftest import JOURNAL_ID, make_event
 
 
@@ -217,8 +217,8 @@ def test_wrong_content_with_a_right_checksum_is_rejected(path: Path, wrong: byte
 
 
 def test_a_state_of_a_later_version_is_rejected(path: Path) -> None:
-    write_snapshot(path, b'{"journal_id":"%b","version":3}' % JOURNAL_ID.encode())
-    with pytest.raises(SnapshotError, match="version 3") as caught:
+    write_snapshot(path, b'{"journal_id":"%b","version":%d}' % (JOURNAL_ID.encode(), STATE_VERSION + 1))
+    with pytest.raises(SnapshotError, match=f"version {STATE_VERSION + 1}") as caught:
         load_snapshot(path, State(JOURNAL_ID), 2)
     assert caught.value.reason == "version"
 

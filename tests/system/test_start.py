@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,6 +14,7 @@ import requests
 from tests.common.journal.test_migrations import make_version_1
 from tests.conftest import ROOT
 from tests.system.stack import BIN, Stack
+from tests.waiting import wait_for
 
 
 def run(stack: Stack, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -169,3 +171,18 @@ def test_a_stack_that_starts_on_a_journal_of_version_1_goes_on_with_it(cold: Sta
     cold.start().accept(5)
     cold.wait_counted(6)
     assert cold.journalled() == 7
+
+
+def test_no_counter_falls_when_nothing_can_be_saved_after_a_start(cold: Stack) -> None:
+    cold.start("web").start("sidecar")
+    cold.accept(3)
+    wait_for(
+        lambda: cold.total("webapp_http_requests_total", route="/trade", status="201") == 3, "the requests are counted"
+    )
+    cold.stop("sidecar")
+    cold.stop("web")
+    # A folder in the place of the draft: no snapshot can be written, but those that exist are read.
+    Path(f"{cold.settings['SNAPSHOT_PATH']}.new").mkdir()
+    cold.start("sidecar")
+    assert cold.total("sidecar_snapshot_failures_total") > 0
+    assert cold.total("webapp_http_requests_total", route="/trade", status="201") == 3

@@ -1,4 +1,4 @@
-"""Upgrades what release 0.1.0 wrote: its histograms were lists of counts, and their bounds constants of the program."""
+"""Upgrades of states that earlier versions wrote, one step for each version."""
 
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from common.tally import EXACT
+from sidecar.state import STATE_VERSION
 
 SECONDS: Final = (
     "0.001",
@@ -30,47 +31,55 @@ NOTIONAL: Final = (
 )
 
 
-def upgrade_state(encoded: bytes) -> bytes:
-    """Upgrade an encoded state from version 1 to version 2. Raises ValueError for anything else."""
+def upgrade_state(encoded: bytes, version: int) -> bytes:
+    """Upgrade an encoded state of ``version`` to the one of this program. Raises ValueError for anything else."""
     try:
-        state = _rename(msgspec.json.decode(encoded))
-        state["version"] = 2
-        if "notional" in state:
-            state["notional"] = {
-                side: _key(counts, NOTIONAL, _sum_notional(state, side)) for side, counts in state["notional"].items()
-            }
-        observed = state.get("observed", {})
-        if "delay" in observed:
-            observed["delay"] = _upgrade_histogram(observed["delay"], SECONDS)
-        workers = observed.get("workers", {})
-        for totals in (*workers.get("active", {}).values(), workers.get("retired_totals", {})):
-            _upgrade_totals(totals)
+        state = msgspec.json.decode(encoded)
+        for step in _STEPS[version - 1 :]:
+            step(state)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        message = f"not a state of version 1: {error!r}"
+        message = f"not a state of version {version}: {error!r}"
         raise ValueError(message) from error
+    state["version"] = STATE_VERSION
     return msgspec.json.encode(state)
 
 
-def _rename(state: dict[str, Any]) -> dict[str, Any]:
-    # Only these keys are renamed: a symbol, a route or a worker may have any of these names itself.
-    state = _rename_keys(
-        state, {"origin": "journal_id", "folded": "overflow_trades", "folded_names": "overflow_symbols"}
-    )
-    for symbol in state.get("symbols", {}).values():
-        symbol["tallies"] = {
-            side: _rename_keys(tally, {"born": "created_at"}) for side, tally in symbol["tallies"].items()
+def _key_buckets(state: dict[str, Any]) -> None:
+    """Version 2: a histogram carries its bounds."""
+    if "notional" in state:
+        state["notional"] = {
+            side: _key(counts, NOTIONAL, _sum_notional(state, side)) for side, counts in state["notional"].items()
         }
-    observed = state["observed"] = _rename_keys(state.get("observed", {}), {"repeats": "duplicates"})
-    if "rejected" in observed:
-        observed["rejected"] = _rename_keys(observed["rejected"], {"origin": "journal_id"})
-    if "workers" in observed:
-        workers = {"past": "retired_totals", "live": "active", "gone": "retired"}
-        observed["workers"] = _rename_keys(observed["workers"], workers)
-    return state
+    observed = state.get("observed", {})
+    if "delay" in observed:
+        observed["delay"] = _upgrade_histogram(observed["delay"], SECONDS)
+    workers = observed.get("workers", {})
+    for totals in (*workers.get("live", {}).values(), workers.get("past", {})):
+        _upgrade_totals(totals)
 
 
-def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    return {names.get(name, name): value for name, value in fields.items()}
+def _rename(state: dict[str, Any]) -> None:
+    """Version 3: standard words. Only the keys of fields: a symbol, route or worker may have any of these names."""
+    _rename_keys(state, {"origin": "journal_id", "folded": "overflow_trades", "folded_names": "overflow_symbols"})
+    for symbol in state.get("symbols", {}).values():
+        for tally in symbol["tallies"].values():
+            _rename_keys(tally, {"born": "created_at"})
+    observed = state.get("observed", {})
+    _rename_keys(observed, {"repeats": "duplicates"})
+    _rename_keys(observed.get("rejected", {}), {"origin": "journal_id"})
+    workers = observed.get("workers", {})
+    _rename_keys(workers, {"past": "retired_totals", "live": "active", "gone": "retired"})
+    for totals in (*workers.get("active", {}).values(), workers.get("retired_totals", {})):
+        _rename_keys(totals, {"viewers": "subscribers"})
+
+
+_STEPS: Final = (_key_buckets, _rename)
+
+
+def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> None:
+    for old, new in names.items():
+        if old in fields:
+            fields[new] = fields.pop(old)
 
 
 def upgrade_totals(body: bytes) -> bytes:
