@@ -1,4 +1,4 @@
-"""Commands for a running stack and its journal: ``flask --app webapp trades …``."""
+"""The commands ``flask --app webapp trades …``, for a running stack and its journal."""
 
 from importlib import import_module
 from typing import cast
@@ -9,7 +9,7 @@ _NAMES = ("replay", "simulate", "audit", "backup", "restore")
 
 
 class _Trades(click.Group):
-    """Loads a command when it is called: a web worker must not import an HTTP client before gevent has patched ssl."""
+    """Imports a command when it is called: a web worker must not import an HTTP client before gevent patches ssl."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(_NAMES)
@@ -18,4 +18,4 @@ class _Trades(click.Group):
         return cast("click.Command", getattr(import_module(f"webapp.cli.{name}"), name)) if name in _NAMES else None
 
 
-trades_cli = _Trades("trades", help="Send trades to a running stack, audit it, and keep its journal.")
+trades_cli = _Trades("trades", help="Send trades to a running stack, audit it, back up and restore its journal.")

@@ -1,4 +1,4 @@
-"""Audits a running stack: what the journal holds against what the sidecar, and Prometheus, have counted."""
+"""``audit``: compares the totals of the journal with those of the sidecar, and of Prometheus."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,17 +19,17 @@ from webapp.cli.client import get
 
 WATCH_SECONDS = 2.0
 _CHUNK = 10_000
-_OTHER = "other"
+_OVERFLOW = "other"
 
 Totals = dict[tuple[str, str], Tally]
 
 
 def total_journal(journal: Journal, last_seq: int) -> Totals:
-    """Total the journal up to ``last_seq``, with what was pruned from it. Raises JournalError."""
+    """Total the journal up to ``last_seq``, pruned trades included. Raises JournalError."""
     totals: Totals = {}
     pruned = read_pruned(journal)
-    for symbol, held in pruned.symbols.items():
-        for side, tally in held.tallies.items():
+    for symbol, pruned_symbol in pruned.symbols.items():
+        for side, tally in pruned_symbol.tallies.items():
             totals[symbol, side] = tally
     after = pruned.last_seq
     while events := journal.read_after(after, _CHUNK):
@@ -42,16 +42,16 @@ def total_journal(journal: Journal, last_seq: int) -> Totals:
 
 
 def fold(totals: Totals, known: set[str]) -> Totals:
-    """Put symbols that the sidecar has folded under its own name for them."""
-    folded: Totals = {}
+    """Merge the symbols that the sidecar does not show into the overflow symbol."""
+    merged: Totals = {}
     for (symbol, side), tally in totals.items():
-        name = symbol if symbol in known else _OTHER
-        folded.setdefault((name, side), Tally()).merge(tally)
-    return folded
+        name = symbol if symbol in known else _OVERFLOW
+        merged.setdefault((name, side), Tally()).merge(tally)
+    return merged
 
 
 def read_sidecar(url: str) -> tuple[int, Totals]:
-    """Read the sidecar's seq and totals from one scrape, in which they belong together. Raises ClickException."""
+    """Read the sidecar's seq and totals from one scrape, in which they match. Raises ClickException."""
     totals: Totals = {}
     seq = 0
     for family in text_string_to_metric_families(get(urljoin(url, "/metrics")).text):
@@ -64,7 +64,7 @@ def read_sidecar(url: str) -> tuple[int, Totals]:
 
 
 def read_prometheus(url: str) -> Totals:
-    """Read Prometheus's newest totals. Raises ClickException."""
+    """Read the newest totals in Prometheus. Raises ClickException."""
     totals: Totals = {}
     for name in _PARTS:
         query = f"sum by (symbol, side) ({name}_total)"
@@ -85,17 +85,17 @@ def _put(totals: Totals, name: str, labels: Mapping[str, str], value: float) -> 
         setattr(tally, _PARTS[name], Decimal(repr(value)))
 
 
-def differs(mine: Tally, theirs: Tally) -> bool:
-    """Tell whether two tallies differ by more than a metric's float can hold."""
+def differs(first: Tally, second: Tally) -> bool:
+    """Return whether two tallies differ at the precision of the metrics, which are floats."""
     return (
-        mine.trades != theirs.trades
-        or float(mine.quantity) != float(theirs.quantity)
-        or float(mine.notional) != float(theirs.notional)
+        first.trades != second.trades
+        or float(first.quantity) != float(second.quantity)
+        or float(first.notional) != float(second.notional)
     )
 
 
 def print_balance(columns: Mapping[str, Totals]) -> bool:
-    """Print the totals side by side and tell whether all agree."""
+    """Print the totals side by side, and return whether all agree."""
     keys = sorted({key for totals in columns.values() for key, tally in totals.items() if tally.trades})
     rows = [("symbol", "side", *(f"{name} {part}" for name in columns for part in ("trades", "notional")), "")]
     agree = True
@@ -112,7 +112,7 @@ def print_balance(columns: Mapping[str, Totals]) -> bool:
 
 
 def audit_once(settings: Settings, sidecar_url: str, prometheus_url: str | None) -> bool:
-    """Print one balance and tell whether it closes. Raises ClickException when a part does not answer."""
+    """Print one comparison, and return whether all totals agree. Raises ClickException when a part does not answer."""
     try:
         with Journal(settings.journal_path) as journal:
             seq, counted = read_sidecar(sidecar_url)
@@ -134,8 +134,10 @@ def audit_once(settings: Settings, sidecar_url: str, prometheus_url: str | None)
 
 @click.command()
 @click.option("--sidecar", help="The sidecar's address; by default the one in the settings.")
-@click.option("--prometheus", help="Prometheus's address, to compare its newest sample too; it may be a scrape behind.")
-@click.option("--watch", is_flag=True, help="Audit again and again, until Ctrl+C.")
+@click.option(
+    "--prometheus", help="Prometheus's address, to compare its newest samples too; they may be one scrape old."
+)
+@click.option("--watch", is_flag=True, help="Repeat the audit until Ctrl+C.")
 @with_appcontext
 def audit(
     *, sidecar: str | None, prometheus: str | None, watch: bool, pause: Callable[[float], None] = time.sleep

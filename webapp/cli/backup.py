@@ -1,4 +1,4 @@
-"""Backs the journal up while trades come in."""
+"""``backup``: copies the journal while trades are accepted."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from webapp.cli.files import read_file
 @click.argument("file", callback=read_file)
 @with_appcontext
 def backup(file: Path) -> None:
-    """Copy the journal, as it stands at one moment, to FILE, which must not exist yet."""
+    """Write a consistent copy of the journal to FILE, which must not exist."""
     settings: Settings = current_app.config["SETTINGS"]
     try:
         click.echo(f"{file} holds the journal up to seq {back_up(settings.journal_path, file)}")

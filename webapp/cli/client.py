@@ -1,4 +1,4 @@
-"""Sends trades to a running stack one by one, and totals what it accepted."""
+"""The client of ``replay`` and ``simulate``: sends trades one by one, and totals the accepted ones."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ from common.settings import Settings
 from common.tally import Tally
 
 TRIES: Final = 5
-"""How often one trade is sent while the stack answers 503, which promises that nothing was written, or 409."""
+"""The most attempts for one trade while the stack answers 503, which guarantees that nothing was written, or 409."""
 
 _TIMEOUT_SECONDS = 30
 _SHOWN = 20
@@ -23,7 +23,7 @@ _AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
 
 
 class Entry(NamedTuple):
-    """A trade to send; ``label`` says where it came from, ``key`` makes sending it again harmless."""
+    """A trade to send, with a ``label`` for messages, and an idempotency ``key`` so that it can be sent again."""
 
     label: str
     trade: Mapping[str, str]
@@ -32,19 +32,19 @@ class Entry(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of the trades that were sent: totals by symbol and side, and each refusal."""
+    """The results of the trades sent: totals by symbol and side, and each rejection."""
 
     accepted: dict[tuple[str, str], Tally] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
-    repeated: int = 0
+    rejected: list[str] = field(default_factory=list)
+    duplicates: int = 0
 
-    def count(self, event: Mapping[str, Any], *, repeated: bool) -> None:
-        """Count one accepted event; ``repeated`` if an earlier run had sent it."""
-        self.repeated += repeated
+    def count(self, event: Mapping[str, Any], *, is_duplicate: bool) -> None:
+        """Count one accepted event; ``is_duplicate`` if an earlier run sent it."""
+        self.duplicates += is_duplicate
         self.accepted.setdefault((event["symbol"], event["side"]), Tally()).add([event["price"]], [event["qty"]])
 
     def report(self) -> None:
-        """Print the totals. Raises SystemExit with 1 when a trade was refused."""
+        """Print the totals. Raises SystemExit with 1 when a trade was rejected."""
         rows = [("symbol", "side", "trades", "quantity", "notional")]
         rows += [
             (symbol, side, str(tally.trades), f"{tally.quantity:f}", f"{tally.notional:f}")
@@ -52,17 +52,17 @@ class Outcome:
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
-            # Names to the left, figures to the right.
+            # Names are left-aligned, numbers right-aligned.
             texts = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
             click.echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *texts[2:]]))
         total = sum(tally.trades for tally in self.accepted.values())
-        before = f" ({self.repeated} of them by an earlier run)" if self.repeated else ""
-        click.echo(f"accepted {total}{before}, refused {len(self.refused)}")
-        for refusal in self.refused[:_SHOWN]:
-            click.echo(refusal, err=True)
-        if len(self.refused) > _SHOWN:
-            click.echo(f"… and {len(self.refused) - _SHOWN} more", err=True)
-        if self.refused:
+        before = f" ({self.duplicates} of them by an earlier run)" if self.duplicates else ""
+        click.echo(f"accepted {total}{before}, refused {len(self.rejected)}")
+        for rejection in self.rejected[:_SHOWN]:
+            click.echo(rejection, err=True)
+        if len(self.rejected) > _SHOWN:
+            click.echo(f"… and {len(self.rejected) - _SHOWN} more", err=True)
+        if self.rejected:
             raise SystemExit(1)
 
 
@@ -70,13 +70,13 @@ class Client:
     """A keep-alive connection to the stack at ``url``."""
 
     def __init__(self, url: str, pause: Callable[[float], None] = time.sleep) -> None:
-        """Keep the address; ``pause`` waits the seconds it is given."""
+        """Keep the address; ``pause`` is called with the seconds between attempts."""
         self._url = url
         self._pause = pause
         self._session = requests.Session()
 
     def __enter__(self) -> Self:
-        """Use the client in a ``with`` block."""
+        """Return the client."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,9 +84,9 @@ class Client:
         self._session.close()
 
     def send(self, entry: Entry, outcome: Outcome) -> None:
-        """Send one trade and note what became of it.
+        """Send one trade and count its result.
 
-        Raises ClickException when the stack cannot be reached: then it is unknown whether this trade was accepted.
+        Raises ClickException without an answer; it is then unknown whether the trade was accepted.
         """
         answer = self._post(entry)
         for _ in range(TRIES - 1):
@@ -95,9 +95,9 @@ class Client:
             self._pause(float(answer.headers.get("Retry-After", "1")))
             answer = self._post(entry)
         if answer.status_code == HTTPStatus.CREATED:
-            outcome.count(answer.json(), repeated="Idempotent-Replayed" in answer.headers)
+            outcome.count(answer.json(), is_duplicate="Idempotent-Replayed" in answer.headers)
         else:
-            outcome.refused.append(f"{entry.label}: {answer.status_code} {_read_detail(answer)}")
+            outcome.rejected.append(f"{entry.label}: {answer.status_code} {_read_detail(answer)}")
 
     def _post(self, entry: Entry) -> requests.Response:
         headers = {"Idempotency-Key": entry.key} if entry.key else {}
@@ -118,7 +118,7 @@ def _read_detail(answer: requests.Response) -> str:
 
 
 def get(url: str, **query: str) -> requests.Response:
-    """Get an address. Raises ClickException when it does not answer with 200."""
+    """Get a URL. Raises ClickException for an error status, or without an answer."""
     try:
         answer = requests.get(url, params=query, timeout=_TIMEOUT_SECONDS)
         answer.raise_for_status()
@@ -129,15 +129,15 @@ def get(url: str, **query: str) -> requests.Response:
 
 
 def choose_url(url: str | None) -> str:
-    """Choose the stack's address: the one given, or the one in the settings."""
+    """Return the stack's address: ``url``, or the one in the settings."""
     settings: Settings = current_app.config["SETTINGS"]
     return url or f"http://{settings.write_webapp_address()}"
 
 
 def send_all(url: str, entries: Iterable[Entry], total: int | None, title: str) -> None:
-    """Send trades under a progress bar and print the totals, also when broken off.
+    """Send trades with a progress bar and print the totals, also when interrupted.
 
-    Raises SystemExit with 1 when one was refused, and ClickException when the stack cannot be reached.
+    Raises SystemExit with 1 when a trade was rejected, and ClickException when the stack cannot be reached.
     """
     outcome = Outcome()
     try:
@@ -146,8 +146,8 @@ def send_all(url: str, entries: Iterable[Entry], total: int | None, title: str) 
                 client.send(entry, outcome)
     except (click.ClickException, KeyboardInterrupt):
         click.echo()
-        click.echo("Broken off. Accepted until then:")
-        outcome.refused.clear()
+        click.echo("Interrupted. Accepted so far:")
+        outcome.rejected.clear()
         outcome.report()
         raise
     outcome.report()

@@ -1,4 +1,4 @@
-"""How a command's FILE is read."""
+"""The FILE argument of commands."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from common.settings import FILE, read_path
 
 
 def read_file(_context: click.Context, _parameter: click.Parameter, text: str) -> Path:
-    """Read the path of a file, there or not. Raises ClickException."""
+    """Read the path of a file, which need not exist. Raises ClickException."""
     try:
         return read_path(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Replays a CSV of trades against a running stack."""
+"""``replay``: sends the trades of a CSV file to a running stack."""
 
 import csv
 import hashlib
@@ -18,14 +18,14 @@ COLUMNS: Final = ("ts", "symbol", "side", "price", "qty")
 
 
 class Speed(click.ParamType[float | None]):
-    """How much faster than it happened; None: without a pause."""
+    """A factor of the original speed; None, for ``max``, is without pauses."""
 
     name = "N|max"
 
     def convert(
         self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | None:
-        """Read a speed, or fail naming what was expected."""
+        """Read a speed, or fail with what was expected."""
         if value == "max":
             return None
         try:
@@ -38,9 +38,9 @@ class Speed(click.ParamType[float | None]):
 
 
 def read_rows(path: Path, run: str = "") -> list[Entry]:
-    """Read a CSV's trades, each with its line for messages, and a key made of file, line and ``run``.
+    """Read the trades of a CSV file, labelled by line, with keys made of the file's content, the line and ``run``.
 
-    Raises ClickException when a column is missing.
+    Raises ClickException when a column is missing, or the file is not a CSV in UTF-8.
     """
     digest = hashlib.sha256(path.read_bytes() + run.encode()).hexdigest()[:32]
     try:
@@ -65,15 +65,15 @@ def pace(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Entry]:
-    """Give each row at its moment since the first, ``speed`` times as fast; at once when its time cannot be read."""
-    began = clock()
+    """Yield each row at its time after the first, ``speed`` times as fast; one with a bad time without a pause."""
+    started = clock()
     first: datetime | None = None
     for entry in rows:
         if speed is not None:
-            happened = _read_ts(entry.trade["ts"]) or first
-            first = first or happened
-            if first and happened:
-                pause(max(0.0, began + (happened - first).total_seconds() / speed - clock()))
+            ts = _read_ts(entry.trade["ts"]) or first
+            first = first or ts
+            if first and ts:
+                pause(max(0.0, started + (ts - first).total_seconds() / speed - clock()))
         yield entry
 
 
@@ -86,14 +86,14 @@ def _read_ts(text: str) -> datetime | None:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--speed", type=Speed(), default="max", show_default=True, help="Times as fast as it happened.")
-@click.option("--run", default="", help="A name for this replay; another name counts the same file again.")
+@click.option("--speed", type=Speed(), default="max", show_default=True, help="How many times the original speed.")
+@click.option("--run", default="", help="A name for this replay; with another name the same trades are new.")
 @url_option
 @with_appcontext
 def replay(file: Path, speed: float | None, run: str, url: str | None) -> None:
     """Post the trades of a CSV FILE (ts,symbol,side,price,qty), in its order.
 
-    A replay that broke off can be run again within a day: what was accepted before is not counted twice.
+    An interrupted replay can be run again: trades that are still in the journal are not accepted twice.
     """
     rows = read_rows(file, run)
     send_all(choose_url(url), pace(rows, speed), len(rows), file.name)

@@ -1,4 +1,4 @@
-"""Restores the journal from a backup, while nothing runs."""
+"""``restore``: makes a backup the journal of a stopped stack."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from webapp.cli.files import read_file
 @click.argument("file", callback=read_file)
 @with_appcontext
 def restore(file: Path) -> None:
-    """Make FILE the journal; the old one must have been moved away, with its -wal and -shm."""
+    """Make FILE the journal; move the old one away first, with its -wal and -shm."""
     path = current_app.config["SETTINGS"].journal_path
     left = [str(each) for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")) if each.exists()]
     if left:
@@ -25,7 +25,7 @@ def restore(file: Path) -> None:
         restore_file(file, path)
         with Journal(path) as journal:
             click.echo(
-                f"{path} holds {file} up to seq {journal.last_seq()}, as a journal of its own: {journal.journal_id}"
+                f"{path} holds {file} up to seq {journal.last_seq()}, with the new journal_id {journal.journal_id}"
             )
     except JournalError as error:
         raise click.ClickException(error.detail) from error

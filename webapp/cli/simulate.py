@@ -1,4 +1,4 @@
-"""Makes trades of a random walk and sends them to a running stack."""
+"""``simulate``: sends the trades of a random walk to a running stack."""
 
 import random
 import time
@@ -15,17 +15,17 @@ _CENT = Decimal("0.01")
 
 
 def walk(symbols: Sequence[str], seed: int | None, count: int) -> Iterator[Mapping[str, str]]:
-    """Give ``count`` trades whose prices wander; the same seed gives the same trades."""
-    chance = random.Random(seed)  # noqa: S311 - a demo needs no secret randomness
-    prices = {symbol: chance.uniform(20, 40_000) for symbol in symbols}
+    """Yield ``count`` trades with prices of a random walk; the same seed gives the same trades."""
+    rng = random.Random(seed)  # noqa: S311 - a demo needs no secret randomness
+    prices = {symbol: rng.uniform(20, 40_000) for symbol in symbols}
     for _ in range(count):
-        symbol = chance.choice(symbols)
-        prices[symbol] *= 1 + chance.gauss(0, _STEP)
+        symbol = rng.choice(symbols)
+        prices[symbol] *= 1 + rng.gauss(0, _STEP)
         yield {
             "symbol": symbol,
-            "side": chance.choice(("BUY", "SELL")),
+            "side": rng.choice(("BUY", "SELL")),
             "price": str(max(Decimal(prices[symbol]).quantize(_CENT), _CENT)),
-            "qty": str(Decimal(chance.lognormvariate(0, 1)).quantize(Decimal("0.0001")) + Decimal("0.0001")),
+            "qty": str(Decimal(rng.lognormvariate(0, 1)).quantize(Decimal("0.0001")) + Decimal("0.0001")),
         }
 
 
@@ -35,17 +35,17 @@ def pace_evenly(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Entry]:
-    """Give ``rate`` trades a second, each labelled with its number."""
-    began = clock()
+    """Yield ``rate`` trades a second, each labelled with its number."""
+    started = clock()
     for number, trade in enumerate(trades):
-        pause(max(0.0, began + number / rate - clock()))
+        pause(max(0.0, started + number / rate - clock()))
         yield Entry(f"trade {number + 1}", trade)
 
 
 @click.command()
 @click.option("--rate", type=click.FloatRange(0.01, 100_000), default=10, show_default=True, help="Trades a second.")
-@click.option("--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT", show_default=True, help="Symbols, by commas.")
-@click.option("--seed", type=int, help="Makes the walk the same each time.")
+@click.option("--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT", show_default=True, help="Symbols, separated by commas.")
+@click.option("--seed", type=int, help="A seed, for the same walk each time.")
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="How many trades.")
 @url_option
 @with_appcontext

@@ -1,1 +1,1 @@
-"""Input: request bodies, forms, queries and headers, validated before anything else sees them."""
+"""Input: request bodies, forms, queries and headers, validated before they are used."""

@@ -1,4 +1,4 @@
-"""Fields: how each kind of value is read, and what is said when it cannot be."""
+"""Fields: how each kind of value is read, and the error message when it cannot be."""
 
 import itertools
 import re
@@ -15,17 +15,17 @@ from webapp.input.json_body import JsonNumber, shorten, show
 T = TypeVar("T")
 
 UNKNOWN_NAMED: Final = 10
-"""How many unknown names an answer repeats."""
+"""The most unknown names that an answer lists."""
 
 MAX_AHEAD = timedelta(seconds=60)
 
 
 class _NamingField(fields.Field[T]):
-    """A field that shows the value it cannot read, and says what was expected."""
+    """A field whose errors show the value and what was expected."""
 
     expected: str
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - they are marshmallow's own
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
         super().__init__(
             error_messages={
                 "required": f"missing; expected {self.expected}",
@@ -35,7 +35,7 @@ class _NamingField(fields.Field[T]):
         )
 
     def read(self, value: object) -> T:
-        """Read a value in its canonical form. Raises ValueError or OverflowError."""
+        """Convert a value to canonical text. Raises ValueError or OverflowError."""
         raise NotImplementedError
 
     def _deserialize(self, value: object, *_: object, **__: object) -> T:
@@ -47,7 +47,7 @@ class _NamingField(fields.Field[T]):
 
 
 class SymbolField(_NamingField[str]):
-    """A symbol, raised to upper case."""
+    """A symbol, in upper case."""
 
     expected = "1 to 32 of A-Z 0-9 . _ - /"
 
@@ -73,7 +73,7 @@ class SideField(_NamingField[str]):
 
 
 class DecimalField(_NamingField[str]):
-    """An exact decimal above zero that keeps its digits."""
+    """An exact decimal above 0; every digit is kept."""
 
     expected = "a decimal above 0 with at most 18 digits before and 12 after the point, and no exponent"
 
@@ -86,33 +86,33 @@ class DecimalField(_NamingField[str]):
 
 
 class TradeTimeField(_NamingField[str]):
-    """A moment with an offset, written in UTC; the past is welcome, since histories get replayed."""
+    """The time of a trade, with an offset, converted to UTC; any past time is valid, for replays of histories."""
 
     expected = "an RFC 3339 time with an offset, like 2026-01-31T09:30:00.5Z, at most 60 s ahead of now"
 
     def read(self, value: object) -> str:
-        """Read a moment. Raises ValueError or OverflowError."""
-        moment = parse_timestamp(_ascii(value))
-        if moment > now() + MAX_AHEAD:
+        """Read a time. Raises ValueError or OverflowError."""
+        time = parse_timestamp(_ascii(value))
+        if time > now() + MAX_AHEAD:
             raise ValueError
-        return format_timestamp(moment)
+        return format_timestamp(time)
 
 
 class TimestampField(_NamingField[str]):
-    """A moment with an offset, written in UTC."""
+    """A time with an offset, converted to UTC."""
 
     expected = "an RFC 3339 time with an offset, like 2026-01-31T09:30:00Z"
 
     def read(self, value: object) -> str:
-        """Read a moment. Raises ValueError or OverflowError."""
-        # A query string may have an unescaped plus in its offset.
+        """Read a time. Raises ValueError or OverflowError."""
+        # In a query string, an unescaped plus of the offset arrives as a space.
         return format_timestamp(parse_timestamp(_ascii(value).strip().replace(" ", "+")))
 
 
 class WholeField(_NamingField[int]):
-    """A whole number between two bounds, both allowed."""
+    """A whole number from ``low`` to ``high``, both included."""
 
-    def __init__(self, low: int, high: int, **options: Any) -> None:  # noqa: ANN401 - they are marshmallow's own
+    def __init__(self, low: int, high: int, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
         self.low, self.high = low, high
         self.expected = f"a whole number, {low} to {high}"
         super().__init__(**options)
@@ -127,17 +127,17 @@ class WholeField(_NamingField[int]):
 
 
 class StrictSchema(Schema):
-    """A schema that refuses what none of its fields reads, and says what it expects."""
+    """A schema that rejects unknown fields, and lists the known ones."""
 
     word = "field"
 
     class Meta:
-        """Refuse the unknown."""
+        """Reject unknown fields."""
 
         unknown = RAISE
 
-    def read(self, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each schema makes what it describes
-        """Read values, the unknown ones bounded in number and length. Raises marshmallow's ValidationError."""
+    def read(self, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the type depends on the schema
+        """Read values. Raises marshmallow's ValidationError, with at most UNKNOWN_NAMED unknown names, shortened."""
         if not given.keys() <= self.fields.keys():
             known = {name: value for name, value in given.items() if name in self.fields}
             unknown = (name for name in given if name not in self.fields)
@@ -151,7 +151,7 @@ class StrictSchema(Schema):
 
 
 def _ascii(value: object) -> str:
-    # Upper-casing turns some other letters into ASCII ones, so they are refused before it.
+    # Upper-casing converts some non-ASCII letters to ASCII, so they are rejected first.
     if not isinstance(value, str) or not value.isascii():
         raise ValueError
     return value

@@ -1,4 +1,4 @@
-"""The trade form: widgets and the CSRF token; whether the trade is valid is the schema's to say."""
+"""The trade form: its widgets and CSRF token; the schema validates the trade."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from webapp.input.idempotency import FORM_FIELD
 
 
 class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
-    """A trade, typed by a person."""
+    """The form of a trade."""
 
     symbol = StringField("Symbol", description="BTCUSDT")
     side = RadioField(
@@ -25,7 +25,7 @@ class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
     idempotency_key = HiddenField()
 
     def show_errors(self, errors: Mapping[str, list[str]]) -> list[str]:
-        """Put each field's messages beside it, and give those that belong to no field."""
+        """Set the messages of each field, and return those of fields that the form does not have."""
         for field in self:
             if field.name in errors:
                 field.errors = errors[field.name]
@@ -33,7 +33,7 @@ class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
 
 
 def read_values(posted: MultiDict[str, str]) -> dict[str, Any]:
-    """Read a posted form as the API would be sent it: trimmed, an empty time left out, a repeated field as a list."""
+    """Convert a posted form to the fields of the API: trimmed, without an empty ``ts``, a duplicate field as a list."""
     values: dict[str, Any] = {}
     for name, given in posted.lists():
         texts = [text.strip() for text in given]

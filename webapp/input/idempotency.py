@@ -1,4 +1,4 @@
-"""Idempotency keys: one name for one trade, so that sending it again is not another trade.
+"""Idempotency keys: a request sent twice with the same key is one trade.
 
 Source: draft-ietf-httpapi-idempotency-key-header.
 """
@@ -20,7 +20,7 @@ _NAME = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 
 
 def read_header(values: Mapping[str, object]) -> Key | None:
-    """Read the request's key for a payload; None when it carries none. Raises BadRequest."""
+    """Read the key of the request's header, for its fields; None without the header. Raises BadRequest."""
     given = request.headers.get(HEADER)
     if given is None:
         return None
@@ -32,12 +32,12 @@ def read_header(values: Mapping[str, object]) -> Key | None:
 
 
 def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
-    """Read the one-time key of a posted form; None when it carries none of ours."""
+    """Read the one-time key of a posted form, for its fields; None without a well-formed one."""
     found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
     return _make(found[0], values) if found else None
 
 
 def _make(name: str, values: Mapping[str, object]) -> Key:
-    # Trades have no source yet, so every key is the server's. Version 1 digested the fields in the same way.
+    # Trades have no source yet, so the server owns every key. The digest is that of version 1.
     text = json.dumps(values, sort_keys=True, default=lambda number: number.text)
     return Key(SERVER, name, hashlib.sha256(text.encode()).digest())

@@ -1,4 +1,4 @@
-"""The body of a request, received whole, and its JSON read without losing a digit: numbers keep their text."""
+"""Request bodies: receives a whole body, and reads its JSON with every number as text, so that no digit is lost."""
 
 import json
 import re
@@ -10,25 +10,25 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] 
 from werkzeug.exceptions import BadRequest
 
 FIELDS_LIMIT: Final = 100
-"""Fields of one object."""
+"""The most fields of one object."""
 
 VALUES_LIMIT: Final = 1000
-"""Values of a whole body, counted by their commas; no valid text has as many."""
+"""The most commas of a body, strings included; a valid body has far fewer."""
 
 DEPTH_LIMIT: Final = 16
-"""Objects and arrays inside each other."""
+"""The deepest nesting of objects and arrays."""
 
 _SHOWN = 64
 _BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class BadBodyError(Exception):
-    """A body that is not one JSON object; its text says why."""
+    """A body that is not one JSON object, with the reason as its text."""
 
 
 @dataclass(frozen=True)
 class JsonNumber:
-    """A number as it was written; NaN and Infinity too, so that their field can be named."""
+    """A number as it was written; NaN and Infinity too, so that the error can name their field."""
 
     text: str
 
@@ -47,7 +47,7 @@ def receive(request: Request, limit: int | None = None) -> bytes:
     except OSError as error:
         raise BadRequest("The body ended before its last chunk, or the connection broke") from error
     expected = request.content_length
-    # gunicorn ends a body that ends early like one that is whole.
+    # gunicorn does not report a body that ends early.
     if expected is not None and len(body) < expected:
         raise BadRequest(f"The body ended after {len(body)} bytes; Content-Length says {expected}")
     return body
@@ -77,7 +77,7 @@ def read_object(body: bytes) -> dict[str, object]:
 
 
 def show(value: object) -> str:
-    """Write a value as JSON for an error message, cut to 64 characters; an object or an array only by its kind."""
+    """Show a value in an error message: as JSON of at most 64 characters, or as "an object" or "an array"."""
     match value:
         case JsonNumber(text):
             pass
@@ -93,12 +93,12 @@ def show(value: object) -> str:
 
 
 def shorten(text: str) -> str:
-    """Cut a text to 64 characters."""
+    """Shorten a text to 64 characters."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def read_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Read the fields of an object. Raises BadBodyError for too many, or for one that is named twice."""
+    """Read the fields of an object. Raises BadBodyError for too many, or for a duplicate."""
     if len(pairs) > FIELDS_LIMIT:
         message = f"an object has more than {FIELDS_LIMIT} fields; expected those of a trade"
         raise BadBodyError(message)
@@ -107,13 +107,13 @@ def read_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen = set[str]()
         for name, _ in pairs:
             if name in seen:
-                _refuse_repeat(name)
+                _reject_duplicate(name)
             seen.add(name)
     return found
 
 
 def _check_size(body: bytes) -> None:
-    # Before a body is read, since reading what is wide or deep is what costs time.
+    # Before parsing, since a wide or deep body is slow to parse.
     if body.count(b",") > VALUES_LIMIT:
         message = f"the body has more than {VALUES_LIMIT} values; expected a JSON object"
         raise BadBodyError(message)
@@ -131,6 +131,6 @@ def _check_size(body: bytes) -> None:
             raise BadBodyError(message)
 
 
-def _refuse_repeat(name: str) -> Never:
+def _reject_duplicate(name: str) -> Never:
     message = f"the body names {show(name)} more than once; expected each field once"
     raise BadBodyError(message)

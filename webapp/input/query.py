@@ -1,4 +1,4 @@
-"""What a query string may ask for, route by route."""
+"""The schemas of query strings, one per route."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,7 +19,7 @@ class _QuerySchema(StrictSchema):
 
 
 class PageSchema(_QuerySchema):
-    """Which part of the journal a client asks for."""
+    """The parameters of ``GET /trades``."""
 
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
@@ -28,14 +28,14 @@ class PageSchema(_QuerySchema):
 
 
 class FeedSchema(_QuerySchema):
-    """Which trades a viewer of the feed asks for, and from where on."""
+    """The parameters of ``GET /feed``; ``after`` is a seq."""
 
     symbol = SymbolField(load_default=None)
     after = WholeField(0, SEQ_MAX, load_default=None)
 
 
 class MarketSchema(_QuerySchema):
-    """Which window a summary is asked for; both in seconds."""
+    """The parameters of ``GET /market``; ``window`` and ``step`` are in seconds."""
 
     symbol = SymbolField(load_default=None)
     window = WholeField(1, 86_400, load_default=900)
@@ -49,7 +49,7 @@ class MarketSchema(_QuerySchema):
 
 
 class BlotterSchema(_QuerySchema):
-    """Which accepted trades the blotter shows; ``since`` and ``until`` are times of acceptance."""
+    """The parameters of the blotter; ``since`` and ``until`` are times of acceptance."""
 
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
@@ -60,33 +60,33 @@ class BlotterSchema(_QuerySchema):
 
 
 BLOTTER_FILTERS: Final = ("symbol", "side", "since", "until", "limit")
-"""What leads from one page of the blotter to the next, beside ``before``."""
+"""The parameters that the links between pages keep, besides ``before``."""
 
 _PAGE, _FEED, _MARKET, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BlotterSchema()
 
 
 def read_page(query: Query) -> dict[str, Any]:
-    """Read what part of the journal is asked for. Raises marshmallow's ValidationError."""
+    """Read the parameters of ``GET /trades``. Raises marshmallow's ValidationError."""
     return _load(_PAGE, _read(query))
 
 
 def read_feed(query: Query, last_event_id: str | None) -> dict[str, Any]:
-    """Read what a viewer asks for; the id that its browser remembers wins. Raises marshmallow's ValidationError."""
+    """Read the parameters of ``GET /feed``; ``last_event_id`` replaces ``after``. Raises ValidationError."""
     return _load(_FEED, _read(query) | ({"after": last_event_id} if last_event_id else {}))
 
 
 def read_market(query: Query) -> dict[str, Any]:
-    """Read what summary is asked for. Raises marshmallow's ValidationError."""
+    """Read the parameters of ``GET /market``. Raises marshmallow's ValidationError."""
     return _load(_MARKET, _read(query))
 
 
 def read_blotter(query: Query) -> dict[str, Any]:
-    """Read what the blotter's form asks for; an empty field asks for nothing. Raises marshmallow's ValidationError."""
+    """Read the parameters of the blotter; empty ones are ignored. Raises marshmallow's ValidationError."""
     return _load(_BLOTTER, {name: value for name, value in _read(query).items() if value != ""})
 
 
 def _read(query: Query) -> dict[str, Any]:
-    # A parameter that is given more than once becomes a list, which no field accepts.
+    # A duplicate parameter becomes a list, which no field accepts.
     return {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
 
 

@@ -1,4 +1,4 @@
-"""What a trade may be: the only validation there is, for the form and for the API."""
+"""The schema of a trade: the only validation, for the form and the API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from webapp.input.fields import DecimalField, SideField, StrictSchema, SymbolFie
 
 
 class TradeSchema(StrictSchema):
-    """A trade as a client states it."""
+    """The fields of a trade; ``ts`` is now by default."""
 
     symbol = SymbolField(required=True)
     side = SideField(required=True)
@@ -28,12 +28,12 @@ _TRADE = TradeSchema()
 
 
 def read_trade(values: Mapping[str, object]) -> Trade:
-    """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, naming every bad field."""
+    """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, with all bad fields."""
     trade: Trade = _TRADE.read(values)
     return trade
 
 
 def read_messages(error: ValidationError) -> dict[str, list[str]]:
-    """Read what was wrong with each field."""
+    """Return the messages of an error by field."""
     messages: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
     return messages

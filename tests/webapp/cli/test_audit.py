@@ -8,13 +8,13 @@ from common.tally import Tally
 from webapp.cli.audit import fold, total_journal
 
 
-def test_totals_that_are_folded_together_keep_every_digit() -> None:
+def test_merged_totals_keep_every_digit() -> None:
     widest, smallest = Tally(), Tally()
     widest.add(["999999999999999999"], ["999999999999999999"])
     smallest.add(["0.000000000001"], ["0.000000000001"])
-    folded = fold({("A", "BUY"): widest, ("B", "BUY"): smallest, ("C", "SELL"): Tally()}, known={"D"})
-    assert f"{folded['other', 'BUY'].quantity:f}" == "999999999999999999.000000000001"
-    assert f"{folded['other', 'BUY'].notional:f}" == "999999999999999998000000000000000001.000000000000000000000001"
+    merged = fold({("A", "BUY"): widest, ("B", "BUY"): smallest, ("C", "SELL"): Tally()}, known={"D"})
+    assert f"{merged['other', 'BUY'].quantity:f}" == "999999999999999999.000000000001"
+    assert f"{merged['other', 'BUY'].notional:f}" == "999999999999999998000000000000000001.000000000000000000000001"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_totals_that_are_folded_together_keep_every_digit() -> None:
         b'{"symbols":{"A":{"tallies":{"BUY":{"trades":1,"quantity":"NaN"}}}}}',
     ],
 )
-def test_a_damaged_checkpoint_is_a_clear_error(tmp_path: Path, checkpoint: bytes) -> None:
+def test_a_damaged_checkpoint_is_reported(tmp_path: Path, checkpoint: bytes) -> None:
     with Journal(tmp_path / "journal.db") as journal:
         journal.prune(0, checkpoint)
         with pytest.raises(JournalError, match=r"journal .*checkpoint") as caught:

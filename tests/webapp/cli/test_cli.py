@@ -10,7 +10,7 @@ from webapp.cli.simulate import pace_evenly, walk
 HEAD = "ts,symbol,side,price,qty\n"
 
 
-def test_rows_keep_their_text_and_their_line(tmp_path: Path) -> None:
+def test_rows_have_their_text_and_line(tmp_path: Path) -> None:
     path = tmp_path / "trades.csv"
     path.write_text("\ufeff" + HEAD + "2026-01-31T09:30:00Z,BTC,BUY,1.10,2\n2026-01-31T09:30:01Z,BTC,SELL,1.20\n")
     first, second = read_rows(path)
@@ -22,15 +22,15 @@ def test_rows_keep_their_text_and_their_line(tmp_path: Path) -> None:
     assert second.trade["qty"] == ""
 
 
-@pytest.mark.parametrize(("text", "says"), [("", "no column ts"), ("ts,symbol,side\n", "no column price, qty")])
-def test_a_missing_column_is_named(tmp_path: Path, text: str, says: str) -> None:
+@pytest.mark.parametrize(("text", "message"), [("", "no column ts"), ("ts,symbol,side\n", "no column price, qty")])
+def test_a_missing_column_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "trades.csv"
     path.write_text(text)
-    with pytest.raises(click.ClickException, match=says):
+    with pytest.raises(click.ClickException, match=message):
         read_rows(path)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "trades.csv"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(click.ClickException, match="UTF-8"):
@@ -52,7 +52,7 @@ def row(second: int | str) -> Entry:
     return Entry("label", {"ts": ts})
 
 
-def test_a_replay_keeps_the_pace_of_the_history() -> None:
+def test_a_replay_has_the_pace_of_the_history() -> None:
     clock = Clock()
     rows = [row(0), row(4), row("not a time"), row(2), row(10)]
     assert [entry.trade["ts"] for entry in pace(rows, 2, lambda: clock.now, clock.pause)] == [
@@ -61,7 +61,7 @@ def test_a_replay_keeps_the_pace_of_the_history() -> None:
     assert sum(clock.pauses) == 5
 
 
-def test_at_full_speed_nothing_waits() -> None:
+def test_a_replay_at_full_speed_has_no_pauses() -> None:
     clock = Clock()
     assert len(list(pace([row(0), row(59)], None, lambda: clock.now, clock.pause))) == 2
     assert clock.pauses == []
@@ -72,7 +72,7 @@ def test_a_walk_is_the_same_for_the_same_seed() -> None:
     assert list(walk(["A", "B"], 7, 50)) != list(walk(["A", "B"], 8, 50))
 
 
-def test_a_simulation_keeps_its_rate() -> None:
+def test_a_simulation_has_its_rate() -> None:
     clock = Clock()
     assert len(list(pace_evenly(walk(["A"], 1, 11), 5, lambda: clock.now, clock.pause))) == 11
     assert sum(clock.pauses) == pytest.approx(2)
