@@ -1,4 +1,4 @@
-"""How gunicorn runs the web process. Read by gunicorn itself; the settings stand in docs/settings.md."""
+"""The configuration of gunicorn for the web process; its settings are in docs/settings.md."""
 
 import os
 import socket
@@ -21,44 +21,44 @@ except BadSettingError as error:
     sys.stderr.write(f"web cannot start: {error}\n")
     raise SystemExit(1) from None
 
-# Said outright, since honcho sets PORT and gunicorn would then listen on every interface.
+# Explicit, since honcho sets PORT and gunicorn would then listen on every interface.
 bind = _settings.write_webapp_address()
 worker_class = "webapp.server.worker.Worker"
-# At so many gunicorn stops accepting; the worker rejects what is more than its limit before that.
+# At this number gunicorn stops accepting; the worker rejects connections above its own limit before that.
 worker_connections = _connections + 1
-# Files go the way of all answers, which has a deadline.
+# Files are sent like all responses, under a deadline.
 sendfile = False
-# No proxy is believed: gunicorn trusts those on loopback by default, and takes SCRIPT_NAME from them.
+# No proxy is trusted: by default gunicorn trusts those on loopback, and takes SCRIPT_NAME from them.
 forwarded_allow_ips = ""
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
-# Long enough for every filter of the blotter, and for the cookies of other programs on this host.
+# Long enough for all filters of the blotter, and for the cookies of other programs on this host.
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 workers = _settings.web_concurrency
 graceful_timeout = 3
-# Longer than bots and proxies keep an idle connection: whoever closes it first must not be the server.
+# Longer than clients and proxies keep an idle connection, so that they close it and not the server.
 keepalive = 75
 control_socket_disable = True
 accesslog = None
 logconfig_dict = describe_logging("web", _settings.log_level)
 logconfig_dict["loggers"] = {
-    # gunicorn gives its logger a handler and a format of its own.
+    # gunicorn gives this logger its own handler and format.
     "gunicorn.error": {"level": _settings.log_level, "handlers": [], "propagate": True},
-    # The access line says that a form was refused; flask-wtf would say it again, without the request id.
+    # The access log has the rejection; flask-wtf would log it again, without the request id.
     "flask_wtf.csrf": {"level": "WARNING"},
 }
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is not typed
-    """Say in one line why it cannot start, before any worker: for the address gunicorn would try five times."""
+    """Stop with one log line when the journal or the address cannot be used; gunicorn would retry the address."""
     try:
-        # Closed again before the first fork. Without a journal the first trade makes one.
+        # Closed before the first fork. Without a journal, the first trade creates one.
         if _settings.journal_path.exists():
             Journal(_settings.journal_path).close()
     except JournalError as error:
-        # Other failures may pass while the workers answer 503.
+        # Other failures may be temporary; the workers answer 503 meanwhile.
         if error.reason in {"in_use", "symlink", "version"}:
             server.log.error("cannot start: %s", error.detail)  # noqa: TRY400 - one line
             raise SystemExit(1) from None
@@ -75,13 +75,13 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
-    """Let each worker tell what it does from its first moment, and its feeds know when it stops."""
+    """Start reporting, and let the feeds see when the worker stops."""
     worker.app.callable.extensions["is_stopping"] = lambda: not worker.alive
     start_reporting(worker.app.callable)
 
 
 def worker_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
-    """Let a worker that ends say its last words, and the hints in its queue go out."""
+    """Send the final totals of a worker and the hints in its queue."""
     app = worker.app.callable
     if app is not None:
         end_reporting(app)

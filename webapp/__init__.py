@@ -9,16 +9,17 @@ from webapp import publisher, reader, readiness, search, worker_metrics
 from webapp.cli import trades_cli
 from webapp.middleware import access_log, cors, hosts, problems, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, feed, health, market, trades
+from webapp.routes import blotter, desk, feed, health, market, pipeline, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the web application from ``settings``, by default those of the environment.
+    """Create the web application from ``settings``, by default those of the environment.
 
-    Opens nothing: the journal and the socket open with the first request that needs them, after any fork.
+    Opens no file and no socket: the journal and the ZeroMQ socket open with the first request that needs them, after
+    the fork.
     Raises BadSettingError.
     """
     settings = settings or Settings.from_env()
@@ -29,7 +30,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=_MAX_BODY,
         SESSION_COOKIE_NAME="trading_session",
         SESSION_COOKIE_SAMESITE="Lax",
-        # A desk leaves the page open all day; the token lives as long as its session.
+        # A desk keeps the page open all day, so the CSRF token is valid as long as its session.
         WTF_CSRF_TIME_LIMIT=None,
     )
     app.session_interface = CookieSessions()
@@ -49,11 +50,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     blotter.init_app(app)
     feed.init_app(app)
     market.init_app(app)
+    pipeline.init_app(app)
 
     app.register_blueprint(desk.bp)
     app.register_blueprint(trades.bp)
     app.register_blueprint(feed.bp)
     app.register_blueprint(market.bp)
+    app.register_blueprint(pipeline.bp)
     app.register_blueprint(blotter.bp)
     app.register_blueprint(health.bp)
     app.cli.add_command(trades_cli)

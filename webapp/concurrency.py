@@ -1,4 +1,4 @@
-"""The one place that knows of gevent: blocking calls leave the event loop for a thread of its pool."""
+"""Concurrency under gevent and without it: blocking calls, repeated calls, background calls."""
 
 import contextlib
 import os
@@ -14,20 +14,22 @@ _Outcome = tuple[T | None, BaseException | None]
 
 
 def run_in_threadpool(call: Callable[[], T]) -> T:
-    """Make a blocking call without holding up this worker's other requests; without gevent, just make it.
+    """Make a blocking call in a thread of gevent's pool, so that it does not block the event loop of this worker.
 
-    The call runs in a plain thread, so it must not touch locks or queues that greenlets share.
+    It must not use locks or queues that greenlets share. Without gevent the call is made in the calling thread.
+    Raises what the call raises.
     """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return call()
-    import gevent  # noqa: PLC0415 - where no worker has loaded gevent, it is not wanted
+    import gevent  # noqa: PLC0415 - a process that has not loaded gevent must not load it here
 
     task = gevent.get_hub().threadpool.spawn(_try, call)
     try:
         value, error = cast("_Outcome[T]", task.get())
     except gevent.GreenletExit:
-        # The worker stops, but the call cannot: what it did must still be known, or a kept trade would look refused.
+        # The worker stops, but the thread cannot: wait for its outcome, or a committed trade would be answered as
+        # rejected.
         value, error = cast("_Outcome[T]", task.get())
     if error is not None:
         raise error
@@ -35,7 +37,7 @@ def run_in_threadpool(call: Callable[[], T]) -> T:
 
 
 def every(seconds: float, call: Callable[[], None]) -> None:
-    """Make a call again and again, as long as this worker lives; it must not fail."""
+    """Make a call every ``seconds`` until the process ends; it must not raise."""
 
     def run() -> None:
         while True:
@@ -46,22 +48,22 @@ def every(seconds: float, call: Callable[[], None]) -> None:
 
 
 def spawn(call: Callable[[], None]) -> None:
-    """Start a call beside the requests; under gevent it is a greenlet."""
-    threading.Thread(target=call, name="beside", daemon=True).start()
+    """Start a call in the background; under gevent it is a greenlet."""
+    threading.Thread(target=call, name="background", daemon=True).start()
 
 
 def _try(call: Callable[[], T]) -> "_Outcome[T]":
-    # gevent prints what a call raises, besides raising it again.
+    # gevent prints the traceback of what a call raises, and then raises it too.
     try:
         return call(), None
-    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+    except BaseException as error:  # noqa: BLE001 - run_in_threadpool raises it
         return None, error
 
 
 def end_reading(connection: socket.socket) -> None:
-    """Let a connection's reader find its end once it has read what has come, also while it waits for more."""
+    """Shut down the reading side of a connection: its reader gets the data received so far, then the end."""
     monkey = sys.modules.get("gevent.monkey")
-    # gevent's own shutdown would break the wait off, and what has come would be lost.
+    # gevent's own shutdown would cancel a pending recv, and received data would be lost.
     plain = monkey.get_original("socket", "socket") if monkey is not None else socket.socket
-    with contextlib.suppress(OSError), plain(fileno=os.dup(connection.fileno())) as double:
-        double.shutdown(socket.SHUT_RD)
+    with contextlib.suppress(OSError), plain(fileno=os.dup(connection.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RD)

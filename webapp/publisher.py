@@ -1,4 +1,4 @@
-"""The publisher: journal first, then a hint to the sidecar. One for each worker process, opened after fork."""
+"""The publisher: commits trades to the journal, then sends hints to the sidecar. One per worker process."""
 
 import contextlib
 import threading
@@ -27,43 +27,51 @@ from webapp.concurrency import run_in_threadpool
 from webapp.hints import Hints
 from webapp.worker_metrics import WorkerMetrics
 
-GROUP_LIMIT: Final = 512
-"""Requests that share one transaction at the most."""
+COMMIT_LIMIT: Final = 512
+"""The most requests in one commit."""
 
 
 class KeyedTrade(NamedTuple):
-    """A trade with the key that its client gave it; a trade whose key was used before is not written again."""
+    """A trade with its idempotency key; a trade whose key was used before is not written again."""
 
     trade: Trade
     key: Key | None = None
 
 
-class _Waiting:
-    """One request while it waits for its commit, and what became of it."""
+class _Writer:
+    """One queued request and its outcome."""
 
     def __init__(self, request: Request, request_id: str) -> None:
         self.request = request
         self.request_id = request_id
         self.result: AppendResult | None = None
         self.error: TapeError | None = None
-        self.settled = False
-        self.called = threading.Event()
+        self.done = False
+        self.wake = threading.Event()
 
-    def settle(self, outcome: AppendResult | TapeError) -> None:
-        """Take what became of the request, and let it go on."""
+    def finish(self, outcome: AppendResult | TapeError) -> None:
+        """Set the outcome, and wake the request."""
         if isinstance(outcome, TapeError):
             self.error = outcome
         else:
             self.result = outcome
-        self.settled = True
-        self.called.set()
+        self.done = True
+        self.wake.set()
 
 
 class Publisher:
-    """Accepts trades: those that wait together share one transaction and one sync.
+    """Accepts trades; concurrent requests share one transaction and one sync.
 
-    Whoever finds nobody at work leads: it commits all that wait, itself among them, and calls the first of those
-    that came meanwhile to lead the next group.
+    The group commit is LevelDB's writer queue: the first waiter leads. It commits the queued requests, its own first,
+    up to COMMIT_LIMIT, while later requests queue; then it wakes them, and the first queued one leads. This guarantees:
+
+    - A worker runs one commit at a time, and its seqs follow the order of the queue.
+    - ``accept`` returns only after the commit that has its trades is durable, as JOURNAL_SYNC defines it.
+    - A failed commit writes nothing and fails each of its requests; later requests are not affected.
+    - A request whose key was used with other fields fails alone: the others of its commit are written.
+    - A leader always wakes its requests, then hands over or clears ``_has_leader``, even when its commit raises.
+
+    Source: LevelDB, ``DBImpl::Write`` and ``DBImpl::BuildBatchGroup``.
     """
 
     def __init__(
@@ -73,86 +81,87 @@ class Publisher:
         observe_commit: Callable[[float, int], None] = lambda _seconds, _trades: None,
         latch: Latch | None = None,
     ) -> None:
-        """Keep how to open the journal and the sender, which open when they are first needed.
+        """Keep the functions that open the journal and the sender, at their first use.
 
-        ``observe_commit`` is told the seconds and the trades of each commit.
+        ``observe_commit`` is called with the seconds and the number of trades of each commit.
         """
         self._connection = Connection(open_journal, latch)
         self._observe_commit = observe_commit
         self._hints = Hints(open_sender)
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Writer] = deque()
         self._in_flight: set[tuple[bool, str, str]] = set()
-        self._led = False
-        self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._has_leader = False
+        self._queue_lock = threading.Lock()
+        self._journal_lock = threading.Lock()
 
     def accept(
         self,
         trades: Sequence[KeyedTrade],
         request_key: Key | None = None,
         *,
-        patient: bool = False,
+        wait_for_key: bool = False,
         request_id: str = "",
     ) -> AppendResult:
-        """Write trades to the journal, all or none, then publish them.
+        """Write trades to the journal, all or none, then send their hints.
 
-        When this returns they are on the disk. A trade whose key was used before is not written again, and a request
-        whose ``request_key`` was used before gives what it wrote then. ``request_id`` goes with the hints.
-        Raises JournalError when none is on the disk, KeyReusedError, and, unless ``patient``, KeyInFlightError when
-        the key of the request, or of its only trade, is under way.
+        When this returns, the trades are on disk. A trade whose key was used before is not written again, and a
+        request whose ``request_key`` was used before returns the earlier result. ``request_id`` is sent with the hints.
+        Raises JournalError when none is on disk, KeyReusedError when a key was used with other fields, and
+        KeyInFlightError when the key of the request, or of its only trade, is in flight; with ``wait_for_key`` such a
+        request is queued instead.
         """
-        moment = format_timestamp(now())
-        rows = [Row(_make_event(trade, moment), key) for trade, key in trades]
-        waiting = _Waiting(Request(rows, request_key), request_id)
-        claimed = request_key or (trades[0].key if len(trades) == 1 else None)
-        if claimed is None or patient:
-            return self._wait(waiting)
-        claim = (request_key is not None, claimed.owner, claimed.name)
-        with self._lock:
+        accepted_at = format_timestamp(now())
+        rows = [Row(_make_event(trade, accepted_at), key) for trade, key in trades]
+        writer = _Writer(Request(rows, request_key), request_id)
+        key = request_key or (trades[0].key if len(trades) == 1 else None)
+        if key is None or wait_for_key:
+            return self._queue_and_wait(writer)
+        claim = (request_key is not None, key.owner, key.name)
+        with self._queue_lock:
             if claim in self._in_flight:
-                raise KeyInFlightError("key_in_flight", "the first request with this Idempotency-Key is under way")
+                raise KeyInFlightError("key_in_flight", "the first request with this Idempotency-Key is in flight")
             self._in_flight.add(claim)
         try:
-            return self._wait(waiting)
+            return self._queue_and_wait(writer)
         finally:
-            with self._lock:
+            with self._queue_lock:
                 self._in_flight.discard(claim)
 
-    def _wait(self, waiting: _Waiting) -> AppendResult:
-        with self._lock:
-            self._queue.append(waiting)
-            leads, self._led = not self._led, True
-        if not leads:
-            waiting.called.wait()
-        if not waiting.settled:
+    def _queue_and_wait(self, writer: _Writer) -> AppendResult:
+        with self._queue_lock:
+            self._queue.append(writer)
+            is_leader, self._has_leader = not self._has_leader, True
+        if not is_leader:
+            writer.wake.wait()
+        if not writer.done:
             self._lead()
-        if waiting.result is None:
-            raise waiting.error or JournalError("failed", "the commit was broken off")
-        return waiting.result
+        if writer.result is None:
+            raise writer.error or JournalError("failed", "the commit was interrupted")
+        return writer.result
 
     def _lead(self) -> None:
-        with self._lock:
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
+        with self._queue_lock:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_LIMIT))]
         try:
-            with self._turn:
-                self._settle(group)
+            with self._journal_lock:
+                self._commit(batch)
         finally:
-            with self._lock:
-                following = self._queue[0] if self._queue else None
-                self._led = following is not None
-            if following is not None:
-                following.called.set()
+            with self._queue_lock:
+                next_leader = self._queue[0] if self._queue else None
+                self._has_leader = next_leader is not None
+            if next_leader is not None:
+                next_leader.wake.set()
 
-    def _settle(self, group: list[_Waiting]) -> None:
-        error = JournalError("failed", "the commit was broken off")
+    def _commit(self, batch: list[_Writer]) -> None:
+        error = JournalError("failed", "the commit was interrupted")
         try:
-            outcomes, seconds = run_in_threadpool(partial(self._append, [waiting.request for waiting in group]))
+            outcomes, seconds = run_in_threadpool(partial(self._append, [writer.request for writer in batch]))
             hints: list[Event] = []
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                waiting.settle(outcome)
+            for writer, outcome in zip(batch, outcomes, strict=True):
+                writer.finish(outcome)
                 if isinstance(outcome, AppendResult):
                     written = [event for event, fresh in zip(outcome.events, outcome.fresh, strict=True) if fresh]
-                    hints += [messages.hint(event, waiting.request_id) for event in written]
+                    hints += [messages.hint(event, writer.request_id) for event in written]
             if hints:
                 self._observe_commit(seconds, len(hints))
                 for frames in messages.encode_messages(hints):
@@ -160,10 +169,10 @@ class Publisher:
         except JournalError as journal_error:
             error = journal_error
         finally:
-            for waiting in group:
-                if not waiting.settled:
-                    # Each request raises one of its own: their tracebacks would grow together.
-                    waiting.settle(JournalError(error.reason, error.detail))
+            for writer in batch:
+                if not writer.done:
+                    # One error per request: a shared one would collect the tracebacks of all.
+                    writer.finish(JournalError(error.reason, error.detail))
 
     def _append(self, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:
@@ -174,67 +183,67 @@ class Publisher:
 
         return self._connection.ask(append)
 
-    def report(self, facts: WorkerTotals) -> None:
-        """Tell the sidecar what this worker has done so far; may be lost."""
-        with self._turn:
-            # The last report goes out as it can, since a worker that ends may wait for nothing.
-            if not facts.ended:
+    def report(self, totals: WorkerTotals) -> None:
+        """Send this worker's totals to the sidecar; the message may be lost."""
+        with self._journal_lock:
+            # A worker that ends must not wait for the journal: its last report uses the key pair it has.
+            if not totals.ended:
                 self._read_keys()
-            self._hints.send(messages.encode_report(facts))
+            self._hints.send(messages.encode_report(totals))
 
     def _read_keys(self) -> None:
         def read(journal: Journal) -> KeyPair:
-            # It fails when another journal was put in the place of the open one, and saves what a removed log holds.
+            # Fails when the open journal was replaced, and saves what a removed write-ahead log holds.
             journal.check_files()
             return journal.key_pair
 
-        # Without the journal the report is lost or goes out under the last key; the next one says all again.
+        # Without the journal the report is lost or sent with the last key pair; the next one has all totals again.
         with contextlib.suppress(JournalError):
             self._hints.use(run_in_threadpool(partial(self._connection.ask, read)))
 
-    def keep(self, facts: WorkerTotals) -> None:
-        """Write the last facts of this worker to the journal. Raises JournalError."""
-        with self._turn:
-            self._connection.ask(lambda journal: journal.keep_facts(facts.worker, messages.encode_totals(facts)))
+    def write_totals(self, totals: WorkerTotals) -> None:
+        """Write the final totals of this worker to the journal. Raises JournalError."""
+        with self._journal_lock:
+            self._connection.ask(lambda journal: journal.keep_facts(totals.worker, messages.encode_totals(totals)))
 
     def check(self) -> None:
-        """Prove that a trade could be accepted now. Raises JournalError."""
-        with self._turn:
+        """Check that a trade could be accepted now. Raises JournalError."""
+        with self._journal_lock:
             run_in_threadpool(lambda: self._connection.ask(Journal.check_writable))
 
     def close(self) -> None:
-        """Close the journal, and the socket once its queue is out; may be called twice."""
-        with self._turn:
+        """Close the journal, and the socket after its queue has been sent; may be called twice."""
+        with self._journal_lock:
             self._connection.close()
             self._hints.close()
 
 
-def _make_event(trade: Trade, moment: Timestamp) -> Event:
+def _make_event(trade: Trade, accepted_at: Timestamp) -> Event:
     t = trade
-    return Event(0, str(uuid7()), "", moment, t.ts, t.symbol, t.side, t.price, t.qty)
+    return Event(0, str(uuid7()), "", accepted_at, t.ts, t.symbol, t.side, t.price, t.qty)
 
 
 def init_app(app: Flask) -> None:
-    """Give the application a publisher, opened in each process that accepts a trade."""
+    """Give each worker its publisher, which opens with the first trade."""
     settings: Settings = app.config["SETTINGS"]
-    measures = cast("PerProcess[WorkerMetrics]", app.extensions["measures"])
+    metrics = cast("PerProcess[WorkerMetrics]", app.extensions["worker_metrics"])
     app.extensions["publisher"] = PerProcess(
         lambda: Publisher(
             open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
             open_sender=partial(Sender, settings.webapp_zmq_addr),
-            observe_commit=lambda seconds, trades: measures.get().observe_commit(seconds, trades),
+            observe_commit=lambda seconds, trades: metrics.get().observe_commit(seconds, trades),
             latch=app.extensions["latch"],
         )
     )
 
 
 def current_publisher() -> Publisher:
-    """Give this process's publisher."""
+    """Return this process's publisher."""
     return cast("PerProcess[Publisher]", current_app.extensions["publisher"]).get()
 
 
 def close_publisher(app: Flask) -> None:
-    """Close this process's publisher, if it has one; for the end of a worker."""
+    """Close this process's publisher, if it was opened; called when a worker ends."""
     held = cast("PerProcess[Publisher]", app.extensions["publisher"]).take()
     if held is not None:
         held.close()

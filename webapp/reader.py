@@ -1,4 +1,4 @@
-"""The ledger: this worker's look-ups in the journal, apart from the publisher's writes."""
+"""The journal reader: look-ups of this worker, on connections apart from the publisher's."""
 
 import threading
 import time
@@ -19,56 +19,58 @@ T = TypeVar("T")
 
 
 class JournalReader:
-    """Reads accepted events through a connection of its own, one look-up at a time."""
+    """Reads accepted events on a connection of its own, one look-up at a time."""
 
-    def __init__(self, open_journal: Callable[[], Journal], latch: Latch | None = None, *, rests: bool = False) -> None:
-        """Keep how to open the journal; it opens with the first look-up.
+    def __init__(
+        self, open_journal: Callable[[], Journal], latch: Latch | None = None, *, throttled: bool = False
+    ) -> None:
+        """Keep the function that opens the journal; it opens with the first look-up.
 
-        With ``rests`` it pauses after each look-up for as long as that took: for bulk work, whose clients may ask
-        without end, so that at least half of the time is left to everything else.
+        A ``throttled`` reader pauses after each look-up for as long as the look-up took. It is for bulk work, whose
+        clients may ask without end, and leaves at least half of the time to everything else.
         """
         self._connection = Connection(open_journal, latch)
-        self._rests = rests
-        self._turn = threading.Lock()
+        self._throttled = throttled
+        self._lock = threading.Lock()
 
     def find(self, event_id: str) -> Event | None:
-        """Find the event with this id. Raises JournalError."""
+        """Return the event with this id, or None. Raises JournalError."""
         return self.ask(lambda journal: journal.find(event_id))
 
-    def select(self, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they are the filters of Journal.select
+    def select(self, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
         """Select events as ``Journal.select`` does. Raises JournalError."""
         return self.ask(lambda journal: journal.select(**wanted))
 
     def last_seq(self) -> int:
-        """Tell the newest seq. Raises JournalError."""
+        """Return the newest seq. Raises JournalError."""
         return self.ask(Journal.last_seq)
 
     def ask(self, question: Callable[[Journal], T]) -> T:
-        """Put a question to the journal, off the event loop. Raises JournalError."""
-        with self._turn:
+        """Call ``question`` with the journal, in the thread pool, and return its answer. Raises JournalError."""
+        with self._lock:
             began = time.monotonic()
             answer = run_in_threadpool(partial(self._connection.ask, question))
-            if self._rests:
+            if self._throttled:
                 time.sleep(time.monotonic() - began)
-        if self._rests:
-            # A lock is not fair by itself: without this, one download would take every turn.
+        if self._throttled:
+            # Locks are not fair: without this, one download could keep the lock from all others.
             time.sleep(0)
         return answer
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its ledgers, opened in each process that looks something up.
+    """Give each worker its readers, one for look-ups and one for bulk work.
 
-    Bulk work has one of its own: histories of the feed, downloads, and searches that no index serves.
+    Bulk work is the histories of the feed, downloads, and searches without an index.
     """
     settings: Settings = app.config["SETTINGS"]
     open_journal = partial(Journal, settings.journal_path)
-    # The master opens no journal, so each worker begins with a clear one.
+    # The gunicorn master opens no journal, so each worker starts with a latch that is not set.
     latch = app.extensions["latch"] = Latch()
-    app.extensions["ledger"] = PerProcess(lambda: JournalReader(open_journal, latch))
-    app.extensions["bulk_ledger"] = PerProcess(lambda: JournalReader(open_journal, latch, rests=True))
+    app.extensions["reader"] = PerProcess(lambda: JournalReader(open_journal, latch))
+    app.extensions["bulk_reader"] = PerProcess(lambda: JournalReader(open_journal, latch, throttled=True))
 
 
 def current_reader() -> JournalReader:
-    """Give this process's ledger."""
-    return cast("PerProcess[JournalReader]", current_app.extensions["ledger"]).get()
+    """Return this process's reader for look-ups."""
+    return cast("PerProcess[JournalReader]", current_app.extensions["reader"]).get()

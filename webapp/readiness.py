@@ -1,4 +1,4 @@
-"""Readiness: whether a trade could be accepted now, found out once for all who ask in the same moment."""
+"""Readiness: whether a trade could be accepted now; concurrent callers share one probe."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,28 +14,28 @@ from webapp.publisher import Publisher
 from webapp.sharing import share
 
 SHARED_SECONDS: Final = 0.25
-"""How long one answer serves: finding it out writes to the journal, and makes trades wait."""
+"""How long one result is shared: a probe writes to the journal, and delays trades."""
 
 
 class Readiness:
-    """Probes the journal, one probe at a time; an answer ends with the files that it was about."""
+    """Probes the journal, one probe at a time; a result is valid only for the files that were probed."""
 
     def __init__(self, probe: Callable[[], None], path: Path) -> None:
-        """Keep the probe, which raises JournalError, and the journal's path."""
+        """Keep the probe, which raises JournalError, and the path of the journal."""
         self._path = path
 
-        def answer(_files: object) -> JournalError | None:
+        def run_probe(_files: object) -> JournalError | None:
             try:
                 probe()
             except JournalError as error:
                 return error
             return None
 
-        self._answer = share(answer, SHARED_SECONDS, 1)
+        self._probe = share(run_probe, SHARED_SECONDS, 1)
 
     def check(self) -> None:
         """Return when a trade could be accepted. Raises JournalError."""
-        error = self._answer(identify(self._path))
+        error = self._probe(identify(self._path))
         if error is not None:
             raise JournalError(error.reason, error.detail) from error
 
@@ -50,5 +50,5 @@ def init_app(app: Flask) -> None:
 
 
 def current_readiness() -> Readiness:
-    """Give this process's readiness."""
+    """Return this process's readiness."""
     return cast("PerProcess[Readiness]", current_app.extensions["readiness"]).get()

@@ -1,4 +1,4 @@
-"""Reporting: a worker tells its measures each second, and once more when it ends."""
+"""Reporting: a worker sends its totals to the sidecar every REPORT_SECONDS, and once more when it ends."""
 
 import logging
 from typing import Final, cast
@@ -17,26 +17,26 @@ _log = logging.getLogger(__name__)
 
 
 def start_reporting(app: Flask) -> None:
-    """Tell this worker's measures again and again, as long as it lives."""
-    every(REPORT_SECONDS, lambda: _find_publisher(app).report(_find_measures(app).snapshot()))
+    """Send this worker's totals every REPORT_SECONDS until it ends."""
+    every(REPORT_SECONDS, lambda: _get_publisher(app).report(_get_metrics(app).snapshot()))
 
 
 def end_reporting(app: Flask) -> None:
-    """Tell this worker's measures for the last time, and write them down too: nobody will say them again."""
-    facts = _find_measures(app).snapshot(ended=True)
-    publisher = _find_publisher(app)
-    publisher.report(facts)
-    if not facts.requests:
+    """Send this worker's final totals, and write them to the journal, since this message may be lost too."""
+    totals = _get_metrics(app).snapshot(ended=True)
+    publisher = _get_publisher(app)
+    publisher.report(totals)
+    if not totals.requests:
         return
     try:
-        publisher.keep(facts)
+        publisher.write_totals(totals)
     except TapeError as error:
-        _log.error("last words not kept", extra={"reason": error.reason, "detail": error.detail})
+        _log.error("final totals not written", extra={"reason": error.reason, "detail": error.detail})
 
 
-def _find_measures(app: Flask) -> WorkerMetrics:
-    return cast("PerProcess[WorkerMetrics]", app.extensions["measures"]).get()
+def _get_metrics(app: Flask) -> WorkerMetrics:
+    return cast("PerProcess[WorkerMetrics]", app.extensions["worker_metrics"]).get()
 
 
-def _find_publisher(app: Flask) -> Publisher:
+def _get_publisher(app: Flask) -> Publisher:
     return cast("PerProcess[Publisher]", app.extensions["publisher"]).get()

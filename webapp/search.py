@@ -1,4 +1,4 @@
-"""Search: accepted trades by any filter, in reads that are bounded each, whether or not an index serves them."""
+"""Search: accepted trades by any filter, in bounded reads, with an index or without."""
 
 from collections.abc import Iterator
 from typing import Any, Final, cast
@@ -12,18 +12,18 @@ from common.process import PerProcess
 from webapp.reader import JournalReader, current_reader
 
 SLICE: Final = 20_000
-"""Seqs that one read looks at where no index helps: a few milliseconds."""
+"""Seqs that one read scans where no index helps: a few milliseconds."""
 
 
 class Search:
-    """Reads through a ledger for bulk work; the times of acceptance are indexed with the first search by time."""
+    """Searches with the reader for bulk work; the first search by time indexes the times of acceptance."""
 
-    def __init__(self, ledger: JournalReader) -> None:
-        """Keep the ledger to read from."""
-        self._ledger = ledger
+    def __init__(self, reader: JournalReader) -> None:
+        """Keep the reader."""
+        self._reader = reader
         self._blocks = BlockRanges()
 
-    def select(self, limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they are the filters of Journal.select
+    def select(self, limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
         """Select events as ``Journal.select`` does. Raises JournalError."""
         newest = wanted.pop("newest", wanted.get("after") is None)
         found: list[Event] = []
@@ -33,7 +33,7 @@ class Search:
                 break
         return found[-limit:] if newest else found[:limit]
 
-    def walk(  # noqa: PLR0913 - they are filters
+    def walk(  # noqa: PLR0913 - one per filter
         self,
         chunk: int,
         *,
@@ -45,7 +45,7 @@ class Search:
         since: str | None = None,
         until: str | None = None,
     ) -> Iterator[list[Event]]:
-        """Give all events that fit, ``chunk`` or fewer at once, the ``newest`` chunk first or the oldest one.
+        """Yield all matching events in chunks of at most ``chunk``, the ``newest`` chunk first or the oldest one.
 
         Each chunk is in ``seq`` order. Raises JournalError.
         """
@@ -62,7 +62,7 @@ class Search:
     ) -> Iterator[list[Event]]:
         low, high = part
         while low <= high:
-            events = self._ledger.select(limit=chunk, after=low - 1, before=high + 1, newest=newest, **filters)
+            events = self._reader.select(limit=chunk, after=low - 1, before=high + 1, newest=newest, **filters)
             if events:
                 yield events
             if len(events) < chunk:
@@ -73,7 +73,7 @@ class Search:
                 low = events[-1].seq + 1
 
     def _find(self, since: str | None, until: str | None) -> tuple[list[Range], int, int]:
-        """Give where the window can be, and the first and the last seq of the journal."""
+        """Return the ranges of seq that can match the window, and the first and last seq of the journal."""
 
         def find(journal: Journal) -> tuple[list[Range], int, int] | None:
             if since is None and until is None:
@@ -84,7 +84,7 @@ class Search:
                 return None
             return ranges, journal.query("SELECT min(seq) FROM trades")[0][0] or 1, journal.last_seq()
 
-        while (found := self._ledger.ask(find)) is None:
+        while (found := self._reader.ask(find)) is None:
             pass
         return found
 
@@ -94,19 +94,19 @@ def _slice(part: Range) -> list[Range]:
     return [(low, min(low + SLICE - 1, last)) for low in range(first, last + 1, SLICE)]
 
 
-def look_up(limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - they are the filters of Journal.select
-    """Select events as ``Journal.select`` does, at once where an index helps. Raises JournalError."""
+def look_up(limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
+    """Select events as ``Journal.select`` does, in one read where an index helps. Raises JournalError."""
     if any(wanted.get(name) is not None for name in ("side", "since", "until")):
         return current_search().select(limit, **wanted)
     return current_reader().select(limit=limit, **wanted)
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its search, one for each process."""
-    bulk = cast("PerProcess[JournalReader]", app.extensions["bulk_ledger"])
+    """Give each worker its search."""
+    bulk = cast("PerProcess[JournalReader]", app.extensions["bulk_reader"])
     app.extensions["search"] = PerProcess(lambda: Search(bulk.get()))
 
 
 def current_search() -> Search:
-    """Give this process's search."""
+    """Return this process's search."""
     return cast("PerProcess[Search]", current_app.extensions["search"]).get()

@@ -1,4 +1,4 @@
-"""Sharing: one answer serves all who ask within a moment."""
+"""Sharing: concurrent callers share one computation, and later ones its result for a while."""
 
 import threading
 from collections.abc import Callable
@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 def share(call: Callable[..., T], seconds: float, limit: int) -> Callable[..., T]:
-    """Keep the answers to ``limit`` different questions for some ``seconds``.
+    """Cache the results of a call for ``seconds``, for up to ``limit`` different arguments.
 
-    Who asks while an answer is worked out waits for that one.
+    A caller with the same arguments waits for the computation that is running.
     """
     return cached(TTLCache(limit, seconds), condition=threading.Condition())(call)

@@ -1,4 +1,4 @@
-"""WorkerMetrics: what this worker has done since it began, kept as plain numbers until it is told to the sidecar."""
+"""WorkerMetrics: the running totals of this worker, kept as plain numbers and reported to the sidecar."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ from common.wire.worker_totals import (
 
 REJECTIONS: Final = (
     "host",
-    "journal_id",
+    "origin",
     "invalid",
     "json",
     "bad_request",
@@ -40,7 +40,7 @@ REJECTIONS: Final = (
     "bug",
     *(f"journal_{reason}" for reason in JOURNAL_REASONS),
 )
-"""Why a trade may be refused; each begins at 0, so that its first is seen to be one more."""
+"""Why a trade may be rejected; each starts at 0, so that the first rejection is an increase."""
 
 DROPS: Final = ("full",)
 """Why a subscriber of the feed may be rejected."""
@@ -49,19 +49,19 @@ DOWNLOAD_REJECTIONS: Final = ("limit",)
 """Why a download may be rejected."""
 
 CONNECTION_DROPS: Final = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
-"""Why a connection may be ended, or rejected."""
+"""Why a connection may be closed or rejected."""
 
 
 class WorkerMetrics:
-    """The running totals of one worker, from its first moment."""
+    """The totals of one worker since it started."""
 
     def __init__(
         self,
         new_worker: Callable[[], uuid.UUID] = uuid7,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin at zero, under a name that no other worker has, and that is past those of earlier ones."""
-        self._facts = WorkerTotals(
+        """Start at zero, with a unique worker name that sorts after those of earlier workers."""
+        self._totals = WorkerTotals(
             new_worker().hex,
             rejected=dict.fromkeys(REJECTIONS, 0),
             dropped=dict.fromkeys(DROPS, 0),
@@ -74,9 +74,9 @@ class WorkerMetrics:
 
     def count_request(self, method: str, route: str, status: int, seconds: float, request_id: str) -> None:
         """Count one answered request."""
-        requests, durations = self._facts.requests, self._facts.durations
+        requests, durations = self._totals.requests, self._totals.durations
         with self._lock:
-            # Routes and methods are few, so it is a guard and no more.
+            # Routes and methods are few; the limits are only a safeguard.
             request = place(f"{method} {route} {status}", requests, REQUESTS_MAX, OTHER_REQUEST)
             requests[request] = requests.get(request, 0) + 1
             kind = place(f"{method} {route}", durations, DURATIONS_MAX, OTHER_ROUTE)
@@ -84,57 +84,57 @@ class WorkerMetrics:
             histogram.observe(seconds, request_id, self._clock())
 
     def count_rejection(self, reason: str) -> None:
-        """Count one refused trade."""
+        """Count one rejected trade."""
         with self._lock:
-            self._facts.rejected[reason] = self._facts.rejected.get(reason, 0) + 1
+            self._totals.rejected[reason] = self._totals.rejected.get(reason, 0) + 1
 
     def observe_commit(self, seconds: float, trades: int) -> None:
-        """Count one commit and the trades that shared it."""
+        """Count one commit, its seconds and its trades."""
         with self._lock:
-            self._facts.commits.observe(seconds)
-            self._facts.groups.observe(trades)
+            self._totals.commits.observe(seconds)
+            self._totals.groups.observe(trades)
 
     def set_subscribers(self, count: int) -> None:
-        """Note how many feeds are open."""
-        self._facts.subscribers = count
+        """Set the number of open feeds."""
+        self._totals.subscribers = count
 
     def count_drop(self, reason: str) -> None:
-        """Count one subscriber that was rejected."""
+        """Count one rejected subscriber."""
         with self._lock:
-            self._facts.dropped[reason] = self._facts.dropped.get(reason, 0) + 1
+            self._totals.dropped[reason] = self._totals.dropped.get(reason, 0) + 1
 
     def count_download_rejection(self, reason: str) -> None:
-        """Count one download that was rejected."""
+        """Count one rejected download."""
         with self._lock:
-            self._facts.downloads_rejected[reason] = self._facts.downloads_rejected.get(reason, 0) + 1
+            self._totals.downloads_rejected[reason] = self._totals.downloads_rejected.get(reason, 0) + 1
 
     def set_connections(self, connections: int) -> None:
-        """Note how many connections are open."""
-        self._facts.connections = connections
+        """Set the number of open connections."""
+        self._totals.connections = connections
 
     def count_connection_drop(self, reason: str) -> None:
-        """Count one connection that was ended or rejected."""
+        """Count one connection that was closed or rejected."""
         with self._lock:
-            self._facts.connections_dropped[reason] = self._facts.connections_dropped.get(reason, 0) + 1
+            self._totals.connections_dropped[reason] = self._totals.connections_dropped.get(reason, 0) + 1
 
     def snapshot(self, *, ended: bool = False) -> WorkerTotals:
-        """Give the totals so far, under the next number."""
-        # Without /proc there are none.
+        """Return a copy of the totals, with the next number."""
+        # Without /proc there are no process metrics.
         process = {sample.name: sample.value for family in self._process.collect() for sample in family.samples}
         with self._lock:
-            self._facts.number += 1
-            self._facts.ended = ended
-            self._facts.cpu_micros = round(process.get("process_cpu_seconds_total", 0) * MILLION)
-            self._facts.resident_bytes = int(process.get("process_resident_memory_bytes", 0))
-            self._facts.open_fds = int(process.get("process_open_fds", 0))
-            return msgspec.json.decode(msgspec.json.encode(self._facts), type=WorkerTotals)
+            self._totals.number += 1
+            self._totals.ended = ended
+            self._totals.cpu_micros = round(process.get("process_cpu_seconds_total", 0) * MILLION)
+            self._totals.resident_bytes = int(process.get("process_resident_memory_bytes", 0))
+            self._totals.open_fds = int(process.get("process_open_fds", 0))
+            return msgspec.json.decode(msgspec.json.encode(self._totals), type=WorkerTotals)
 
 
 def init_app(app: Flask) -> None:
-    """Give each worker its own measures."""
-    app.extensions["measures"] = PerProcess(WorkerMetrics)
+    """Give each worker its metrics."""
+    app.extensions["worker_metrics"] = PerProcess(WorkerMetrics)
 
 
 def current_metrics() -> WorkerMetrics:
-    """Give this worker's measures."""
-    return cast("PerProcess[WorkerMetrics]", current_app.extensions["measures"]).get()
+    """Return this worker's metrics."""
+    return cast("PerProcess[WorkerMetrics]", current_app.extensions["worker_metrics"]).get()

@@ -1,4 +1,4 @@
-"""A journal that cannot be written: nothing is accepted, everyone is told, and it mends without a restart."""
+"""A journal that cannot be written: nothing is accepted, the reason is answered and logged, no restart is needed."""
 
 import logging
 import sqlite3
@@ -17,7 +17,7 @@ def broken(settings: Settings) -> Settings:
     return settings
 
 
-def test_a_trade_is_refused_with_503_until_the_journal_is_back(
+def test_a_trade_is_rejected_with_503_until_the_journal_is_back(
     client: FlaskClient, broken: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -39,7 +39,7 @@ def test_a_trade_is_refused_with_503_until_the_journal_is_back(
     assert len((client.get("/trades").json or {})["trades"]) == 1
 
 
-def test_the_page_keeps_what_was_typed(client: FlaskClient, broken: Settings) -> None:
+def test_the_form_keeps_its_input(client: FlaskClient, broken: Settings) -> None:
     page = client.get("/")
     assert page.status_code == 200
     assert "cannot be read now" in page.text
@@ -50,7 +50,7 @@ def test_the_page_keeps_what_was_typed(client: FlaskClient, broken: Settings) ->
     assert broken.journal_path.is_dir()
 
 
-def test_a_locked_journal_is_not_ready_and_says_why(
+def test_with_a_locked_journal_a_worker_is_not_ready_and_gives_the_reason(
     client: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Journal.__init__, "__defaults__", ("full", 0.05))

@@ -18,15 +18,15 @@ from webapp.publisher import KeyedTrade, Publisher
 
 
 class GatedJournal(Journal):
-    """A journal whose first append waits at a gate, so that the trades behind it gather."""
+    """A journal whose first append waits for ``gate``, while more requests queue."""
 
     gate = threading.Event()
-    groups: list[int]
+    commit_sizes: list[int]
 
     def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
-        if not self.groups:
+        if not self.commit_sizes:
             self.gate.wait(10)
-        self.groups.append(len(requests))
+        self.commit_sizes.append(len(requests))
         return super().append_requests(requests)
 
 
@@ -35,13 +35,13 @@ def sender(tmp_path: Path) -> partial[Sender]:
     return partial(Sender, f"ipc://{tmp_path}/trades")
 
 
-def test_trades_that_wait_together_share_one_commit(
+def test_queued_requests_share_one_commit(
     tmp_path: Path, sender: partial[Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "GROUP_LIMIT", 8)
-    gate, groups = threading.Event(), list[int]()
+    monkeypatch.setattr(publisher_module, "COMMIT_LIMIT", 8)
+    gate, commit_sizes = threading.Event(), list[int]()
     monkeypatch.setattr(GatedJournal, "gate", gate)
-    monkeypatch.setattr(GatedJournal, "groups", groups, raising=False)
+    monkeypatch.setattr(GatedJournal, "commit_sizes", commit_sizes, raising=False)
     publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), sender)
     answers: list[Event] = []
     threads = [
@@ -49,12 +49,12 @@ def test_trades_that_wait_together_share_one_commit(
     ]
     for thread in threads:
         thread.start()
-    while len(publisher._queue) < 20:  # noqa: SLF001 - the only sign that they wait
+    while len(publisher._queue) < 20:  # noqa: SLF001 - no other sign that they are queued
         threading.Event().wait(0.001)
     gate.set()
     for thread in threads:
         thread.join(10)
-    assert groups == [1, 8, 8, 4]
+    assert commit_sizes == [1, 8, 8, 4]
     assert sorted(event.seq for event in answers) == list(range(1, 22))
     assert len({event.id for event in answers}) == 21
     with Journal(tmp_path / "journal.db") as journal:
@@ -63,14 +63,14 @@ def test_trades_that_wait_together_share_one_commit(
     publisher.close()
 
 
-def test_several_trades_are_accepted_in_their_order(tmp_path: Path, sender: partial[Sender]) -> None:
+def test_several_trades_are_accepted_in_order(tmp_path: Path, sender: partial[Sender]) -> None:
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), sender)
     first, second = publisher.accept([KeyedTrade(BUY), KeyedTrade(SELL)]).events
     assert (first.seq, first.symbol, second.seq, second.symbol) == (1, "BTCUSDT", 2, "ETHUSDT")
     publisher.close()
 
 
-def test_a_failed_commit_fails_every_trade_of_its_group_and_the_next_one_succeeds(
+def test_a_failed_commit_fails_each_of_its_requests_and_the_next_one_succeeds(
     tmp_path: Path, sender: partial[Sender]
 ) -> None:
     path = tmp_path / "journal.db"
@@ -95,7 +95,7 @@ def test_a_failed_commit_fails_every_trade_of_its_group_and_the_next_one_succeed
     publisher.close()
 
 
-def test_a_hint_that_cannot_be_sent_costs_nothing(tmp_path: Path) -> None:
+def test_a_trade_is_accepted_when_its_hint_cannot_be_sent(tmp_path: Path) -> None:
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), partial(Sender, "tcp://"))
     assert publisher.accept([KeyedTrade(BUY)]).events[0].seq == 1
     publisher.close()
@@ -112,7 +112,7 @@ def publisher(tmp_path: Path, sender: partial[Sender]) -> Iterator[Publisher]:
     publisher.close()
 
 
-def test_every_trade_of_a_request_is_written_whatever_its_key(publisher: Publisher) -> None:
+def test_every_trade_of_a_request_is_written_with_a_key_or_without(publisher: Publisher) -> None:
     first = publisher.accept([KeyedTrade(BUY, key("a")), KeyedTrade(SELL, key("b")), KeyedTrade(BUY)])
     assert [(event.seq, event.symbol) for event in first.events] == [(1, "BTCUSDT"), (2, "ETHUSDT"), (3, "BTCUSDT")]
     assert (first.accepted, first.duplicates, first.last_seq) == (3, 0, 3)
@@ -122,28 +122,28 @@ def test_every_trade_of_a_request_is_written_whatever_its_key(publisher: Publish
     assert (mixed.fresh, mixed.accepted, mixed.duplicates, mixed.last_seq) == ([True, False, True], 2, 1, 5)
 
 
-def test_a_key_that_is_twice_in_a_request_is_one_trade(publisher: Publisher) -> None:
+def test_trades_of_a_request_with_the_same_key_are_one_trade(publisher: Publisher) -> None:
     done = publisher.accept([KeyedTrade(BUY, key("a")), KeyedTrade(SELL), KeyedTrade(BUY, key("a"))])
     assert [event.seq for event in done.events] == [1, 2, 1]
     assert (done.accepted, done.duplicates) == (2, 1)
 
 
-def test_a_request_with_a_key_used_for_other_fields_writes_nothing_and_names_its_rows(publisher: Publisher) -> None:
+def test_a_request_with_a_key_used_for_other_fields_writes_nothing_and_lists_its_rows(publisher: Publisher) -> None:
     publisher.accept([KeyedTrade(BUY, key("a"))])
     rows = [
         KeyedTrade(SELL),
-        KeyedTrade(BUY, key("a", "others")),
+        KeyedTrade(BUY, key("a", "other")),
         KeyedTrade(BUY, key("b")),
-        KeyedTrade(BUY, key("b", "others")),
+        KeyedTrade(BUY, key("b", "other")),
     ]
     with pytest.raises(KeyReusedError) as caught:
         publisher.accept(rows)
     assert caught.value.rows == (1, 3)
-    after = publisher.accept([KeyedTrade(BUY, key("b", "others"))])
+    after = publisher.accept([KeyedTrade(BUY, key("b", "other"))])
     assert [event.seq for event in after.events] == [2]
 
 
-def test_the_key_of_a_request_gives_what_it_wrote(publisher: Publisher) -> None:
+def test_a_request_sent_again_with_its_key_gets_the_same_events(publisher: Publisher) -> None:
     rows = [KeyedTrade(BUY, key("a")), KeyedTrade(SELL), KeyedTrade(BUY, key("a"))]
     first = publisher.accept(rows, key("request"))
     publisher.accept([KeyedTrade(SELL)])
@@ -153,21 +153,21 @@ def test_the_key_of_a_request_gives_what_it_wrote(publisher: Publisher) -> None:
     assert again.events == first.events[:2]
     assert not any(again.fresh)
     with pytest.raises(KeyReusedError):
-        publisher.accept(rows, key("request", "others"))
+        publisher.accept(rows, key("request", "other"))
     nothing_new = [KeyedTrade(BUY, key("a"))]
     for replayed in (False, True):
         done = publisher.accept(nothing_new, key("nothing new"))
         assert (done.accepted, done.duplicates, done.last_seq, done.replayed) == (0, 1, 0, replayed)
 
 
-def test_the_key_of_a_single_trade_is_known_in_a_batch_and_belongs_to_its_owner(publisher: Publisher) -> None:
+def test_a_batch_finds_the_key_of_a_single_trade_by_its_owner(publisher: Publisher) -> None:
     publisher.accept([KeyedTrade(BUY, key("a"))])
     batch = publisher.accept([KeyedTrade(SELL), KeyedTrade(BUY, key("a")), KeyedTrade(BUY, key("a", owner="source:x"))])
     assert [event.seq for event in batch.events] == [2, 1, 3]
 
 
-def test_one_bad_request_does_not_spoil_those_that_share_its_commit(tmp_path: Path) -> None:
-    row, other = Row(make_event(0), key("a")), Row(make_event(0, id="b"), key("a", "others"))
+def test_a_bad_request_does_not_fail_the_others_of_its_commit(tmp_path: Path) -> None:
+    row, other = Row(make_event(0), key("a")), Row(make_event(0, id="b"), key("a", "other"))
     with Journal(tmp_path / "journal.db") as journal:
         first, bad, third = journal.append_requests([Request([row]), Request([other]), Request([row])])
         assert isinstance(first, AppendResult)
@@ -177,7 +177,7 @@ def test_one_bad_request_does_not_spoil_those_that_share_its_commit(tmp_path: Pa
         assert journal.read_after(0) == first.events
 
 
-def test_keys_of_requests_go_with_their_last_trade(tmp_path: Path) -> None:
+def test_the_key_of_a_request_is_pruned_with_its_last_trade(tmp_path: Path) -> None:
     rows = [Row(make_event(0, id="a"), key("a")), Row(make_event(0, id="b"), key("b"))]
     with Journal(tmp_path / "journal.db") as journal:
         journal.append_requests([Request(rows, key("request"))])

@@ -1,4 +1,4 @@
-"""What a worker tells of itself: every request once, however it was answered."""
+"""The totals of a worker: each request is counted once, however it was answered."""
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -16,48 +16,53 @@ from webapp.reporting import end_reporting
 from webapp.worker_metrics import REJECTIONS, WorkerMetrics
 
 
-def tell(app: Flask) -> WorkerTotals:
-    measures: WorkerMetrics = app.extensions["measures"].get()
-    return measures.snapshot()
+def snapshot(app: Flask) -> WorkerTotals:
+    metrics: WorkerMetrics = app.extensions["worker_metrics"].get()
+    return metrics.snapshot()
 
 
-def test_requests_are_counted_by_method_route_and_status_and_paths_are_no_route(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_requests_are_counted_by_method_route_and_status_and_not_by_path(app: Flask, client: FlaskClient) -> None:
     made = client.post("/trade", json=GOOD)
     client.get(made.headers["Location"])
     for path in ("/one", "/two", "/trades/none"):
         client.get(path)
     client.open("/", method="BREW")
-    facts = tell(app)
-    assert facts.requests == {
+    totals = snapshot(app)
+    assert totals.requests == {
         "POST /trade 201": 1,
         "GET /trades/<event_id> 200": 1,
         "GET (unmatched) 404": 2,
         "GET /trades/<event_id> 404": 1,
         "(other) (unmatched) 405": 1,
     }
-    assert {kind: sum(each.buckets.values()) for kind, each in facts.durations.items()}["GET (unmatched)"] == 2
-    assert facts.durations["POST /trade"].exemplars.popitem()[1].request_id == made.headers["X-Request-ID"]
-    assert facts.resident_bytes > 0
-    assert facts.open_fds > 0
+    assert {kind: sum(each.buckets.values()) for kind, each in totals.durations.items()}["GET (unmatched)"] == 2
+    assert totals.durations["POST /trade"].exemplars.popitem()[1].request_id == made.headers["X-Request-ID"]
+    assert totals.resident_bytes > 0
+    assert totals.open_fds > 0
 
 
-def test_refused_trades_are_counted_by_reason_and_no_other_refusals(app: Flask, client: FlaskClient) -> None:
-    assert set(tell(app).rejected) == set(REJECTIONS)
+def test_rejected_trades_are_counted_by_reason_and_other_rejections_are_not(app: Flask, client: FlaskClient) -> None:
+    assert set(snapshot(app).rejected) == set(REJECTIONS)
     client.post("/trade", json={})
     client.post("/trade", data="{", content_type="application/json")
     client.post("/trade", data="x")
     client.post("/trade", data={"symbol": "x"})
     token = read_token(client.get("/").text)
     client.post("/trade", data={"symbol": "x", "csrf_token": token})
+    client.post("/trade", json={}, headers={"Host": "evil.example"})
+    client.post("/trade", json={}, headers={"Origin": "http://evil.example"})
+    client.get("/trades", headers={"Host": "evil.example"})
+    client.put("/nowhere", headers={"Origin": "http://evil.example"})
+    client.put("/trade")
     client.get("/nowhere")
     client.get("/trades?limit=0")
-    assert {reason: count for reason, count in tell(app).rejected.items() if count} == {
+    assert {reason: count for reason, count in snapshot(app).rejected.items() if count} == {
         "invalid": 2,
         "json": 1,
         "unsupported_media_type": 1,
         "csrf": 1,
+        "host": 1,
+        "origin": 1,
     }
 
 
@@ -65,12 +70,12 @@ def test_commits_and_their_sizes_are_observed(app: Flask) -> None:
     publisher = app.extensions["publisher"].get()
     publisher.accept([KeyedTrade(BUY)])
     publisher.accept([KeyedTrade(BUY)] * 3)
-    facts = tell(app)
-    assert facts.groups.total == 4
-    assert sum(facts.groups.buckets.values()) == sum(facts.commits.buckets.values()) == 2
+    totals = snapshot(app)
+    assert totals.groups.total == 4
+    assert sum(totals.groups.buckets.values()) == sum(totals.commits.buckets.values()) == 2
 
 
-def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
+def test_a_worker_that_ends_sends_its_final_totals_and_writes_them_to_the_journal(
     app: Flask, client: FlaskClient, settings: Settings, journal: Journal
 ) -> None:
     with Receiver(settings.webapp_zmq_addr, journal.key_pair) as receiver:
@@ -78,42 +83,42 @@ def test_a_worker_that_ends_says_so_on_the_wire_and_writes_it_down(
         publisher = app.extensions["publisher"].get()
 
         def report() -> list[bytes] | None:
-            publisher.report(tell(app))
+            publisher.report(snapshot(app))
             return receiver.receive(0.05)
 
-        # What is sent before the receiver is connected is lost, as ever.
-        wait_for(report, "facts arrive")
+        # Messages sent before the receiver is connected are lost.
+        wait_for(report, "the totals arrive")
         end_reporting(app)
         close_publisher(app)
         received = list(iter(lambda: receiver.receive(1), None))
     kind, _, body = received[-1][0].partition(b"\n")
     assert kind == TOTALS
-    facts = decode_totals(body)
-    assert facts.ended
-    assert facts.requests == {"GET /healthz 200": 1}
-    assert [(worker, decode_totals(body)) for worker, body in journal.read_facts()] == [(facts.worker, facts)]
-    journal.forget_facts([facts.worker])
+    totals = decode_totals(body)
+    assert totals.ended
+    assert totals.requests == {"GET /healthz 200": 1}
+    assert [(worker, decode_totals(body)) for worker, body in journal.read_facts()] == [(totals.worker, totals)]
+    journal.forget_facts([totals.worker])
     assert journal.read_facts() == []
 
 
-def test_no_client_can_make_the_counts_grow_without_bound() -> None:
-    measures = WorkerMetrics()
+def test_the_number_of_counts_is_limited() -> None:
+    metrics = WorkerMetrics()
     for number in range(REQUESTS_MAX + 50):
         for bound in (*DURATION_BOUNDS, 100.0):
-            measures.count_request("GET", f"/{number:050}", 200, bound, "r" * 64)
-    facts = measures.snapshot()
-    assert len(facts.requests) == REQUESTS_MAX
-    assert len(facts.durations) == DURATIONS_MAX
-    assert sum(facts.requests.values()) == (REQUESTS_MAX + 50) * 14
-    assert facts.find_fault() is None
-    assert len(encode_report(facts)[0]) < MESSAGE_LIMIT
+            metrics.count_request("GET", f"/{number:050}", 200, bound, "r" * 64)
+    totals = metrics.snapshot()
+    assert len(totals.requests) == REQUESTS_MAX
+    assert len(totals.durations) == DURATIONS_MAX
+    assert sum(totals.requests.values()) == (REQUESTS_MAX + 50) * 14
+    assert totals.find_fault() is None
+    assert len(encode_report(totals)[0]) < MESSAGE_LIMIT
 
 
-def test_each_telling_has_the_next_number_and_is_a_copy() -> None:
-    measures = WorkerMetrics()
-    first = measures.snapshot()
-    measures.count_rejection("invalid")
-    second = measures.snapshot(ended=True)
+def test_each_snapshot_has_the_next_number_and_is_a_copy() -> None:
+    metrics = WorkerMetrics()
+    first = metrics.snapshot()
+    metrics.count_rejection("invalid")
+    second = metrics.snapshot(ended=True)
     assert (first.number, second.number) == (1, 2)
     assert (first.rejected["invalid"], second.rejected["invalid"]) == (0, 1)
     assert (first.ended, second.ended) == (False, True)

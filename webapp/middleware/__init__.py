@@ -1,1 +1,1 @@
-"""What every request passes through: names, access log, security headers, sessions and problems."""
+"""Middleware: hosts, access log, security headers, CORS, sessions and problems."""

@@ -1,4 +1,4 @@
-"""Request ids, the access log and the request counts: one line a request, with the reason if it was refused."""
+"""Request ids, the access log and the request counts: one line per request, with the reason of a rejection."""
 
 import logging
 import re
@@ -11,13 +11,10 @@ from uuid6 import uuid7
 from webapp.worker_metrics import current_metrics
 
 UNMATCHED: Final = "(unmatched)"
-"""The route of every path that no rule matches: paths are users' input."""
+"""The route of every path that matches no rule: paths are user input."""
 
 OTHER_METHOD: Final = "(other)"
-"""The method of every request with an unusual one, or with none that could be read."""
-
-TRADE_ENDPOINT: Final = "trades.accept_trade"
-"""Where trades are accepted, and their refusals counted."""
+"""The method of every request with a non-standard or unreadable one."""
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -26,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def _begin() -> None:
-    g.began = time.perf_counter()
+    g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _WELL_FORMED.fullmatch(given) else str(uuid7())
 
@@ -35,7 +32,7 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     method = request.method if request.method in _METHODS else OTHER_METHOD
     route = request.url_rule.rule if request.url_rule else UNMATCHED
-    seconds = time.perf_counter() - g.began
+    seconds = time.perf_counter() - g.started
     line = {
         "request_id": g.request_id,
         "method": method,
@@ -43,12 +40,9 @@ def _finish(response: Response) -> Response:
         "status": response.status_code,
         "duration_ms": round(seconds * 1000, 3),
     }
-    measures = current_metrics()
-    measures.count_request(method, route, response.status_code, seconds, g.request_id)
+    current_metrics().count_request(method, route, response.status_code, seconds, g.request_id)
     if "reason" in g:
         line["reason"] = g.reason
-        if request.endpoint == TRADE_ENDPOINT:
-            measures.count_rejection(g.reason)
     _log.info("request", extra=line)
     return response
 

@@ -1,4 +1,4 @@
-"""Which other origins may use the trade API from a browser: those that WEBAPP_CORS_ORIGINS names, by default none."""
+"""CORS: the origins in WEBAPP_CORS_ORIGINS may use the trade API from a browser; by default none."""
 
 import re
 
@@ -9,12 +9,12 @@ from common.settings import Settings
 
 
 def _match(origin: str) -> str | re.Pattern[str]:
-    # flask-cors takes some origins, such as http://[::1]:3000, for patterns.
+    # flask-cors treats some origins, such as http://[::1]:3000, as patterns.
     return origin if origin == "*" else re.compile(re.escape(origin) + r"\Z")
 
 
 def init_app(app: Flask) -> None:
-    """Allow the origins of the settings on the trade API, never on the page."""
+    """Allow the origins of the settings on the trade API, never on the pages."""
     settings: Settings = app.config["SETTINGS"]
     # flask-cors reads an empty list as "every origin".
     if settings.webapp_cors_origins:

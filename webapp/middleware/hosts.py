@@ -1,4 +1,4 @@
-"""Which names this server answers to, and which pages may write to it; the rule is ``common.hosts``."""
+"""Checks of Host and Origin, by the rule in ``common.hosts``."""
 
 import http
 from typing import Final
@@ -10,13 +10,13 @@ from common.settings import Settings
 from webapp.middleware.problems import answer_problem
 
 ANY_NAME: Final = frozenset({"/healthz", "/readyz"})
-"""Health checks come under whatever name a proxy or an orchestrator has for a worker; they show nothing."""
+"""Routes without the check of Host: proxies and orchestrators use any name for a worker, and these show no data."""
 
 _STATUS = {"host": http.HTTPStatus.BAD_REQUEST, "origin": http.HTTPStatus.FORBIDDEN}
 
 
 def init_app(app: Flask) -> None:
-    """Reject requests under a foreign name, and writes by foreign pages."""
+    """Reject requests with a Host that is not allowed, and writes from an Origin that is not allowed."""
     settings: Settings = app.config["SETTINGS"]
     rule = HostRule(settings.webapp_http_host, settings.allowed_hosts, settings.webapp_cors_origins)
 
@@ -24,7 +24,7 @@ def init_app(app: Flask) -> None:
         environ = request.environ
         host = environ.get("HTTP_HOST")
         try:
-            # A request that proves itself by a token may join those that pass here: no page can send one.
+            # Requests with a token could be exempt too: no foreign page can send one.
             if request.path not in ANY_NAME:
                 rule.check_host(host, environ.get("RAW_URI"), environ.get("SERVER_PROTOCOL", ""))
             rule.check_origin(request.method, environ.get("HTTP_ORIGIN"), host)

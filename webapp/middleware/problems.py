@@ -1,4 +1,4 @@
-"""Errors, answered one way: problem+json (RFC 9457) for programs, a page for browsers, a reason for the log."""
+"""Errors: problem+json (RFC 9457) for programs, a page for browsers, and a reason for the access log."""
 
 import http
 import logging
@@ -15,7 +15,7 @@ from webapp.input.schemas import read_messages
 
 RETRY_AFTER_SECONDS: Final = 1
 ACCEPT_BYTES: Final = 1024
-"""Up to what length an Accept header is read: each kilobyte takes a millisecond."""
+"""The longest Accept header that is parsed: each kilobyte takes a millisecond."""
 
 Errors = Mapping[str, list[str]]
 
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 
 
 def reject(reason: str) -> None:
-    """Note why this request is refused; the access line says it once."""
+    """Set the reason of this request's rejection, for the access log and the count of rejected trades."""
     g.reason = reason
 
 
 def answer_problem(status: int, reason: str, detail: str, errors: Errors | None = None) -> Response:
-    """Answer with a problem in the form that the client prefers, and note its reason."""
+    """Return a problem, as JSON or as a page by the client's Accept header, and set its reason."""
     reject(reason)
-    # A client's JSON may name a field with half a surrogate pair, which no page can be encoded with.
+    # A name in the client's JSON may have a lone surrogate, which cannot be encoded in a page.
     detail = detail.encode(errors="backslashreplace").decode()
     problem: dict[str, Any] = {
         "type": "about:blank",
@@ -53,7 +53,7 @@ def answer_problem(status: int, reason: str, detail: str, errors: Errors | None 
 
 
 def describe_journal_failure(error: JournalError) -> str:
-    """Tell a client what a failing journal means for it; the log tells the operator the rest."""
+    """Describe a failure of the journal to a client; the details are only in the log."""
     return f"The journal cannot be used now ({error.reason}): nothing was accepted. Try again in a moment."
 
 
@@ -75,7 +75,7 @@ def _answer_http(error: HTTPException) -> Response | HTTPException:
 
 
 def _answer_too_large(_: RequestEntityTooLarge) -> Response:
-    detail = f"The body is larger than {request.max_content_length} bytes, the most that is taken"
+    detail = f"The body is larger than {request.max_content_length} bytes, the limit"
     return answer_problem(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
 
 
@@ -104,17 +104,17 @@ def _answer_key_in_flight(error: KeyInFlightError) -> Response:
 
 
 def log_journal_failure(error: JournalError) -> None:
-    """Tell the operator which journal failed and how."""
+    """Log a failure of the journal, with its details."""
     _log.error("journal failed", extra={"reason": error.reason, "detail": error.detail, "request_id": g.request_id})
 
 
 def _answer_bug(error: Exception) -> Response:
     _log.error("request failed", exc_info=error, extra={"request_id": g.request_id})
-    return answer_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The server failed; its log says why.")
+    return answer_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The server failed; its log has the details.")
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of the application as a problem."""
+    """Register the error handlers."""
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(RequestEntityTooLarge, _answer_too_large)
     app.register_error_handler(BadBodyError, _answer_body)

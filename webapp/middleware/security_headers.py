@@ -1,4 +1,4 @@
-"""Headers that every answer carries: what a browser may do with it."""
+"""Security headers of every response."""
 
 from flask import Flask, Response
 
@@ -22,5 +22,5 @@ def _add(response: Response) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Add the headers to every answer."""
+    """Add the headers to every response."""
     app.after_request(_add)

@@ -1,1 +1,1 @@
-"""The routes, one blueprint in each module."""
+"""The routes: one blueprint per module; ``trade_form`` is shared by ``desk`` and ``trades``."""

@@ -1,4 +1,4 @@
-"""The blotter: every accepted trade, filtered, page by page, and to take away."""
+"""The blotter: accepted trades, filtered, as pages and as downloads."""
 
 import contextlib
 import csv
@@ -25,7 +25,7 @@ from webapp.worker_metrics import current_metrics
 CHUNK: Final = 500
 
 DOWNLOADS_LIMIT: Final = 2
-"""Downloads that one worker sends at once."""
+"""The most downloads that one worker sends at once."""
 
 COLUMNS: Final = ("seq", "id", "accepted_at", "ts", "symbol", "side", "price", "qty")
 
@@ -34,7 +34,7 @@ bp = Blueprint("blotter", __name__)
 
 @bp.get("/blotter")
 def show_blotter() -> Response:
-    """Show the newest trades that the filters leave, and the way to older ones."""
+    """Show the newest trades that match the filters, with a link to older ones."""
     status, errors, events, wanted = http.HTTPStatus.OK, {}, list[Event](), dict[str, Any]()
     try:
         wanted = read_blotter(request.args)
@@ -44,7 +44,7 @@ def show_blotter() -> Response:
     else:
         events = look_up(**{**wanted, "limit": wanted["limit"] + 1})[::-1]
     older = events[wanted["limit"] - 1].seq if wanted and len(events) > wanted["limit"] else None
-    # Only those: url_for takes some names for options of its own.
+    # Only known filters: url_for treats some names as its own options.
     filters = {name: request.args[name] for name in BLOTTER_FILTERS if request.args.get(name)}
     page = render_template(
         "blotter/index.html",
@@ -60,13 +60,13 @@ def show_blotter() -> Response:
 
 @bp.get("/blotter.csv")
 def send_csv() -> Response:
-    """Send the trades that the filters leave, oldest first, as CSV."""
+    """Send the trades that match the filters, oldest first, as CSV."""
     return _send(_write_csv, "text/csv; charset=utf-8", "trades.csv")
 
 
 @bp.get("/blotter.json")
 def send_json() -> Response:
-    """Send the trades that the filters leave, oldest first, as one JSON array."""
+    """Send the trades that match the filters, oldest first, as one JSON array."""
     return _send(_write_json, "application/json", "trades.json")
 
 
@@ -75,13 +75,13 @@ def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, 
     slots = cast("PerProcess[threading.Semaphore]", current_app.extensions["downloads"]).get()
     if not slots.acquire(blocking=False):
         current_metrics().count_download_rejection("limit")
-        detail = f"This worker sends {DOWNLOADS_LIMIT} downloads, as many as it does at once. Try again in a moment."
+        detail = f"This worker is sending {DOWNLOADS_LIMIT} downloads, its limit. Try again in a moment."
         return answer_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "downloads_limit", detail)
-    # The response may be closed more than once.
+    # The response may be closed more than once, the slot released only once.
     slot = contextlib.ExitStack()
     slot.callback(slots.release)
     try:
-        body = write(_walk(wanted))
+        body = write(_read_chunks(wanted))
     except BaseException:
         slot.close()
         raise
@@ -90,13 +90,13 @@ def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, 
     return response
 
 
-def _walk(wanted: dict[str, Any]) -> Iterator[list[Event]]:
-    # What is accepted while it is sent is not in it: it must have an end.
+def _read_chunks(wanted: dict[str, Any]) -> Iterator[list[Event]]:
+    # Trades accepted during the download are left out, or it might never end.
     end = current_reader().last_seq() + 1
     before = min(wanted["before"] or end, end)
     filters = {name: wanted[name] for name in ("symbol", "side", "since", "until")}
     chunks = current_search().walk(CHUNK, before=before, **filters)
-    # Read before the answer begins, so that a journal that cannot be read is still a 503.
+    # Read before the response starts, so that a journal that cannot be read is still a 503.
     first = next(chunks, None)
     return itertools.chain([] if first is None else [first], chunks)
 
@@ -110,13 +110,13 @@ def _write_csv(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
 
 
 def _write_json(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
-    between = b"["
+    separator = b"["
     for events in chunks:
-        yield between + b",\n".join(map(messages.encode, events))
-        between = b",\n"
-    yield b"]\n" if between != b"[" else b"[]\n"
+        yield separator + b",\n".join(map(messages.encode, events))
+        separator = b",\n"
+    yield b"]\n" if separator != b"[" else b"[]\n"
 
 
 def init_app(app: Flask) -> None:
-    """Give each worker its bound on downloads."""
+    """Give each worker its limit on downloads."""
     app.extensions["downloads"] = PerProcess(lambda: threading.BoundedSemaphore(DOWNLOADS_LIMIT))

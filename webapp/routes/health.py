@@ -1,4 +1,4 @@
-"""Health of this worker: alive, able to accept a trade, and its own process figures."""
+"""Health of this worker: alive, ready to accept a trade, and its process metrics."""
 
 import http
 from typing import cast
@@ -23,7 +23,7 @@ def show_alive() -> Response:
 
 @bp.get("/readyz")
 def show_ready() -> Response:
-    """Answer 200 when a trade can be accepted now, and 503 with the reason when not."""
+    """Answer 200 when a trade can be accepted now, else 503 with the reason."""
     try:
         current_readiness().check()
     except JournalError as error:
@@ -38,14 +38,14 @@ def show_ready() -> Response:
 
 @bp.get("/metrics")
 def expose_process() -> Response:
-    """Expose the process figures of the worker that answers; every total is the sidecar's."""
+    """Expose the process metrics of the worker that answers; the sidecar exposes all totals."""
     registry = cast("CollectorRegistry", current_app.extensions["process_registry"])
     encode, content_type = choose_encoder(clean_accept(request.headers.get("Accept")))
     return Response(encode(registry), content_type=content_type)
 
 
 def init_app(app: Flask) -> None:
-    """Give the application a registry of its own for its process figures."""
+    """Give the application a registry for its process metrics."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

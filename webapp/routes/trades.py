@@ -13,34 +13,48 @@ from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
 from webapp.publisher import KeyedTrade, current_publisher
 from webapp.reader import current_reader
-from webapp.routes.desk import FORM_BYTES, accept_form
+from webapp.routes.trade_form import accept_form
 from webapp.search import look_up
+from webapp.worker_metrics import current_metrics
 
 bp = Blueprint("trades", __name__)
 
 
 @bp.post("/trade")
 def accept_trade() -> BaseResponse:
-    """Accept one trade, sent as JSON or by the page's form."""
+    """Accept one trade, as JSON or as the form of the desk, chosen by the content type. Raises UnsupportedMediaType."""
     match request.mimetype:
         case "application/json":
-            return _accept_json(receive(request))
+            return accept_json()
         case "application/x-www-form-urlencoded":
-            receive(request, FORM_BYTES)
             return accept_form()
     given = shorten(request.mimetype) or "none"
     raise UnsupportedMediaType(
-        f"Content-Type is {given}; expected application/json, or application/x-www-form-urlencoded from the page",
+        f"Content-Type is {given}; expected application/json, or application/x-www-form-urlencoded from the desk",
     )
 
 
-def _accept_json(body: bytes) -> Response:
-    values = read_object(body)
+@bp.after_request
+def _count_rejection(response: Response) -> Response:
+    # Every POST of this blueprint is a trade, and every rejection sets a reason, in the views, the error handlers
+    # or the checks of Host and Origin before them.
+    if request.method == "POST" and "reason" in g:
+        current_metrics().count_rejection(g.reason)
+    return response
+
+
+def accept_json() -> Response:
+    """Accept the trade of a JSON body and answer 201 with its event.
+
+    Raises BadRequest, BadBodyError, ValidationError, KeyReusedError, KeyInFlightError and JournalError, which the
+    error handlers answer.
+    """
+    values = read_object(receive(request))
     trade = read_trade(values)
-    acceptance = current_publisher().accept([KeyedTrade(trade, read_header(values))], request_id=g.request_id)
-    (event,) = acceptance.events
+    result = current_publisher().accept([KeyedTrade(trade, read_header(values))], request_id=g.request_id)
+    (event,) = result.events
     response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
-    if not acceptance.accepted:
+    if not result.accepted:
         response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
     return response
@@ -48,9 +62,9 @@ def _accept_json(body: bytes) -> Response:
 
 @bp.get("/trades")
 def list_trades() -> Response:
-    """List accepted trades, oldest first: the newest ones, or with ``after`` those past that seq."""
+    """List accepted trades, oldest first: the newest ones, or those after the seq ``after``."""
     wanted = read_page(request.args)
-    # One more than asked for tells whether another page follows.
+    # One more than the limit shows whether another page follows.
     found = look_up(**{**wanted, "limit": wanted["limit"] + 1})
     if wanted["after"] is None:
         return _answer(messages.encode_page(found[-wanted["limit"] :], None))

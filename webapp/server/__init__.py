@@ -1,1 +1,1 @@
-"""The gunicorn worker: connections, deadlines, and what is not HTTP."""
+"""The gunicorn worker: limits, deadlines and malformed requests."""

@@ -1,4 +1,4 @@
-"""Connections: how many a worker takes, in all and from each address, and what becomes of one too many."""
+"""Connections: limits on the connections of a worker, in all and per address, and rejections above them."""
 
 import ipaddress
 import json
@@ -18,13 +18,13 @@ from common.throttle import Throttle
 from webapp.worker_metrics import WorkerMetrics
 
 CONNECTIONS_MAX: Final = 4000
-"""Connections of one worker, where the system gives it as many file descriptors."""
+"""The most connections of one worker, if it has enough file descriptors."""
 
 ADDRESS_MAX: Final = 100
-"""Connections of one worker with one address: a browser opens six, and one more for each open page."""
+"""The most connections of one worker from one address: a browser opens six, and one more for each open page."""
 
 OWN_DESCRIPTORS: Final = 40
-"""File descriptors that a worker keeps for itself: journal, ZeroMQ, event loop, threads, static files."""
+"""File descriptors reserved for the worker itself: journal, ZeroMQ, event loop, threads, static files."""
 
 _CONNECTIONS_MIN: Final = 8
 _DESCRIPTORS_WANTED: Final = 65_536
@@ -38,9 +38,9 @@ GroupOf = Callable[[Address], str | None]
 
 
 def find_connection_limit(feed_max_clients: int) -> int:
-    """Raise this process's limit of file descriptors as far as it may, and give how many connections that leaves.
+    """Raise the soft limit of file descriptors as far as allowed, and return the highest number of connections.
 
-    Raises BadSettingError when that is too few to serve anyone.
+    Raises BadSettingError when it is too low to serve requests.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _DESCRIPTORS_WANTED:
@@ -59,16 +59,16 @@ def find_connection_limit(feed_max_clients: int) -> int:
 
 
 def group_by_address(address: Address) -> str | None:
-    """Give the name under which an address's connections are counted; None when they are not.
+    """Return the group in which the connections of an address are counted; None when they are not limited.
 
-    Loopback is not: behind a proxy on this host, all clients come from there.
+    Loopback is not limited: behind a proxy on this host, all clients have that address.
     """
     if not isinstance(address, tuple):
         return None
     ip = ipaddress.ip_address(address[0].partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is None:
-            # One site has 2^64 addresses to choose from.
+            # One site has 2^64 addresses.
             return None if ip.is_loopback else str(ipaddress.ip_network((ip, _SITE_BITS), strict=False))
         ip = ip.ipv4_mapped
     return None if ip.is_loopback else str(ip)
@@ -80,12 +80,12 @@ class Connections:
     def __init__(
         self,
         limit: int,
-        measures: WorkerMetrics,
+        metrics: WorkerMetrics,
         address_limit: int = ADDRESS_MAX,
         group_of: GroupOf = group_by_address,
     ) -> None:
         self.limit = limit
-        self._measures = measures
+        self._metrics = metrics
         self._address_limit = address_limit
         self._group_of = group_of
         self._open = 0
@@ -96,37 +96,37 @@ class Connections:
         """Count a new connection, or reject it."""
         group = self._group_of(address)
         if self._open >= self.limit:
-            detail = f"This worker has {self.limit} connections, as many as it takes. Try again in a moment."
+            detail = f"This worker has {self.limit} connections, its limit. Try again in a moment."
             self._reject(client, address, HTTPStatus.SERVICE_UNAVAILABLE, "worker_limit", detail)
             return False
         if group is not None:
             if self._by_group[group] >= self._address_limit:
-                detail = f"Your address has {self._address_limit} connections here, as many as one may have."
+                detail = f"Your address has {self._address_limit} connections to this worker, the limit."
                 self._reject(client, address, HTTPStatus.TOO_MANY_REQUESTS, "address_limit", detail)
                 return False
             self._by_group[group] += 1
         self._open += 1
-        self._measures.set_connections(self._open)
+        self._metrics.set_connections(self._open)
         return True
 
     def reject_for_descriptors(self, client: socket.socket, address: Address) -> None:
-        """Reject a connection that took the last file descriptor."""
-        detail = "This worker has no file descriptor left. Try again in a moment."
+        """Reject a connection that has taken the last file descriptor."""
+        detail = "This worker has no free file descriptor. Try again in a moment."
         self._reject(client, address, HTTPStatus.SERVICE_UNAVAILABLE, "file_descriptors", detail)
 
     def release(self, address: Address) -> None:
-        """Count a connection that was admitted as closed."""
+        """Count an admitted connection as closed."""
         group = self._group_of(address)
         if group is not None:
             self._by_group[group] -= 1
             if not self._by_group[group]:
                 del self._by_group[group]
         self._open -= 1
-        self._measures.set_connections(self._open)
+        self._metrics.set_connections(self._open)
 
     def drop(self, reason: str, address: Address) -> None:
-        """Count one connection that was rejected or ended, and log it at a bounded rate."""
-        self._measures.count_connection_drop(reason)
+        """Count one rejected or closed connection, and log it at a limited rate."""
+        self._metrics.count_connection_drop(reason)
         count = self._throttle.take(reason)
         if count:
             shown = address[0] if isinstance(address, tuple) else ""
@@ -139,9 +139,9 @@ class Connections:
 
 
 def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) -> str:
-    """Answer a connection of which no request was read, as far as that goes without waiting, and end it.
+    """Send a problem without reading a request or waiting for the client, and end the connection.
 
-    Gives the id of the request.
+    Returns the id of the request.
     """
     request_id = str(uuid7())
     problem = {
@@ -164,7 +164,7 @@ def reject(client: socket.socket, status: HTTPStatus, reason: str, detail: str) 
     ]
     client.settimeout(0)
     with suppress(OSError):
-        # What is left unread would make the kernel reset the connection, and the client might miss the answer.
+        # Unread data would make the kernel reset the connection, and the client might miss the answer.
         client.recv(64 * 1024)
     with suppress(OSError):
         client.send("\r\n".join([*lines, "", ""]).encode() + body)

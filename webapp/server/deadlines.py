@@ -1,4 +1,4 @@
-"""Deadlines: a client's socket on which nothing waits for the client without end."""
+"""Deadlines: a client's socket on which every wait has a limit."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
 class Phase(Enum):
-    """What the client is to send next."""
+    """What the client sends next."""
 
     IDLE = "a request, or nothing"
     HEAD = "the rest of a request's head"
@@ -30,43 +30,43 @@ class Phase(Enum):
 
 
 class DeadlineSocket:
-    """A client's socket as gunicorn uses it: reads end when their time is up, writes when the client takes nothing.
+    """A client's socket for gunicorn: reads end at a deadline, writes when the client reads nothing.
 
-    ``timeout`` seconds are given to the first request, to each head and to each body, as a whole, and ``idle`` seconds
-    to what may come between requests.
+    The start of the first request, each whole head and each whole body have ``timeout`` seconds; the wait for another
+    request has ``idle`` seconds.
     """
 
     def __init__(self, client: socket.socket, timeout: float, idle: float, drop: Callable[[str], None]) -> None:
-        """Wait for the first request; ``drop`` is called with the reason when the connection is ended."""
+        """Wait for the first request; ``drop`` is called with the reason when a deadline ends the connection."""
         self._client = client
         self._timeout = timeout
         self._idle = idle
         self._drop = drop
-        self._give_up: Callable[[], None] = lambda: None
+        self._on_timeout: Callable[[], None] = lambda: None
         self._wait_for(Phase.IDLE, timeout)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the rest is the socket's own
-        """Give whatever else a socket has."""
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the attributes of a socket
+        """Return any other attribute of the socket."""
         return getattr(self._client, name)
 
-    def expect_body(self, give_up: Callable[[], None]) -> None:
-        """Give the body of the request that was just read its time; ``give_up`` is called when it is up."""
-        self._give_up = give_up
+    def expect_body(self, on_timeout: Callable[[], None]) -> None:
+        """Start the deadline of the body; ``on_timeout`` is called when it expires."""
+        self._on_timeout = on_timeout
         self._wait_for(Phase.BODY, self._timeout)
 
     def expect_request(self) -> None:
-        """Wait for another request."""
+        """Start the deadline of another request."""
         self._wait_for(Phase.IDLE, self._idle)
 
     def end_idle(self) -> None:
-        """End the wait for a request of which nothing has come yet."""
+        """Close the connection for reading if no byte of a next request was received."""
         if self._phase is Phase.IDLE:
             end_reading(self._client)
 
     def recv(self, size: int) -> bytes:
-        """Receive what there is, b"" at the end; a head or a wait whose time is up is an end.
+        """Receive data, b"" at the end, or when the deadline of a head or of another request has expired.
 
-        Raises RequestTimeout when the body's time is up, ConnectionResetError.
+        Raises RequestTimeout when the deadline of the body has expired, and ConnectionResetError.
         """
         left = self._deadline - time.monotonic()
         if left <= 0:
@@ -77,14 +77,14 @@ class DeadlineSocket:
         except TimeoutError:
             return self._expire()
         except OSError as error:
-            # Whatever the network says of a lost client: gunicorn would log it as a bug of its own.
-            raise ConnectionResetError(errno.ECONNRESET, "the client is gone") from error
+            # gunicorn logs other network errors of a lost client as its own bugs.
+            raise ConnectionResetError(errno.ECONNRESET, "the client has disconnected") from error
         if data and self._phase is Phase.IDLE:
             self._wait_for(Phase.HEAD, self._timeout)
         return data
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it, at the client's pace. Raises BrokenPipeError when the client takes nothing any more."""
+        """Send all data, however slowly the client reads. Raises BrokenPipeError when the client reads nothing."""
         left = memoryview(data)
         waiting = None
         while left:
@@ -93,19 +93,19 @@ class DeadlineSocket:
                 left = left[self._client.send(left) :]
                 waiting = None
             except TimeoutError:
-                # The kernel asks for more only when a good part of its queue is gone; a slow client may need longer.
+                # The kernel accepts more only when much of its queue was sent, which may take a slow client longer.
                 before, waiting = waiting, self._count_unsent()
                 if before is not None and waiting >= before:
                     self._drop("write_timeout")
                     with suppress(OSError):
-                        # Otherwise the kernel keeps what is queued for minutes.
+                        # Otherwise the kernel keeps the queued data for minutes.
                         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
-                    raise BrokenPipeError(errno.EPIPE, "the client takes nothing") from None
+                    raise BrokenPipeError(errno.EPIPE, "the client reads nothing") from None
             except OSError as error:
-                raise BrokenPipeError(errno.EPIPE, "the client is gone") from error
+                raise BrokenPipeError(errno.EPIPE, "the client has disconnected") from error
 
     def reject(self, status: HTTPStatus, reason: str, detail: str) -> str:
-        """Answer a request that could not be read, without waiting for the client; gives the request's id."""
+        """Answer a request that could not be read, without waiting for the client; return the request's id."""
         return reject(self._client, status, reason, detail)
 
     def _wait_for(self, phase: Phase, seconds: float) -> None:
@@ -114,7 +114,7 @@ class DeadlineSocket:
 
     def _expire(self) -> bytes:
         if self._phase is Phase.BODY:
-            self._give_up()
+            self._on_timeout()
             raise RequestTimeout(f"The body did not arrive within {self._timeout:g} s")
         if self._phase is Phase.HEAD:
             self._drop("head_timeout")

@@ -1,4 +1,4 @@
-"""The gunicorn worker of the web process: gevent's, with bounds on what clients may hold."""
+"""The gunicorn worker of the web process: the gevent worker, with limits and deadlines for connections."""
 
 import errno
 import os
@@ -24,18 +24,18 @@ _PAUSE_SECONDS: Final = 0.1
 
 
 class Server(StreamServer):
-    """Accepts what the limits admit and rejects the rest at once: what is left in the kernel's queue only hangs."""
+    """Accepts every connection, and rejects those above the limits at once instead of leaving them in the backlog."""
 
     def __init__(self, listener: socket.socket, pool: Pool, worker: "Worker") -> None:
-        """Serve by ``worker.handle``, as gunicorn's own server does."""
+        """Serve with ``worker.handle``, like gunicorn's own server."""
         self._connections = worker.connections
         self._end_idle = worker.end_idle
         self._spare: int | None = None
         self._keep_spare()
         super().__init__(listener, handle=partial(worker.handle, listener), spawn=pool)
 
-    def do_read(self) -> tuple[socket.socket, Address] | None:  # type: ignore[override] # gevent gives None too
-        """Accept one connection; one that no file descriptor is left for is rejected, and None given."""
+    def do_read(self) -> tuple[socket.socket, Address] | None:  # type: ignore[override] # gevent returns None too
+        """Accept one connection; without a free file descriptor, reject it and return None."""
         if self._spare is None:
             self._keep_spare()
         try:
@@ -44,12 +44,12 @@ class Server(StreamServer):
             if error.errno in self.fatal_errors:
                 raise
             if error.errno in _EXHAUSTED:
-                self._shed()
-            # Anything else is the fault of the connection, which was gone before it was accepted.
+                self._reject_with_spare()
+            # Other errors are of a connection that was closed before it was accepted.
             return None
 
     def do_handle(self, client: socket.socket, address: Address) -> None:
-        """Serve a connection, unless there are too many."""
+        """Serve a connection, or reject it above the limits."""
         if self._connections.admit(client, address):
             super().do_handle(client, address)
         else:
@@ -61,22 +61,22 @@ class Server(StreamServer):
         self._connections.release(address)
 
     def close(self) -> None:
-        """Accept no more; a client that asks nothing just now is closed too, and sees that before it asks again."""
+        """Stop accepting, and close idle connections, so that their clients do not send another request on them."""
         super().close()
         self._end_idle()
 
-    def _shed(self) -> None:
-        """Use the spare descriptor to accept a connection, and close it."""
+    def _reject_with_spare(self) -> None:
+        """Accept a connection with the spare file descriptor, answer it, and close it."""
         if self._spare is not None:
             _close(self._spare)
             self._spare = None
         try:
             accepted = super().do_read()
         except OSError:
-            # Another process took it, so those that wait must: asking again at once would only burn the processor.
+            # Another process took the descriptor. Pause accepting: retrying at once would only use the processor.
             self.stop_accepting()
             self._timer = self.loop.timer(_PAUSE_SECONDS)
-            self._timer.start(self._start_accepting_if_started)  # type: ignore[attr-defined,call-arg] # as gevent does
+            self._timer.start(self._start_accepting_if_started)  # type: ignore[attr-defined,call-arg] # as in gevent
         else:
             if accepted is not None:
                 client, address = accepted
@@ -90,48 +90,48 @@ class Server(StreamServer):
 
 
 def _close(descriptor: int) -> None:
-    # At once: gevent puts off os.close and the closing of its sockets until its loop has turned.
+    # Immediately: gevent delays os.close and the close of its sockets to the next iteration of its loop.
     os.closerange(descriptor, descriptor + 1)
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not typed
-    """Gives each connection its deadlines, and all of them their limits."""
+    """A gevent worker with deadlines for each connection, and limits for all."""
 
     connections: Connections
     malformed: MalformedRequests
     clients: set[DeadlineSocket]
 
     def run(self) -> None:
-        """Serve until told to stop."""
-        measures = cast("PerProcess[WorkerMetrics]", self.app.callable.extensions["measures"]).get()
-        # gunicorn's pool takes one more: were it full, nothing would be accepted, and so nothing rejected.
-        self.connections = Connections(self.worker_connections - 1, measures)
-        self.malformed = MalformedRequests(measures)
+        """Serve until the worker stops."""
+        metrics = cast("PerProcess[WorkerMetrics]", self.app.callable.extensions["worker_metrics"]).get()
+        # One below the size of gunicorn's pool: a full pool would accept, and so reject, nothing.
+        self.connections = Connections(self.worker_connections - 1, metrics)
+        self.malformed = MalformedRequests(metrics)
         self.clients = set()
         super().run()
 
     def handle_error(self, req: Any, client: Any, addr: Address, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn is not typed
-        """Answer a request that could not be read; anything else is a bug, which gunicorn logs."""
-        found = describe(exc)
-        if found is None:
+        """Answer a malformed request; any other error is a bug, which gunicorn logs."""
+        problem = describe(exc)
+        if problem is None:
             super().handle_error(req, client, addr, exc)
         else:
-            self.malformed.answer(found, client, addr)
+            self.malformed.answer(problem, client, addr)
 
     def server_class(self, listener: socket.socket, *, spawn: Pool, **_: object) -> Server:
-        """Make the server of one listener."""
+        """Create the server of one listener."""
         server = Server(listener, spawn, self)
         if self.cfg.workers > 1:
             server.max_accept = 1
         return server
 
     def end_idle(self) -> None:
-        """End the connections that ask nothing just now."""
+        """Close the connections that are waiting for another request."""
         for sock in list(self.clients):
             sock.end_idle()
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
-        """Leave it to the socket how long a request may take to come."""
+        """Disable gunicorn's timeout of requests; the sockets have deadlines."""
         return nullcontext()
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Address) -> None:
@@ -146,12 +146,12 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
             self.clients.discard(sock)
 
     def handle_request(self, listener_name: object, req: Any, sock: DeadlineSocket, addr: Address) -> None:  # noqa: ANN401 - gunicorn's request is not typed
-        """Serve one request, and read what the application left of its body: the next request stands behind it."""
+        """Serve one request, then read the rest of its body, which precedes the next request."""
         sock.expect_body(req.force_close)
         super().handle_request(listener_name, req, sock, addr)
         try:
             while req.body.read(_DRAIN_BYTES):
                 pass
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, it was answered, and nothing can follow
+        except Exception:  # noqa: BLE001 - the request was answered, and no other can follow a broken body
             raise StopIteration from None
         sock.expect_request()

@@ -22,7 +22,7 @@ def send(client: FlaskClient, key: str, **fields: object) -> TestResponse:
 
 
 @pytest.mark.parametrize("key", ['"8e03978e"', "8e03978e", "a" * 255])
-def test_the_same_key_and_payload_gives_the_first_answer_and_counts_nothing(
+def test_the_same_key_and_fields_get_the_first_answer_and_write_nothing(
     client: FlaskClient, journal: Journal, key: str
 ) -> None:
     first, again = send(client, key), send(client, key)
@@ -33,7 +33,7 @@ def test_the_same_key_and_payload_gives_the_first_answer_and_counts_nothing(
     assert journal.last_seq() == 1
 
 
-def test_a_trade_without_a_time_is_the_same_trade_when_it_is_sent_again(client: FlaskClient, journal: Journal) -> None:
+def test_a_trade_without_ts_is_the_same_trade_when_it_is_sent_again(client: FlaskClient, journal: Journal) -> None:
     body = json.dumps({name: value for name, value in GOOD.items() if name != "ts"})
     headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
     first = client.post("/trade", data=body, headers=headers)
@@ -42,7 +42,7 @@ def test_a_trade_without_a_time_is_the_same_trade_when_it_is_sent_again(client: 
     assert journal.last_seq() == 1
 
 
-def test_the_same_key_with_another_payload_is_refused(client: FlaskClient, journal: Journal) -> None:
+def test_the_same_key_with_other_fields_is_rejected(client: FlaskClient, journal: Journal) -> None:
     send(client, "k")
     other = send(client, "k", price="1")
     assert other.status_code == 422
@@ -51,7 +51,7 @@ def test_the_same_key_with_another_payload_is_refused(client: FlaskClient, journ
     assert journal.last_seq() == 1
 
 
-def test_a_key_is_known_whatever_address_its_client_has(client: FlaskClient, journal: Journal) -> None:
+def test_a_key_is_found_from_any_address(client: FlaskClient, journal: Journal) -> None:
     first = send(client, "k")
     for price, status in ((GOOD["price"], 201), ("1", 422)):
         again = client.post(
@@ -65,24 +65,24 @@ def test_a_key_is_known_whatever_address_its_client_has(client: FlaskClient, jou
     assert journal.last_seq() == 1
 
 
-def test_a_refused_trade_does_not_use_up_its_key(client: FlaskClient) -> None:
+def test_a_rejected_trade_does_not_use_its_key(client: FlaskClient) -> None:
     assert send(client, "k", price="-1").status_code == 422
     assert send(client, "k").status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", " ", "two words", '"open', "ü", "a" * 256, '""'])
-def test_an_ill_formed_key_is_refused_by_name(client: FlaskClient, journal: Journal, key: str) -> None:
+def test_a_malformed_key_is_rejected_by_name(client: FlaskClient, journal: Journal, key: str) -> None:
     answer = send(client, key)
     assert answer.status_code == 400
     assert "Idempotency-Key is" in answer.text
     assert journal.last_seq() == 0
 
 
-def test_while_the_first_is_in_flight_the_second_is_409(
+def test_a_second_request_is_409_while_the_first_is_in_flight(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, gate = threading.Event(), threading.Event()
-    real = Publisher._append  # noqa: SLF001 - the commit itself is to be held up
+    real = Publisher._append  # noqa: SLF001 - the commit itself must wait
 
     def slow(self: Publisher, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         entered.set()
@@ -103,7 +103,7 @@ def test_while_the_first_is_in_flight_the_second_is_409(
     assert send(client, "k").data == answers[0].data
 
 
-def test_a_key_lives_as_long_as_its_trade_is_in_the_journal(client: FlaskClient, journal: Journal) -> None:
+def test_a_key_is_kept_as_long_as_its_trade_is_in_the_journal(client: FlaskClient, journal: Journal) -> None:
     for key in ("first", "second"):
         assert send(client, key).status_code == 201
     journal.prune(1, b"{}")
@@ -112,11 +112,9 @@ def test_a_key_lives_as_long_as_its_trade_is_in_the_journal(client: FlaskClient,
     assert journal.last_seq() == 3
 
 
-def test_a_key_of_a_version_1_journal_is_known_whatever_address_its_client_had(
-    client: FlaskClient, settings: Settings
-) -> None:
+def test_a_key_of_a_version_1_journal_is_found_from_any_address(client: FlaskClient, settings: Settings) -> None:
     body = GOOD | {"price": 27123.45, "qty": "0.250"}
-    # As version 1 wrote it, over the fields as they were sent.
+    # As in version 1, the digest of the fields as they were sent.
     payload = hashlib.sha256(json.dumps(GOOD | {"price": "27123.45", "qty": "0.250"}, sort_keys=True).encode())
     keys = [("10.0.0.1", "other", "x"), ("10.0.0.2", "k", "x"), ("form", "k", payload.hexdigest())]
     make_version_1(
@@ -151,13 +149,13 @@ def test_a_form_sent_twice_is_one_trade(client: FlaskClient, journal: Journal) -
     assert read_key(client.get("/").text) != read_key(page)
 
 
-def test_a_form_sent_again_with_other_values_asks_once_more(client: FlaskClient, journal: Journal) -> None:
+def test_a_form_sent_again_with_other_values_must_be_confirmed(client: FlaskClient, journal: Journal) -> None:
     page = client.get("/").text
     form = GOOD | {"csrf_token": read_token(page), "idempotency_key": read_key(page)}
     client.post("/trade", data=form)
     answer = client.post("/trade", data=form | {"price": "5"})
     assert answer.status_code == 422
-    assert "This form was sent before" in answer.text
+    assert "This form was already sent with other values" in answer.text
     assert 'value="5"' in answer.text
     fresh = form | {"price": "5", "idempotency_key": read_key(answer.text)}
     assert client.post("/trade", data=fresh).status_code == 303

@@ -9,7 +9,7 @@ from tests.webapp.conftest import GOOD
 
 
 @pytest.fixture(autouse=True)
-def _listen(caplog: pytest.LogCaptureFixture) -> None:
+def _log_info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
@@ -29,13 +29,13 @@ def test_a_request_has_one_line(client: FlaskClient, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b"])
-def test_an_ill_formed_request_id_is_replaced(client: FlaskClient, given: str) -> None:
-    made = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
-    assert made != given
-    assert len(made) == 36
+def test_a_malformed_request_id_is_replaced(client: FlaskClient, given: str) -> None:
+    request_id = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+    assert request_id != given
+    assert len(request_id) == 36
 
 
-def test_a_refusal_is_logged_once_with_its_reason(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rejection_is_logged_once_with_its_reason(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     client.post("/trade", json={})
     client.post("/trade", data="{", content_type="application/json")
     client.post("/trade", data="x")
@@ -52,7 +52,9 @@ def test_a_refusal_is_logged_once_with_its_reason(client: FlaskClient, caplog: p
     assert not any("secret-path" in line.getMessage() for line in caplog.records)
 
 
-def test_a_bug_is_answered_and_logged_with_its_request_id(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_error_is_answered_and_logged_with_its_request_id(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.get("/bug")
     def fail() -> str:
         message = "secret detail"

@@ -23,7 +23,7 @@ def test_no_other_origin_is_allowed_by_default(client: FlaskClient) -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_the_named_origins_are_allowed_on_the_api_only(settings: Settings) -> None:
+def test_the_origins_of_the_settings_are_allowed_on_the_api_only(settings: Settings) -> None:
     client = create_app(
         replace(settings, webapp_cors_origins=("https://desk.example", "http://[::1]:3000"))
     ).test_client()
@@ -39,7 +39,7 @@ def test_the_named_origins_are_allowed_on_the_api_only(settings: Settings) -> No
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
-def test_a_page_elsewhere_cannot_send_a_trade_without_a_preflight(client: FlaskClient, kind: str) -> None:
+def test_a_foreign_page_cannot_send_a_trade_without_a_preflight(client: FlaskClient, kind: str) -> None:
     for headers, statuses in (({"Origin": "https://evil.example"}, {403}), ({}, {400, 415})):
         answer = client.post("/trade", data='{"symbol":"BTC"}', content_type=kind, headers=headers)
         assert answer.status_code in statuses

@@ -17,7 +17,7 @@ EVIL = {"Host": "evil.example:8000"}
     "route",
     ["/", "/trades", "/trades/x", "/feed", "/market", "/pipeline", "/blotter", "/blotter.csv", "/metrics", "/nope"],
 )
-def test_a_page_under_another_name_reads_nothing(client: FlaskClient, route: str) -> None:
+def test_a_request_with_another_host_reads_nothing(client: FlaskClient, route: str) -> None:
     answer = client.get(route, headers=EVIL)
     assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
     assert answer.json is not None
@@ -26,14 +26,14 @@ def test_a_page_under_another_name_reads_nothing(client: FlaskClient, route: str
     assert "ALLOWED_HOSTS" in answer.json["detail"]
 
 
-def test_a_page_under_another_name_writes_nothing(client: FlaskClient, journal: Journal) -> None:
+def test_a_request_with_another_host_writes_nothing(client: FlaskClient, journal: Journal) -> None:
     for origin in ({}, {"Origin": "http://evil.example:8000"}):
         assert client.post("/trade", json=GOOD, headers=EVIL | origin).status_code == 400
     assert journal.last_seq() == 0
 
 
 @pytest.mark.parametrize("route", ["/static/app.css", "//trades", "/healthz/", "/healthz/../trades"])
-def test_files_and_paths_near_the_health_routes_are_under_the_rule(client: FlaskClient, route: str) -> None:
+def test_static_files_and_paths_like_the_health_routes_are_checked(client: FlaskClient, route: str) -> None:
     answer = client.get(route, headers=EVIL)
     assert answer.status_code == 400
     assert "Location" not in answer.headers
@@ -41,18 +41,18 @@ def test_files_and_paths_near_the_health_routes_are_under_the_rule(client: Flask
 
 @pytest.mark.parametrize("route", ["/healthz", "/readyz"])
 @pytest.mark.parametrize("host", ["evil.example", "web_1:8000", "", "[", "ü"])
-def test_health_is_told_under_any_name(client: FlaskClient, route: str, host: str) -> None:
+def test_the_health_routes_accept_any_host(client: FlaskClient, route: str, host: str) -> None:
     assert client.get(route, headers={"Host": host}).status_code == 200
 
 
-def test_names_of_the_settings_pass(settings: Settings) -> None:
+def test_hosts_of_the_settings_are_accepted(settings: Settings) -> None:
     client = create_app(replace(settings, webapp_http_host="web", allowed_hosts=("desk.example",))).test_client()
     for host in ("web:8000", "desk.example", "DESK.example:443", "10.1.2.3", "[::1]:8000", "app.localhost"):
         assert client.get("/trades", headers={"Host": host}).status_code == 200
     assert client.get("/trades", headers={"Host": "host.docker.internal"}).status_code == 400
 
 
-def test_the_curl_line_and_redirects_stay_here(client: FlaskClient) -> None:
+def test_the_curl_line_and_redirects_have_the_host_of_the_request(client: FlaskClient) -> None:
     page = client.get("/", headers={"Host": "127.0.0.1:8123"}).text
     assert "curl http://127.0.0.1:8123/trade " in unescape(page)
     answer = client.get("//trades", headers={"Host": "127.0.0.1:8123"})
@@ -60,7 +60,7 @@ def test_the_curl_line_and_redirects_stay_here(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:81", "http://127.0.0.1", ""])
-def test_a_write_by_a_foreign_page_is_forbidden(client: FlaskClient, journal: Journal, origin: str) -> None:
+def test_a_write_from_a_foreign_origin_is_forbidden(client: FlaskClient, journal: Journal, origin: str) -> None:
     token = read_token(client.get("/").text)
     for answer in (
         client.post("/trade", json=GOOD, headers={"Origin": origin}),
@@ -74,7 +74,7 @@ def test_a_write_by_a_foreign_page_is_forbidden(client: FlaskClient, journal: Jo
     assert client.get("/trades", headers={"Origin": origin}).status_code == 200
 
 
-def test_a_write_by_our_own_page_or_by_a_program_passes(client: FlaskClient) -> None:
+def test_a_write_from_the_desk_or_a_program_is_accepted(client: FlaskClient) -> None:
     for headers in ({}, {"Origin": "http://localhost"}, {"Origin": "https://localhost"}):
         assert client.post("/trade", json=GOOD, headers=headers).status_code == 201
     token = read_token(client.get("/").text)
@@ -82,7 +82,7 @@ def test_a_write_by_our_own_page_or_by_a_program_passes(client: FlaskClient) -> 
     assert client.post("/trade", data=form, headers={"Origin": "http://localhost"}).status_code == 303
 
 
-def test_a_write_from_a_named_origin_passes(settings: Settings) -> None:
+def test_a_write_from_an_origin_of_the_settings_is_accepted(settings: Settings) -> None:
     app = create_app(replace(settings, webapp_cors_origins=("https://app.example",)))
     client = app.test_client()
     assert client.post("/trade", json=GOOD, headers={"Origin": "https://app.example"}).status_code == 201
@@ -90,12 +90,12 @@ def test_a_write_from_a_named_origin_passes(settings: Settings) -> None:
     close_publisher(app)
 
 
-def test_a_request_of_http_1_1_names_its_host(client: FlaskClient) -> None:
-    # The test client always names one.
-    def ask(protocol: str, target: str) -> int:
+def test_a_request_of_http_1_1_must_have_a_host(client: FlaskClient) -> None:
+    # The test client always sends a Host.
+    def get_status(protocol: str, target: str) -> int:
         environ = {"SERVER_PROTOCOL": protocol, "RAW_URI": target, "HTTP_HOST": None}
         return client.get("/trades", environ_overrides=environ).status_code
 
-    assert ask("HTTP/1.1", "/trades") == 400
-    assert ask("HTTP/1.0", "/trades") == 200
-    assert ask("HTTP/1.0", "http://evil.example/trades") == 400
+    assert get_status("HTTP/1.1", "/trades") == 400
+    assert get_status("HTTP/1.0", "/trades") == 200
+    assert get_status("HTTP/1.0", "http://evil.example/trades") == 400

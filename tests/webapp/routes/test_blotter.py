@@ -40,7 +40,7 @@ def numbers(page: str) -> list[int]:
     return [int(number) for number in re.findall(r'href="/trades/[^"]+">(\d+)</a>', page)]
 
 
-def test_the_newest_come_first_and_older_ones_page_by_page(client: FlaskClient, filled: Journal) -> None:
+def test_trades_are_listed_newest_first_over_pages(client: FlaskClient, filled: Journal) -> None:
     seen: list[int] = []
     path = "/blotter?symbol=a&limit=40"
     while path:
@@ -51,7 +51,7 @@ def test_the_newest_come_first_and_older_ones_page_by_page(client: FlaskClient, 
     assert seen == [event.seq for event in reversed(filled.read_after(0)) if event.symbol == "A"]
 
 
-def test_filters_by_side_and_time_leave_what_fits(client: FlaskClient, filled: Journal) -> None:
+def test_filters_by_side_and_time_leave_the_matching_trades(client: FlaskClient, filled: Journal) -> None:
     events = filled.read_after(0)
     since, until = events[100].accepted_at, events[200].accepted_at
     wanted = [event.seq for event in events[100:200] if event.side == "SELL"]
@@ -66,32 +66,34 @@ def test_filters_by_side_and_time_leave_what_fits(client: FlaskClient, filled: J
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])
-def test_since_and_until_are_exact_whatever_the_clock_did(
+def test_since_and_until_are_exact_after_any_steps_of_the_clock(
     client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     monkeypatch.setattr(block_ranges, "BLOCK", block)
     monkeypatch.setattr(search, "SLICE", 9)
     monkeypatch.setattr(blotter, "CHUNK", 5)
-    chance = random.Random(block)
-    times = [format_timestamp(now() + timedelta(seconds=chance.uniform(-300, 300))) for _ in range(200)]
-    journal.append([make_event(0, id=str(n), symbol="AB"[n % 2], accepted_at=moment) for n, moment in enumerate(times)])
+    rng = random.Random(block)
+    times = [format_timestamp(now() + timedelta(seconds=rng.uniform(-300, 300))) for _ in range(200)]
+    journal.append(
+        [make_event(0, id=str(n), symbol="AB"[n % 2], accepted_at=accepted_at) for n, accepted_at in enumerate(times)]
+    )
     for symbol in (None, "A"):
-        since, until = sorted(chance.sample(times, 2))
-        fits = [
+        since, until = sorted(rng.sample(times, 2))
+        matching = [
             event.seq
             for event in journal.read_after(0)
             if since <= event.accepted_at < until and symbol in (None, event.symbol)
         ]
         query = {"since": since, "until": until} | ({"symbol": symbol} if symbol else {})
         sent: Any = client.get("/blotter.json", query_string=query).json
-        assert [event["seq"] for event in sent] == fits
-        assert numbers(client.get("/blotter", query_string=query | {"limit": "1000"}).text) == fits[::-1]
-        assert numbers(client.get("/blotter", query_string=query | {"limit": "3"}).text) == fits[::-1][:3]
-        before = {"before": str(fits[-2]), "limit": "3"}
-        assert numbers(client.get("/blotter", query_string=query | before).text) == fits[::-1][2:5]
+        assert [event["seq"] for event in sent] == matching
+        assert numbers(client.get("/blotter", query_string=query | {"limit": "1000"}).text) == matching[::-1]
+        assert numbers(client.get("/blotter", query_string=query | {"limit": "3"}).text) == matching[::-1][:3]
+        before = {"before": str(matching[-2]), "limit": "3"}
+        assert numbers(client.get("/blotter", query_string=query | before).text) == matching[::-1][2:5]
 
 
-def test_downloads_are_streamed_whole_in_order(
+def test_downloads_have_all_trades_in_order(
     client: FlaskClient, filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blotter, "CHUNK", 7)
@@ -103,7 +105,7 @@ def test_downloads_are_streamed_whole_in_order(
     assert len(lines) == 251
 
 
-def test_an_empty_journal_downloads_as_nothing(client: FlaskClient) -> None:
+def test_downloads_of_an_empty_journal_are_empty(client: FlaskClient) -> None:
     assert client.get("/blotter.json").json == []
     assert client.get("/blotter.csv").text.count("\n") == 1
     assert "No accepted trade fits" in client.get("/blotter").text
@@ -119,16 +121,16 @@ def test_a_bad_filter_is_named(client: FlaskClient, query: str) -> None:
     assert list(answer.json["errors"]) == [query.split("=", maxsplit=1)[0]]
 
 
-def test_one_download_too_many_is_rejected_and_counted_until_one_has_ended(
+def test_a_download_above_the_limit_is_rejected_and_counted_until_one_ends(
     client: FlaskClient, app: Flask, filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blotter, "CHUNK", 7)
-    under_way = [client.get("/blotter.csv", buffered=False) for _ in range(blotter.DOWNLOADS_LIMIT)]
+    downloads = [client.get("/blotter.csv", buffered=False) for _ in range(blotter.DOWNLOADS_LIMIT)]
     rejected: Any = client.get("/blotter.json")
     assert (rejected.status_code, rejected.json["reason"]) == (503, "downloads_limit")
     assert rejected.headers["Retry-After"] == "1"
-    assert app.extensions["measures"].get().snapshot().downloads_rejected == {"limit": 1}
+    assert app.extensions["worker_metrics"].get().snapshot().downloads_rejected == {"limit": 1}
     assert client.get("/blotter.csv?since=x").status_code == 422
-    under_way.pop().close()
+    downloads.pop().close()
     assert client.get("/blotter.json").status_code == 200
-    assert under_way[0].text.count("\n") == filled.last_seq() + 1
+    assert downloads[0].text.count("\n") == filled.last_seq() + 1

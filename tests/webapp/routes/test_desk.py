@@ -12,7 +12,7 @@ def post_form(client: FlaskClient, **fields: object) -> tuple[int, str]:
     return answer.status_code, unescape(answer.text)
 
 
-def test_a_posted_trade_leads_back_to_the_page_with_a_message_and_its_row(client: FlaskClient) -> None:
+def test_a_posted_trade_redirects_to_the_desk_with_a_message_and_its_row(client: FlaskClient) -> None:
     token = read_token(client.get("/").text)
     answer = client.post("/trade", data=GOOD | {"csrf_token": token, "ts": "", "symbol": " btcusdt "})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
@@ -22,7 +22,7 @@ def test_a_posted_trade_leads_back_to_the_page_with_a_message_and_its_row(client
     assert "Accepted as" not in client.get("/").text
 
 
-def test_an_invalid_form_is_shown_again_with_errors_and_what_was_typed(client: FlaskClient, journal: Journal) -> None:
+def test_an_invalid_form_is_shown_again_with_its_errors_and_input(client: FlaskClient, journal: Journal) -> None:
     status, page = post_form(client, price="abc", side="HOLD", qty='"><script>')
     assert status == 422
     assert '"abc" is not accepted; expected a decimal above 0' in page
@@ -32,13 +32,13 @@ def test_an_invalid_form_is_shown_again_with_errors_and_what_was_typed(client: F
     assert journal.last_seq() == 0
 
 
-def test_what_was_typed_is_never_markup(client: FlaskClient) -> None:
+def test_input_is_escaped(client: FlaskClient) -> None:
     token = read_token(client.get("/").text)
     answer = client.post("/trade", data=GOOD | {"csrf_token": token, "symbol": '"><script>alert(1)</script>'})
     assert "<script>alert" not in answer.text
 
 
-def test_unknown_and_repeated_fields_are_refused_as_in_the_api(client: FlaskClient, journal: Journal) -> None:
+def test_unknown_and_duplicate_fields_are_rejected_as_in_the_api(client: FlaskClient, journal: Journal) -> None:
     status, page = post_form(client, venue="X", price=["1", "2"])
     assert status == 422
     assert "venue: unknown field" in page
@@ -46,7 +46,7 @@ def test_unknown_and_repeated_fields_are_refused_as_in_the_api(client: FlaskClie
     assert journal.last_seq() == 0
 
 
-def test_a_form_is_bounded_and_so_is_its_answer(client: FlaskClient) -> None:
+def test_a_form_has_a_size_limit_and_so_has_its_answer(client: FlaskClient) -> None:
     for body in ("a&" * 20_000, "%ff" * 3000, "&".join(f"n{number}=1" for number in range(3000))):
         answer = client.post("/trade", data=body, content_type="application/x-www-form-urlencoded")
         assert answer.status_code == 413
@@ -60,17 +60,17 @@ def test_a_form_is_bounded_and_so_is_its_answer(client: FlaskClient) -> None:
     assert "x" * 100 not in page
 
 
-def test_a_form_without_its_token_is_400_and_keeps_what_was_typed(client: FlaskClient, journal: Journal) -> None:
+def test_a_form_without_its_token_is_400_and_keeps_its_input(client: FlaskClient, journal: Journal) -> None:
     for token in ({}, {"csrf_token": "forged"}):
         answer = client.post("/trade", data=GOOD | token)
         assert answer.status_code == 400
-        assert "This form had expired" in answer.text
+        assert "This form has expired" in answer.text
         assert 'value="27123.450"' in answer.text
         read_token(answer.text)
     assert journal.last_seq() == 0
 
 
-def test_the_curl_line_repeats_the_request(client: FlaskClient) -> None:
+def test_the_curl_line_is_the_same_request(client: FlaskClient) -> None:
     assert 'curl http://localhost/trade -H \'Content-Type: application/json\' -d \'{"symbol": "BTCUSDT"' in unescape(
         client.get("/").text
     )
@@ -78,11 +78,11 @@ def test_the_curl_line_repeats_the_request(client: FlaskClient) -> None:
     assert """"price": "it'"'"'s", "qty": "7\"""" in page
 
 
-def test_an_empty_desk_says_what_to_do(client: FlaskClient) -> None:
+def test_an_empty_desk_shows_that_there_are_no_trades(client: FlaskClient) -> None:
     assert "No trades yet." in client.get("/").text
 
 
-def test_every_answer_carries_the_headers_of_a_strict_page(client: FlaskClient) -> None:
+def test_every_response_has_the_security_headers(client: FlaskClient) -> None:
     for route in ("/", "/trades", "/nope", "/static/app.css"):
         with client.get(route) as answer:
             headers = answer.headers
@@ -94,7 +94,7 @@ def test_every_answer_carries_the_headers_of_a_strict_page(client: FlaskClient) 
     assert "<style" not in page
 
 
-def test_a_browser_gets_an_error_as_a_page(client: FlaskClient) -> None:
+def test_a_browser_gets_errors_as_pages(client: FlaskClient) -> None:
     answer = client.get("/nope", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
     assert client.get("/nope", headers={"Accept": "*/*"}).mimetype == "application/problem+json"

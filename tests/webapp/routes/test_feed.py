@@ -1,4 +1,4 @@
-"""The feed, message by message: nothing missed, nothing twice, nobody waited for."""
+"""The feed: no gap, no duplicate, and no subscriber delays another."""
 
 import json
 import threading
@@ -20,16 +20,16 @@ from tests.conftest import make_event
 from tests.waiting import wait_for
 from webapp import broadcaster as broadcaster_module
 from webapp import create_app
-from webapp import feed as feed_module
 from webapp.broadcaster import Broadcaster
 from webapp.reader import JournalReader
+from webapp.routes import feed as feed_module
 from webapp.routes.feed import Feeds, stream
 from webapp.worker_metrics import WorkerMetrics
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcaster_module, "AWAY_SECONDS", 0.05)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcaster_module, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(broadcaster_module, "POLL_SECONDS", 0.005)
     monkeypatch.setattr(feed_module, "HEARTBEAT_SECONDS", 0.05)
 
@@ -40,15 +40,15 @@ def stopping() -> threading.Event:
 
 
 @pytest.fixture
-def measures() -> WorkerMetrics:
+def metrics() -> WorkerMetrics:
     return WorkerMetrics()
 
 
 @pytest.fixture
-def feeds(journal: Journal, measures: WorkerMetrics, stopping: threading.Event) -> Iterator[Feeds]:
+def feeds(journal: Journal, metrics: WorkerMetrics, stopping: threading.Event) -> Iterator[Feeds]:
     open_journal = partial(Journal, journal.path)
-    yield Feeds(Broadcaster(JournalReader(open_journal), measures, 3, stopping.is_set), JournalReader(open_journal))
-    # Its reader ends with its last subscriber, or with the worker.
+    yield Feeds(Broadcaster(JournalReader(open_journal), metrics, 3, stopping.is_set), JournalReader(open_journal))
+    # The reader ends with the last subscriber, or when the worker stops.
     stopping.set()
 
 
@@ -58,7 +58,7 @@ def accept(journal: Journal, count: int, **fields: str) -> None:
 
 
 def read(stream: Iterator[bytes], until: Callable[[list[int]], bool]) -> list[int]:
-    """Give the ids that come until they are enough."""
+    """Read the ids of trades from a stream until ``until`` returns true for them."""
     ids: list[int] = []
     for chunk in stream:
         for message in chunk.decode().split("\n\n"):
@@ -77,9 +77,7 @@ def join(feeds: Feeds, after: int | None = None, symbol: str | None = None) -> I
     return stream(feeds.broadcaster, feeds.history, subscriber, after, symbol)
 
 
-def test_a_viewer_gets_what_stands_in_the_journal_and_then_each_trade_as_it_comes(
-    feeds: Feeds, journal: Journal
-) -> None:
+def test_a_subscriber_gets_the_trades_in_the_journal_and_then_each_new_one(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 1200)
     opened = join(feeds, after=5)
     assert read(opened, lambda ids: len(ids) >= 1195) == list(range(6, 1201))
@@ -87,16 +85,16 @@ def test_a_viewer_gets_what_stands_in_the_journal_and_then_each_trade_as_it_come
     assert read(opened, lambda ids: len(ids) >= 30) == list(range(1201, 1231))
 
 
-def test_trades_accepted_while_history_is_sent_come_once(feeds: Feeds, journal: Journal) -> None:
+def test_trades_accepted_while_history_is_sent_are_sent_once(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 700)
     opened = join(feeds, after=0)
     ids = read(opened, lambda ids: len(ids) >= 500)
     accept(journal, 100)
-    wait_for(lambda: feeds.broadcaster.last_seq == 800, "the reader has them")
+    wait_for(lambda: feeds.broadcaster.last_seq == 800, "the broadcaster has read them")
     assert ids + read(opened, lambda more: len(more) >= 300) == list(range(1, 801))
 
 
-def test_without_a_place_to_go_on_from_the_feed_begins_now(feeds: Feeds, journal: Journal) -> None:
+def test_without_after_the_feed_starts_with_the_next_trade(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 10)
     opened = join(feeds)
     next(opened)
@@ -105,7 +103,7 @@ def test_without_a_place_to_go_on_from_the_feed_begins_now(feeds: Feeds, journal
     assert read(opened, lambda ids: len(ids) >= 2) == [11, 12]
 
 
-def test_one_symbol_alone_can_be_asked_for(feeds: Feeds, journal: Journal) -> None:
+def test_a_feed_can_be_of_one_symbol(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 3, symbol="A")
     accept(journal, 3, symbol="B")
     opened = join(feeds, after=0, symbol="B")
@@ -115,30 +113,30 @@ def test_one_symbol_alone_can_be_asked_for(feeds: Feeds, journal: Journal) -> No
     assert read(opened, lambda ids: len(ids) >= 1) == [8]
 
 
-def test_silence_is_broken_by_a_pulse_that_tells_the_newest_seq(feeds: Feeds, journal: Journal) -> None:
+def test_a_quiet_feed_has_heartbeats_with_the_newest_seq(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 4)
     opened = join(feeds)
     assert next(opened).startswith(b"retry: ")
     for _ in range(2):
-        pulse = next(opened).decode()
-        assert pulse.startswith(": ")
-        assert json.loads(pulse.partition("data: ")[2])["last_seq"] == 4
+        heartbeat = next(opened).decode()
+        assert heartbeat.startswith(": ")
+        assert json.loads(heartbeat.partition("data: ")[2])["last_seq"] == 4
 
 
-def test_a_subscriber_that_is_far_behind_gets_the_rest_from_the_journal(
+def test_a_subscriber_far_behind_reads_from_the_journal(
     feeds: Feeds, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broadcaster_module, "RECENT_LIMIT", 20)
-    slow, quick = join(feeds, after=0), join(feeds, after=0)
+    slow, fast = join(feeds, after=0), join(feeds, after=0)
     next(slow)
     accept(journal, 5)
-    seen = read(slow, lambda ids: len(ids) >= 5)
+    ids = read(slow, lambda ids: len(ids) >= 5)
     for _ in range(10):
         accept(journal, 15)
         last = journal.last_seq()
-        read(quick, lambda ids, last=last: bool(ids) and ids[-1] == last)  # type: ignore[misc]
-    assert feeds.broadcaster.read_after(seen[-1]) is None
-    assert seen + read(slow, lambda ids: bool(ids) and ids[-1] == last) == list(range(1, last + 1))
+        read(fast, lambda ids, last=last: bool(ids) and ids[-1] == last)  # type: ignore[misc]
+    assert feeds.broadcaster.read_after(ids[-1]) is None
+    assert ids + read(slow, lambda ids: bool(ids) and ids[-1] == last) == list(range(1, last + 1))
 
 
 @given(st.data())
@@ -163,8 +161,8 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
         ):
             accept(journal, count, symbol=symbol_now)
             if data.draw(st.booleans()):
-                wait_for(lambda: feeds.broadcaster.last_seq == journal.last_seq(), "the broadcaster has them")
-            # One more part, and it is suspended again.
+                wait_for(lambda: feeds.broadcaster.last_seq == journal.last_seq(), "the broadcaster has read them")
+            # One more chunk, then the feed is suspended again.
             ids += read(islice(opened, 1), lambda _: False)
         accept(journal, 1, symbol="A")
         last = journal.last_seq()
@@ -173,18 +171,18 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
         stopping.set()
 
 
-def test_too_many_viewers_are_not_let_in_until_one_has_gone(feeds: Feeds, measures: WorkerMetrics) -> None:
+def test_a_subscriber_above_the_limit_is_rejected_until_one_leaves(feeds: Feeds, metrics: WorkerMetrics) -> None:
     streams = [join(feeds) for _ in range(3)]
     for opened in streams:
         next(opened)
     assert feeds.broadcaster.join() is None
-    assert measures.snapshot().subscribers == 3
+    assert metrics.snapshot().subscribers == 3
     streams.pop().close()  # type: ignore[attr-defined]
-    assert measures.snapshot().subscribers == 2
+    assert metrics.snapshot().subscribers == 2
     assert feeds.broadcaster.join() is not None
 
 
-def test_a_worker_that_stops_ends_its_feeds(feeds: Feeds, stopping: threading.Event) -> None:
+def test_feeds_end_when_the_worker_stops(feeds: Feeds, stopping: threading.Event) -> None:
     opened = join(feeds)
     next(opened)
     stopping.set()
@@ -192,38 +190,36 @@ def test_a_worker_that_stops_ends_its_feeds(feeds: Feeds, stopping: threading.Ev
     assert read(join(feeds, after=0), lambda _: False) == []
 
 
-def test_while_the_journal_cannot_be_read_no_pulse_pretends_that_the_line_is_alive(
-    feeds: Feeds, journal: Journal
-) -> None:
+def test_there_is_no_heartbeat_while_the_journal_cannot_be_read(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 1)
     opened = join(feeds)
     for _ in range(3):
         next(opened)
     elsewhere = journal.path.rename(journal.path.with_name("elsewhere"))
     journal.path.mkdir()
-    wait_for(lambda: feeds.broadcaster.failing, "the reader fails")
-    came: list[bytes] = []
-    thread = threading.Thread(target=lambda: came.append(next(opened)))
+    wait_for(lambda: feeds.broadcaster.failing, "the broadcaster fails")
+    received: list[bytes] = []
+    thread = threading.Thread(target=lambda: received.append(next(opened)))
     thread.start()
     thread.join(0.3)
-    assert came == []
+    assert received == []
     journal.path.rmdir()
     elsewhere.rename(journal.path)
     thread.join(5)
-    assert len(came) == 1
+    assert len(received) == 1
 
 
-def test_trades_of_other_symbols_do_not_silence_the_pulse(feeds: Feeds, journal: Journal) -> None:
-    opened = join(feeds, symbol="QUIET")
+def test_trades_of_other_symbols_do_not_stop_the_heartbeat(feeds: Feeds, journal: Journal) -> None:
+    opened = join(feeds, symbol="A")
     for _ in range(2):
         next(opened)
     for _ in range(20):
-        accept(journal, 1, symbol="LOUD")
+        accept(journal, 1, symbol="B")
         threading.Event().wait(0.005)
     assert b"event: heartbeat" in next(opened)
 
 
-def test_a_place_on_another_tape_and_a_pruned_one_are_told(feeds: Feeds, journal: Journal) -> None:
+def test_a_seq_of_another_journal_resets_the_feed_and_a_pruned_one_is_reported(feeds: Feeds, journal: Journal) -> None:
     accept(journal, 5)
     other = join(feeds, after=900)
     assert b"id: 5\nevent: reset" in b"".join(next(other) for _ in range(3))
@@ -233,7 +229,7 @@ def test_a_place_on_another_tape_and_a_pruned_one_are_told(feeds: Feeds, journal
     assert read(pruned, lambda ids: len(ids) >= 2) == [4, 5]
 
 
-def test_the_route_says_what_no_proxy_may_do_and_refuses_one_viewer_too_many(settings: Settings) -> None:
+def test_the_route_disables_proxy_buffering_and_rejects_a_subscriber_above_the_limit(settings: Settings) -> None:
     app: Flask = create_app(Settings(**{**vars(settings), "feed_max_clients": 1}))
     client = app.test_client()
     first = client.get("/feed", buffered=False)
@@ -243,7 +239,7 @@ def test_the_route_says_what_no_proxy_may_do_and_refuses_one_viewer_too_many(set
     second = client.get("/feed")
     assert (second.status_code, second.json["reason"] if second.json else "") == (503, "service_unavailable")
     assert second.headers["Retry-After"] == "1"
-    assert app.extensions["measures"].get().snapshot().dropped["full"] == 1
+    assert app.extensions["worker_metrics"].get().snapshot().dropped["full"] == 1
     first.close()
     assert client.get("/feed", buffered=False).status_code == 200
 
@@ -258,7 +254,9 @@ def test_the_route_says_what_no_proxy_may_do_and_refuses_one_viewer_too_many(set
         ("?since=1", {}, "since"),
     ],
 )
-def test_a_bad_wish_is_refused_by_name(client: FlaskClient, query: str, headers: dict[str, str], field: str) -> None:
+def test_a_bad_parameter_is_rejected_by_name(
+    client: FlaskClient, query: str, headers: dict[str, str], field: str
+) -> None:
     answer: Any = client.get(f"/feed{query}", headers=headers)
     assert answer.status_code == 422
     assert list(answer.json["errors"]) == [field]

@@ -28,7 +28,7 @@ def problem(answer: TestResponse, status: int) -> dict[str, Any]:
     return found
 
 
-def test_an_accepted_trade_is_answered_as_the_event_it_became(client: FlaskClient, journal: Journal) -> None:
+def test_an_accepted_trade_is_answered_with_its_event(client: FlaskClient, journal: Journal) -> None:
     answer = send(client, symbol="btcusdt", side="buy", ts="2026-01-31T10:30:00.5+01:00")
     assert answer.status_code == 201
     event = answer.json
@@ -58,7 +58,7 @@ def test_a_decimal_keeps_every_digit_as_text_and_as_a_number(client: FlaskClient
     assert (event["price"], event["qty"]) == (number, number)
 
 
-def test_ts_is_now_when_left_out_and_may_be_long_past(client: FlaskClient) -> None:
+def test_ts_is_now_by_default_and_may_be_any_past_time(client: FlaskClient) -> None:
     without = {name: value for name, value in GOOD.items() if name != "ts"}
     event = client.post("/trade", json=without).json
     assert event is not None
@@ -146,7 +146,7 @@ CASES = [(field, value) for field, values in BAD_FIELDS.items() for value in val
 
 
 @pytest.mark.parametrize(("field", "value"), CASES, ids=lambda value: ascii(value)[:30])
-def test_a_bad_value_is_refused_naming_its_field(
+def test_a_bad_value_is_rejected_with_the_name_of_its_field(
     client: FlaskClient, journal: Journal, field: str, value: object
 ) -> None:
     errors = problem(send(client, **{field: value}), 422)["errors"]
@@ -159,7 +159,7 @@ def test_a_bad_value_is_refused_naming_its_field(
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-0", "0.0", "1e2", "-3", "9" * 40])
-def test_a_bad_json_number_is_refused_as_it_was_written(client: FlaskClient, journal: Journal, number: str) -> None:
+def test_a_bad_json_number_is_rejected_as_it_was_written(client: FlaskClient, journal: Journal, number: str) -> None:
     body = json.dumps(GOOD).replace('"0.25"', number)
     errors = problem(post(client, body), 422)["errors"]
     assert errors["qty"][0].startswith(f"{number} is not accepted")
@@ -175,7 +175,7 @@ def test_a_missing_field_is_named(client: FlaskClient, journal: Journal, field: 
 
 
 @pytest.mark.parametrize("field", ["venue", "id", "seq", "journal_id", "accepted_at", "__proto__", "csrf_token", ""])
-def test_an_unknown_field_is_refused(client: FlaskClient, journal: Journal, field: str) -> None:
+def test_an_unknown_field_is_rejected(client: FlaskClient, journal: Journal, field: str) -> None:
     assert "unknown field" in problem(send(client, **{field: "x"}), 422)["errors"][field][0]
     assert journal.last_seq() == 0
 
@@ -186,7 +186,7 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         ("", "not JSON"),
         ("{", "not JSON"),
@@ -209,13 +209,13 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
     ],
 )
 def test_a_body_that_is_not_a_json_object_is_400(
-    client: FlaskClient, journal: Journal, body: str | bytes, says: str
+    client: FlaskClient, journal: Journal, body: str | bytes, message: str
 ) -> None:
-    assert says in problem(post(client, body), 400)["detail"]
+    assert message in problem(post(client, body), 400)["detail"]
     assert journal.last_seq() == 0
 
 
-def test_brackets_in_a_text_are_no_nesting(client: FlaskClient) -> None:
+def test_brackets_in_a_string_are_not_nesting(client: FlaskClient) -> None:
     for text in ("[" * 40, '\\"' + "{" * 40, "\\\\" + "[{" * 20):
         body = json.dumps(GOOD).replace('"BTCUSDT"', f'"{text}"')
         assert list(problem(post(client, body), 422)["errors"]) == ["symbol"]
@@ -232,7 +232,7 @@ def test_the_first_ten_unknown_fields_are_named(client: FlaskClient) -> None:
 
 BIG = 60_000
 LARGE_BODIES = {
-    "a repeated name": "{" + ",".join(f'"{n}":1' for n in range(6000)) + ',"a":1,"a":1}',
+    "a duplicate name": "{" + ",".join(f'"{n}":1' for n in range(6000)) + ',"a":1,"a":1}',
     "names": "{" + ",".join(f'"{n}":1' for n in range(6000)) + "}",
     "ninety long names": "{" + ",".join(f'"{n}{"😀" * 170}":1' for n in range(90)) + "}",
     "a long name": '{"' + "é" * (BIG // 2) + '":1}',
@@ -254,8 +254,8 @@ def test_no_body_makes_a_large_answer(client: FlaskClient, body: str, accept: st
     assert len(answer.data) < 20_000
 
 
-def test_a_body_is_read_in_one_pass() -> None:
-    # Counted, since time is not the same twice: what was quadratic asked for the names 30 million times.
+def test_duplicates_are_found_in_one_pass() -> None:
+    # Comparisons are counted, since times vary: a quadratic search made 30 million.
     calls = 0
 
     class Name(str):
@@ -285,7 +285,7 @@ def test_another_content_type_is_415(client: FlaskClient, journal: Journal, kind
     assert journal.last_seq() == 0
 
 
-def test_the_tape_is_listed_and_paged_forward(client: FlaskClient) -> None:
+def test_trades_are_listed_and_paged_forward(client: FlaskClient) -> None:
     for number in range(5):
         send(client, symbol="ETHUSDT" if number % 2 else "BTCUSDT")
     newest = client.get("/trades?limit=2").json
@@ -321,27 +321,27 @@ def test_the_tape_is_listed_and_paged_forward(client: FlaskClient) -> None:
         ("page=2", "page"),
     ],
 )
-def test_a_bad_query_is_refused_naming_its_parameter(client: FlaskClient, query: str, field: str) -> None:
+def test_a_bad_query_is_rejected_with_the_name_of_its_parameter(client: FlaskClient, query: str, field: str) -> None:
     assert list(problem(client.get(f"/trades?{query}"), 422)["errors"]) == [field]
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
-def test_a_name_that_cannot_be_encoded_is_refused_all_the_same(client: FlaskClient, accept: str) -> None:
+def test_a_name_that_cannot_be_encoded_is_rejected(client: FlaskClient, accept: str) -> None:
     headers = {"Accept": accept, "Content-Type": "application/json"}
     assert client.post("/trade", data='{"\\ud800": 1}', headers=headers).status_code == 422
 
 
 @pytest.mark.parametrize("depth", range(900, 1000, 3))
-def test_no_depth_of_nesting_is_a_bug(client: FlaskClient, depth: int) -> None:
+def test_no_depth_of_nesting_is_a_server_error(client: FlaskClient, depth: int) -> None:
     body = json.dumps(GOOD).replace('"0.25"', "[" * depth + "]" * depth)
     assert post(client, body).status_code in {400, 422}
 
 
-def test_an_id_that_nobody_has_is_404(client: FlaskClient) -> None:
-    assert "nobody" in problem(client.get("/trades/nobody"), 404)["detail"]
+def test_an_unknown_id_is_404(client: FlaskClient) -> None:
+    assert "unknown" in problem(client.get("/trades/unknown"), 404)["detail"]
 
 
-def test_a_method_that_does_not_fit_is_405_and_says_which_do(client: FlaskClient) -> None:
+def test_another_method_is_405_with_the_allowed_methods(client: FlaskClient) -> None:
     answer = client.put("/trade")
     problem(answer, 405)
     assert "POST" in answer.headers["Allow"]

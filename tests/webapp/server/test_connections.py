@@ -1,4 +1,4 @@
-"""How many connections a worker takes, and how long it waits for one."""
+"""The limits and deadlines of connections."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ from webapp.server.connections import Address, Connections, find_connection_limi
 from webapp.server.deadlines import DeadlineSocket
 from webapp.worker_metrics import WorkerMetrics
 
-HERE: Address = ("192.0.2.7", 4000)
+CLIENT: Address = ("192.0.2.7", 4000)
 
 
 @pytest.fixture
@@ -42,78 +42,80 @@ def dropped() -> list[str]:
         (b"/run/web.sock", None),
     ],
 )
-def test_connections_are_counted_by_site_and_those_of_this_host_not_at_all(address: Address, group: str | None) -> None:
+def test_connections_are_counted_by_site_and_loopback_is_not_limited(address: Address, group: str | None) -> None:
     assert group_by_address(address) == group
 
 
-@pytest.mark.parametrize(("limit", "of_one", "reason", "status"), [(9, 2, "address", 429), (2, 9, "worker", 503)])
-def test_one_connection_too_many_is_answered_counted_and_leaves_room_when_another_has_gone(
-    pair: tuple[socket.socket, socket.socket], limit: int, of_one: int, reason: str, status: int
+@pytest.mark.parametrize(
+    ("limit", "address_limit", "reason", "status"), [(9, 2, "address", 429), (2, 9, "worker", 503)]
+)
+def test_a_connection_above_a_limit_is_answered_and_counted_until_one_closes(
+    pair: tuple[socket.socket, socket.socket], limit: int, address_limit: int, reason: str, status: int
 ) -> None:
     server, client = pair
-    measures = WorkerMetrics()
-    connections = Connections(limit, measures, of_one)
-    assert connections.admit(server, HERE)
-    assert connections.admit(server, HERE)
-    assert not connections.admit(server, HERE)
-    assert measures.snapshot().connections == 2
-    assert measures.snapshot().connections_dropped[f"{reason}_limit"] == 1
+    metrics = WorkerMetrics()
+    connections = Connections(limit, metrics, address_limit)
+    assert connections.admit(server, CLIENT)
+    assert connections.admit(server, CLIENT)
+    assert not connections.admit(server, CLIENT)
+    assert metrics.snapshot().connections == 2
+    assert metrics.snapshot().connections_dropped[f"{reason}_limit"] == 1
     with HTTPResponse(client) as response:
         response.begin()
         assert (response.status, response.getheader("Retry-After")) == (status, "1")
         assert f'"reason": "{reason}_limit"'.encode() in response.read()
-    connections.release(HERE)
-    assert connections.admit(server, HERE)
+    connections.release(CLIENT)
+    assert connections.admit(server, CLIENT)
 
 
-def test_rejections_are_logged_once_a_second_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+def test_rejections_are_logged_once_a_second_with_their_count(caplog: pytest.LogCaptureFixture) -> None:
     connections = Connections(0, WorkerMetrics())
     for _ in range(100):
-        connections.drop("worker_limit", HERE)
+        connections.drop("worker_limit", CLIENT)
     assert 1 <= len(caplog.records) <= 3
     assert vars(caplog.records[0])["client"] == "192.0.2.7"
 
 
-def test_a_worker_keeps_descriptors_for_itself_and_takes_as_many_feeds_as_are_set() -> None:
+def test_the_connection_limit_includes_the_feeds_of_the_settings() -> None:
     assert find_connection_limit(400) >= 400
     assert find_connection_limit(400) <= find_connection_limit(10_000)
 
 
-def test_a_body_has_its_time_as_a_whole_and_the_next_request_its_own(
+def test_a_whole_body_has_one_deadline_and_the_next_request_another(
     pair: tuple[socket.socket, socket.socket], dropped: list[str]
 ) -> None:
     server, client = pair
-    guarded = DeadlineSocket(server, 0.2, 0.3, dropped.append)
-    ended: list[bool] = []
-    guarded.expect_body(lambda: ended.append(True))
+    sock = DeadlineSocket(server, 0.2, 0.3, dropped.append)
+    timeouts: list[bool] = []
+    sock.expect_body(lambda: timeouts.append(True))
     client.sendall(b"x")
-    assert guarded.recv(10) == b"x"
+    assert sock.recv(10) == b"x"
     with pytest.raises(RequestTimeout, match=r"within 0\.2 s"):
-        guarded.recv(10)
-    assert ended == [True]
-    guarded.expect_request()
-    assert guarded.recv(10) == b""
+        sock.recv(10)
+    assert timeouts == [True]
+    sock.expect_request()
+    assert sock.recv(10) == b""
     assert dropped == []
 
 
-def test_a_head_that_began_has_its_time_and_is_answered(
+def test_an_incomplete_head_is_answered_at_its_deadline(
     pair: tuple[socket.socket, socket.socket], dropped: list[str]
 ) -> None:
     server, client = pair
-    guarded = DeadlineSocket(server, 0.1, 60, dropped.append)
+    sock = DeadlineSocket(server, 0.1, 60, dropped.append)
     client.sendall(b"GET / HT")
-    assert guarded.recv(100) == b"GET / HT"
-    assert guarded.recv(100) == b""
+    assert sock.recv(100) == b"GET / HT"
+    assert sock.recv(100) == b""
     assert dropped == ["head_timeout"]
     assert client.recv(100).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
-def test_an_answer_waits_for_a_client_that_takes_some_of_it_and_not_for_one_that_takes_nothing(
+def test_a_write_waits_for_a_slow_client_and_ends_for_one_that_reads_nothing(
     pair: tuple[socket.socket, socket.socket], dropped: list[str]
 ) -> None:
     server, client = pair
     server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    guarded = DeadlineSocket(server, 0.1, 60, dropped.append)
+    sock = DeadlineSocket(server, 0.1, 60, dropped.append)
     stop = threading.Event()
 
     def read() -> None:
@@ -122,23 +124,23 @@ def test_an_answer_waits_for_a_client_that_takes_some_of_it_and_not_for_one_that
 
     reader = threading.Thread(target=read)
     reader.start()
-    guarded.sendall(bytes(60_000))
+    sock.sendall(bytes(60_000))
     stop.set()
     reader.join()
     assert dropped == []
     with pytest.raises(BrokenPipeError):
-        guarded.sendall(bytes(1_000_000))
+        sock.sendall(bytes(1_000_000))
     assert dropped == ["write_timeout"]
 
 
-def test_a_client_that_is_gone_is_told_from_an_error_of_the_server(
+def test_a_disconnected_client_is_a_connection_error(
     pair: tuple[socket.socket, socket.socket], dropped: list[str]
 ) -> None:
     server, client = pair
     client.close()
-    guarded = DeadlineSocket(server, 1, 1, dropped.append)
+    sock = DeadlineSocket(server, 1, 1, dropped.append)
     with pytest.raises(BrokenPipeError):
-        guarded.sendall(b"x")
+        sock.sendall(b"x")
     server.close()
     with pytest.raises(ConnectionResetError):
-        guarded.recv(1)
+        sock.recv(1)

@@ -1,0 +1,93 @@
+"""The trade form of the desk: shown by ``GET /``, accepted by ``POST /trade``. It has no blueprint of its own."""
+
+import http
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+from flask import Response, flash, g, make_response, redirect, render_template, request, url_for
+from marshmallow import ValidationError
+from uuid6 import uuid7
+from werkzeug.wrappers import Response as BaseResponse
+
+from common.errors import JournalError, KeyReusedError
+from common.event import Event
+from webapp.input.form import TradeForm, read_values
+from webapp.input.idempotency import read_form
+from webapp.input.json_body import receive
+from webapp.input.schemas import read_messages, read_trade
+from webapp.middleware.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, reject
+from webapp.publisher import KeyedTrade, current_publisher
+from webapp.reader import current_reader
+
+RECENT: Final = 20
+
+FORM_BYTES: Final = 8 * 1024
+"""Limit of a posted form in bytes: the fields of a trade are short, and percent-decoding is slow."""
+
+
+def accept_form() -> BaseResponse:
+    """Accept the trade of a posted form and redirect to the desk, or show the form again with the input and its errors.
+
+    Raises BadRequest, RequestEntityTooLarge and RequestTimeout for a body that cannot be received.
+    """
+    receive(request, FORM_BYTES)
+    form = TradeForm()
+    if not form.validate():
+        reject("csrf")
+        problem = "This form has expired, and nothing was sent. It has been renewed: please send it again."
+        return render_desk(form, http.HTTPStatus.BAD_REQUEST, [problem])
+    values = read_values(request.form)
+    try:
+        trade = read_trade(values)
+    except ValidationError as error:
+        reject("invalid")
+        other_errors = form.show_errors(read_messages(error))
+        problems = ["Nothing was sent: please look at the marked fields.", *other_errors]
+        return render_desk(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
+    try:
+        keyed = KeyedTrade(trade, read_form(form.idempotency_key.data, values))
+        # A double click gets the answer of the first click, not a 409.
+        (event,) = current_publisher().accept([keyed], wait_for_key=True, request_id=g.request_id).events
+    except KeyReusedError as error:
+        reject(error.reason)
+        form.idempotency_key.data = None
+        problem = "This form was already sent with other values. To send this trade as well, please send it again."
+        return render_desk(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, [problem])
+    except JournalError as error:
+        reject(f"journal_{error.reason}")
+        log_journal_failure(error)
+        response = render_desk(form, http.HTTPStatus.SERVICE_UNAVAILABLE, [describe_journal_failure(error)])
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+    flash(f"Accepted as #{event.seq}: {event.side} {event.qty} {event.symbol} at {event.price}")
+    return redirect(url_for("desk.show_desk"), http.HTTPStatus.SEE_OTHER)
+
+
+def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str] = ()) -> Response:
+    """Render the desk with a form and the newest trades; ``problems`` are shown above it."""
+    form.idempotency_key.data = form.idempotency_key.data or str(uuid7())
+    recent: list[Event] | None
+    try:
+        recent = current_reader().select(limit=RECENT)[::-1]
+    except JournalError as error:
+        log_journal_failure(error)
+        recent = None
+    page = render_template(
+        "desk/index.html",
+        form=form,
+        problems=problems,
+        recent=recent,
+        symbols=sorted({event.symbol for event in recent or []}),
+        curl=_write_curl(form),
+    )
+    return make_response(page, status)
+
+
+def _write_curl(form: TradeForm) -> str:
+    body = {field.name: field.data or field.description for field in (form.symbol, form.side, form.price, form.qty)}
+    if form.ts.data:
+        body["ts"] = form.ts.data
+    endpoint = url_for("trades.accept_trade", _external=True)
+    return f"curl {shlex.quote(endpoint)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
