@@ -26,7 +26,7 @@ WATCH = """() => {
   window.longest = 0;
   new MutationObserver((changes) => {
     for (const change of changes) for (const row of change.addedNodes) window.seen[row.dataset.seq] = Date.now();
-  }).observe(document.querySelector("#tape tbody"), { childList: true });
+  }).observe(document.querySelector("#trades tbody"), { childList: true });
   new PerformanceObserver((list) => {
     for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
   }).observe({ type: "longtask", buffered: false });
@@ -37,7 +37,7 @@ def open_desk(browser: Browser, stack: Stack) -> Page:
     """Open the desk and watch its table of trades."""
     page = browser.new_context(base_url=stack.web_url, viewport={"width": 1440, "height": 900}).new_page()
     page.goto("/")
-    expect(page.locator("#light-feed")).to_contain_text("live")
+    expect(page.locator("#status-feed")).to_contain_text("live")
     page.evaluate(WATCH)
     return page
 
@@ -82,10 +82,10 @@ def measure_flood(browser: Browser, stack: Stack) -> None:
     subprocess.run(command, cwd=ROOT, check=True, timeout=FLOOD_SECONDS * 3)
     seconds = time.monotonic() - began
     last = stack.journalled()
-    expect(page.locator("#tape tbody tr").first).to_have_attribute("data-seq", str(last), timeout=20_000)
+    expect(page.locator("#trades tbody tr").first).to_have_attribute("data-seq", str(last), timeout=20_000)
     longest = page.evaluate("window.longest")
     after = measure_heap(session)
-    rows = page.evaluate("document.querySelectorAll('#tape tbody tr').length")
+    rows = page.evaluate("document.querySelectorAll('#trades tbody tr').length")
     shown = page.locator("#tile-trades").inner_text()
     sys.stdout.write(
         f"flood of {FLOOD_RATE * FLOOD_SECONDS / seconds:.0f} trades/s for {seconds:.0f} s: "

@@ -1,32 +1,32 @@
-// The desk: puts its parts together. The page works without it, by plain posts and reloads.
+// Entry point: connects the parts of the desk. Without JavaScript the page works by form posts and reloads.
 import { Feed } from "./feed.js";
 import { Form } from "./form.js";
-import { Light } from "./status.js";
 import { Market } from "./market.js";
-import { Tape } from "./tape.js";
+import { StatusBar } from "./status.js";
+import { TradeList } from "./trades.js";
 
-const HOLE = 2000;
+// Trades; after a longer gap the missed ones are skipped, since the list shows only the newest.
+const MAX_CATCH_UP = 2000;
 
 const byId = (id) => document.getElementById(id);
 
-const tape = new Tape(byId("tape"), byId("empty"));
-new Form(byId("trade-form"), tape, byId("notices"));
-const light = new Light(byId("light"), byId("light-news"));
+const trades = new TradeList(byId("trades"), byId("empty"));
+new Form(byId("trade-form"), trades, byId("notices"));
+const status = new StatusBar(byId("status"), byId("status-announcement"));
 const market = new Market();
 byId("refresh").hidden = true;
 
-const shown = Number(byId("tape").dataset.lastSeq);
-const known = (await market.load()) || shown;
+const pageSeq = Number(byId("trades").dataset.lastSeq);
+const marketSeq = (await market.load()) || pageSeq;
 
 new Feed({
-  // What came between the page and the summary is in only one of them.
-  after: known - shown > HOLE ? known : Math.min(known, shown),
-  onTrades: (trades) => { tape.add(trades); market.add(trades); },
-  onPulse: (pulse) => market.tune(pulse.at),
-  onState: (state) => light.showFeed(state),
-  // After a long time away the summary is read anew, and the tape goes on from there.
-  onReturn: async (after) => {
-    const last = await market.load(market.chosen);
-    return last - after > HOLE ? last - 50 : after;
+  // Trades accepted between rendering the page and reading the summary are missing from one of the two.
+  after: marketSeq - pageSeq > MAX_CATCH_UP ? marketSeq : Math.min(marketSeq, pageSeq),
+  onTrades: (batch) => { trades.add(batch); market.add(batch); },
+  onHeartbeat: (heartbeat) => market.syncClock(heartbeat.at),
+  onState: (state) => status.showFeed(state),
+  onResume: async (after) => {
+    const last = await market.load(market.selected);
+    return last - after > MAX_CATCH_UP ? last - 50 : after;
   },
 });

@@ -1,51 +1,52 @@
-// The feed: trades as they are accepted, without a hole or a repeat, through restarts, sleep and hidden tabs.
-const SILENT_MS = 6000;
+// The live feed: each trade once and without gaps, across restarts, network errors and hidden tabs.
+const STALE_MS = 6000;
 const RETRY_MS = 2000;
 
 export class Feed {
-  // `onTrades` gets all trades of one frame at once, `onState` one of connecting, live, reconnecting, stale, paused.
-  constructor({ after, onTrades, onPulse, onState, onReturn }) {
+  // `onTrades` receives all trades of one animation frame. `onState` receives connecting, live, reconnecting, stale
+  // or paused. `onResume` receives the last seq and returns the seq to continue after.
+  constructor({ after, onTrades, onHeartbeat, onState, onResume }) {
     this.after = after;
     this.onTrades = onTrades;
-    this.onPulse = onPulse;
+    this.onHeartbeat = onHeartbeat;
     this.onState = onState;
-    this.onReturn = onReturn;
-    this.waiting = [];
-    this.framed = false;
+    this.onResume = onResume;
+    this.queue = [];
+    this.frameRequested = false;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.resume()));
-    setInterval(() => this.check(), 1000);
+    setInterval(() => this.checkStale(), 1000);
     if (!document.hidden) this.open();
   }
 
   open() {
-    this.heard();
+    this.touch();
     this.source = new EventSource(`/feed?after=${this.after}`);
-    this.source.addEventListener("open", () => { this.heard(); this.tell("live"); });
+    this.source.addEventListener("open", () => { this.touch(); this.setState("live"); });
     this.source.addEventListener("heartbeat", (event) => {
-      this.heard();
-      this.tell("live");
-      this.onPulse(JSON.parse(event.data));
+      this.touch();
+      this.setState("live");
+      this.onHeartbeat(JSON.parse(event.data));
     });
-    this.source.addEventListener("trade", (event) => { this.heard(); this.take(event); });
-    // Another tape: the desk begins anew.
+    this.source.addEventListener("trade", (event) => { this.touch(); this.receive(event); });
+    // The journal was replaced: its seq starts again.
     this.source.addEventListener("reset", () => location.reload());
     this.source.addEventListener("error", () => {
-      this.tell("reconnecting");
-      // After an answer that is no feed, such as 503, the browser gives up for good.
+      this.setState("reconnecting");
+      // EventSource does not retry after a response that is not an event stream, such as 503.
       if (this.source?.readyState === EventSource.CLOSED) setTimeout(() => this.reopen(), RETRY_MS);
     });
   }
 
-  take(event) {
+  receive(event) {
     const seq = Number(event.lastEventId);
     if (seq <= this.after) return;
     this.after = seq;
-    this.waiting.push(event.data);
-    if (this.framed) return;
-    this.framed = true;
+    this.queue.push(event.data);
+    if (this.frameRequested) return;
+    this.frameRequested = true;
     requestAnimationFrame(() => {
-      this.framed = false;
-      this.onTrades(this.waiting.splice(0).map((text) => JSON.parse(text)));
+      this.frameRequested = false;
+      this.onTrades(this.queue.splice(0).map((text) => JSON.parse(text)));
     });
   }
 
@@ -57,21 +58,21 @@ export class Feed {
     this.open();
   }
 
-  pause() { this.close(); this.tell("paused"); }
+  pause() { this.close(); this.setState("paused"); }
 
   async resume() {
-    this.tell("reconnecting");
-    this.after = await this.onReturn(this.after);
+    this.setState("reconnecting");
+    this.after = await this.onResume(this.after);
     this.reopen();
   }
 
-  heard() { this.heardAt = performance.now(); }
+  touch() { this.lastEventAt = performance.now(); }
 
-  check() {
-    if (!this.source || performance.now() - this.heardAt < SILENT_MS) return;
-    this.tell("stale");
-    this.reopenSoon ??= setTimeout(() => { this.reopenSoon = null; this.close(); this.reopen(); }, RETRY_MS);
+  checkStale() {
+    if (!this.source || performance.now() - this.lastEventAt < STALE_MS) return;
+    this.setState("stale");
+    this.reopenTimer ??= setTimeout(() => { this.reopenTimer = null; this.close(); this.reopen(); }, RETRY_MS);
   }
 
-  tell(state) { if (state !== this.state) this.onState((this.state = state)); }
+  setState(state) { if (state !== this.state) this.onState((this.state = state)); }
 }

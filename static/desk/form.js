@@ -1,28 +1,28 @@
-// The form: sent by script, so that the desk stays as it is. Without this it is a plain post.
-import { make, newKey } from "./format.js";
+// The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
+import { makeElement, newKey } from "./format.js";
 
 const FIELDS = ["symbol", "side", "price", "qty", "ts"];
-const TRIES = 8;
+const ATTEMPTS = 8;
 const RETRY_MS = 1000;
 
-const quote = (text) => `'${text.replaceAll("'", `'"'"'`)}'`;
-const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
+const shellQuote = (text) => `'${text.replaceAll("'", `'"'"'`)}'`;
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 export class Form {
-  constructor(form, tape, notices) {
+  constructor(form, trades, notices) {
     this.form = form;
-    this.tape = tape;
+    this.trades = trades;
     this.notices = notices;
     this.sending = false;
     this.key = newKey();
-    form.addEventListener("submit", (event) => { event.preventDefault(); this.send(); });
+    form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     form.addEventListener("input", () => this.writeCurl());
-    document.addEventListener("keydown", (event) => this.choose(event));
-    document.getElementById("keys").hidden = false;
-    this.offerCopy();
+    document.addEventListener("keydown", (event) => this.selectSide(event));
+    document.getElementById("shortcuts").hidden = false;
+    this.enableCopy();
   }
 
-  choose(event) {
+  selectSide(event) {
     const side = { KeyB: "BUY", KeyS: "SELL" }[event.code];
     if (!side || !event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
@@ -39,46 +39,46 @@ export class Form {
     return trade;
   }
 
-  // A second click while the first is under way is the same trade.
-  async send() {
+  // A click while a trade is being sent is ignored, so a double click is one trade.
+  async submit() {
     if (this.sending) return;
     this.sending = true;
     const trade = this.read();
-    const row = this.tape.expect(trade);
+    const row = this.trades.addPending(trade);
     try {
-      const answer = await this.post(trade, row);
-      const body = await answer.json();
-      row.settle(answer.ok ? body : null);
-      if (answer.ok) this.accept(body);
+      const response = await this.post(trade, row);
+      const body = await response.json();
+      row.settle(response.ok ? body : null);
+      if (response.ok) this.accept(body);
       else this.reject(body);
     } catch {
       row.settle(null);
-      this.say("bad", "alert", "No answer: it is not known whether this trade was accepted. Send it again: it will not count twice.");
+      this.notify("failure", "alert", "No answer, so it is unknown whether the trade was accepted. It is safe to send it again: it is counted only once.");
     }
     this.sending = false;
   }
 
   async post(trade, row) {
-    for (let tried = 1; ; tried += 1) {
+    for (let attempt = 1; ; attempt += 1) {
       try {
-        const answer = await fetch(this.form.action, {
+        const response = await fetch(this.form.action, {
           method: "POST",
           headers: { "Content-Type": "application/json", "Idempotency-Key": `"${this.key}"` },
           body: JSON.stringify(trade),
         });
-        if (![409, 503].includes(answer.status) || tried === TRIES) return answer;
+        if (![409, 503].includes(response.status) || attempt === ATTEMPTS) return response;
       } catch (error) {
-        if (tried === TRIES) throw error;
+        if (attempt === ATTEMPTS) throw error;
       }
-      row.say("again");
-      await wait(RETRY_MS);
+      row.setStatus("retrying");
+      await sleep(RETRY_MS);
     }
   }
 
   accept(event) {
     this.key = newKey();
-    this.mark({});
-    this.say("good", "status", `Accepted as #${event.seq}: ${event.side} ${event.qty} ${event.symbol} at ${event.price}`);
+    this.showErrors({});
+    this.notify("success", "status", `Accepted as #${event.seq}: ${event.side} ${event.qty} ${event.symbol} at ${event.price}`);
     for (const name of ["price", "qty", "ts"]) this.form.elements[name].value = "";
     this.form.elements.price.focus();
     this.writeCurl();
@@ -87,33 +87,33 @@ export class Form {
   reject(problem) {
     if (problem.reason === "key_reused") this.key = newKey();
     const errors = problem.errors ?? {};
-    this.mark(errors);
+    this.showErrors(errors);
     const text = Object.keys(errors).length ? "Nothing was sent: please look at the marked fields." : problem.detail;
-    this.say("bad", "alert", text);
+    this.notify("failure", "alert", text);
     const first = FIELDS.find((name) => errors[name]);
     if (first) (this.form.elements[first].focus ? this.form.elements[first] : this.form.elements[first][0]).focus();
   }
 
-  mark(errors) {
+  showErrors(errors) {
     for (const name of FIELDS) {
       const control = this.form.elements[name];
       const field = (control.closest ? control : control[0]).closest(".field");
       const messages = errors[name];
-      field.classList.toggle("wrong", Boolean(messages));
+      field.classList.toggle("invalid", Boolean(messages));
       document.getElementById(`${name}-error`)?.remove();
-      if (messages) field.append(make("p", messages.join(" "), { class: "error", id: `${name}-error` }));
+      if (messages) field.append(makeElement("p", messages.join(" "), { class: "error", id: `${name}-error` }));
       if (!control.closest) continue;
-      const about = [document.getElementById(`${name}-hint`), messages && document.getElementById(`${name}-error`)];
+      const descriptions = [document.getElementById(`${name}-hint`), messages && document.getElementById(`${name}-error`)];
       control.toggleAttribute("aria-invalid", Boolean(messages));
       if (messages) control.setAttribute("aria-invalid", "true");
-      control.setAttribute("aria-describedby", about.filter(Boolean).map((each) => each.id).join(" "));
+      control.setAttribute("aria-describedby", descriptions.filter(Boolean).map((each) => each.id).join(" "));
       if (!control.getAttribute("aria-describedby")) control.removeAttribute("aria-describedby");
     }
   }
 
-  say(kind, role, text) {
-    const notice = make(role === "alert" ? "div" : "p", undefined, { class: `notice ${kind}`, role });
-    notice.append(role === "alert" ? make("p", text) : text);
+  notify(kind, role, text) {
+    const notice = makeElement(role === "alert" ? "div" : "p", undefined, { class: `notice ${kind}`, role });
+    notice.append(role === "alert" ? makeElement("p", text) : text);
     this.notices.replaceChildren(notice);
   }
 
@@ -126,20 +126,20 @@ export class Form {
       else if (name !== "ts") body[name] = field.placeholder ?? "";
     }
     document.getElementById("curl").textContent =
-      `curl ${quote(this.form.action)} -H 'Content-Type: application/json' -d ${quote(JSON.stringify(body))}`;
+      `curl ${shellQuote(this.form.action)} -H 'Content-Type: application/json' -d ${shellQuote(JSON.stringify(body))}`;
   }
 
-  offerCopy() {
+  enableCopy() {
     const copy = document.getElementById("curl-copy");
-    const line = document.getElementById("curl");
+    const command = document.getElementById("curl");
     if (!navigator.clipboard) return;
     copy.hidden = false;
     copy.addEventListener("click", async () => {
       try {
-        await navigator.clipboard.writeText(line.textContent);
+        await navigator.clipboard.writeText(command.textContent);
         copy.textContent = "Copied";
       } catch {
-        getSelection().selectAllChildren(line);
+        getSelection().selectAllChildren(command);
         copy.textContent = "Press Ctrl+C";
       }
       setTimeout(() => { copy.textContent = "Copy"; }, 2000);

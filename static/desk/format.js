@@ -1,13 +1,13 @@
-// How numbers and trades are written. Prices and quantities of single trades stay the text that they are.
+// Formatting of numbers, and helpers to make elements. Prices and quantities of single trades are shown as sent.
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
 const whole = new Intl.NumberFormat("en");
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
 
-export const writeCount = (number) => (number < 100_000 ? whole.format(number) : compact.format(number));
-export const writeAmount = (number) => compact.format(number);
-export const writeShare = (number) => percent.format(number);
+export const formatCount = (number) => (number < 100_000 ? whole.format(number) : compact.format(number));
+export const formatAmount = (number) => compact.format(number);
+export const formatShare = (number) => percent.format(number);
 
-export const make = (tag, text, attributes = {}) => {
+export const makeElement = (tag, text, attributes = {}) => {
   const element = document.createElement(tag);
   if (text !== undefined) element.textContent = text;
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -15,7 +15,7 @@ export const make = (tag, text, attributes = {}) => {
 };
 
 export const newKey = () => {
-  // Only pages from a secure origin have randomUUID.
+  // randomUUID exists only in secure contexts: HTTPS or localhost.
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

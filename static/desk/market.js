@@ -1,81 +1,84 @@
-// The market of the last quarter of an hour: tiles, symbols and one symbol's chart, from /market and then live.
+// The market over the last 15 minutes: tiles, symbols and one symbol's chart, read from /market and updated live.
 import { Chart } from "./chart.js";
-import { make, writeAmount, writeCount, writeShare } from "./format.js";
+import { formatAmount, formatCount, formatShare, makeElement } from "./format.js";
 
-const STEP = 5;
-const WINDOW = 900;
+const STEP_SECONDS = 5;
+const WINDOW_SECONDS = 900;
 const RATE_SECONDS = 5;
-const EVERY_MS = 250;
+const RELOAD_MS = 30_000;
+const REDRAW_MS = 250;
 const ROWS = 100;
-const TAIL = 5000;
+// Trades kept to apply to a summary that was computed before they were accepted.
+const RECENT_TRADES = 5000;
 
 const byId = (id) => document.getElementById(id);
 
 export class Market {
   constructor() {
     this.symbols = new Map();
-    this.recent = [];
-    this.tail = [];
-    this.began = performance.now();
-    this.chosen = null;
-    this.chart = new Chart(byId("chart"), STEP);
+    this.acceptedTimes = [];
+    this.recentTrades = [];
+    this.openedAt = performance.now();
+    this.selected = null;
+    this.chart = new Chart(byId("chart"), STEP_SECONDS);
     this.body = byId("symbols").tBodies[0];
     this.body.addEventListener("click", (event) => {
       const symbol = event.target.closest("button")?.dataset.symbol;
       if (symbol) this.load(symbol);
     });
-    // The oldest trades leave the window only by asking again.
-    setInterval(() => { if (!document.hidden) this.load(this.chosen); }, 30_000);
+    // Only a new summary drops the trades that have left the window.
+    setInterval(() => { if (!document.hidden) this.load(this.selected); }, RELOAD_MS);
     setInterval(() => { if (!document.hidden) this.draw(); }, 1000);
   }
 
-  // Gives the seq up to which everything is known.
+  // Reads the summary, and returns the seq of the last trade in it.
   async load(symbol) {
-    const asked = new URLSearchParams({ window: WINDOW, step: STEP, ...(symbol && { symbol }) });
-    let stats;
+    const query = new URLSearchParams({ window: WINDOW_SECONDS, step: STEP_SECONDS, ...(symbol && { symbol }) });
+    let summary;
     try {
-      const answer = await fetch(`/market?${asked}`);
-      if (!answer.ok) return this.lastSeq ?? 0;
-      stats = await answer.json();
+      const response = await fetch(`/market?${query}`);
+      if (!response.ok) return this.lastSeq ?? 0;
+      summary = await response.json();
     } catch {
-      // The line is down, or the web process restarts; it is asked again anyway.
+      // The network or the web process is down; the next interval tries again.
       return this.lastSeq ?? 0;
     }
-    this.symbols = new Map(stats.symbols.map((each) => [each.symbol, each]));
-    this.chosen = stats.symbol;
-    this.lastSeq = stats.last_seq;
-    this.complete = stats.complete;
-    this.chart.set(stats.bars);
-    this.suggest();
-    // What came a moment ago is not in it.
-    this.count(this.tail);
+    this.symbols = new Map(summary.symbols.map((each) => [each.symbol, each]));
+    this.selected = summary.symbol;
+    this.lastSeq = summary.last_seq;
+    this.complete = summary.complete;
+    this.chart.set(summary.bars);
+    this.updateSuggestions();
+    // Trades newer than the summary are not in it.
+    this.count(this.recentTrades);
     this.draw();
-    return stats.last_seq;
+    return summary.last_seq;
   }
 
-  // The server's time tells how old a trade is, whatever this machine's clock says.
-  tune(at) {
-    const before = this.ahead;
-    this.ahead = Date.parse(at) - Date.now();
-    // One of the clocks was set, so the last 15 minutes are others.
-    if (Math.abs(this.ahead - before) > STEP * 1000) this.load(this.chosen);
+  // The age of a trade is computed by the server's clock, since the browser's may be wrong.
+  syncClock(serverTime) {
+    const before = this.clockOffset;
+    this.clockOffset = Date.parse(serverTime) - Date.now();
+    // One of the clocks was set, so the window has moved.
+    if (Math.abs(this.clockOffset - before) > STEP_SECONDS * 1000) this.load(this.selected);
   }
 
-  now() { return (Date.now() + (this.ahead ?? 0)) / 1000; }
+  // The server's time, in seconds.
+  now() { return (Date.now() + (this.clockOffset ?? 0)) / 1000; }
 
   add(trades) {
     const since = this.now() - RATE_SECONDS;
-    this.recent.push(...trades.map((trade) => Date.parse(trade.accepted_at) / 1000).filter((moment) => moment > since));
-    this.tail = this.tail.concat(trades).slice(-TAIL);
+    this.acceptedTimes.push(...trades.map((trade) => Date.parse(trade.accepted_at) / 1000).filter((time) => time > since));
+    this.recentTrades = this.recentTrades.concat(trades).slice(-RECENT_TRADES);
     this.count(trades);
-    this.timer ??= setTimeout(() => this.draw(), EVERY_MS);
+    this.timer ??= setTimeout(() => this.draw(), REDRAW_MS);
   }
 
   count(trades) {
     for (const trade of trades) {
       if (trade.seq <= this.lastSeq) continue;
       this.lastSeq = trade.seq;
-      const moment = Date.parse(trade.accepted_at) / 1000;
+      const time = Date.parse(trade.accepted_at) / 1000;
       const price = Number(trade.price);
       const quantity = Number(trade.qty);
       const buys = trade.side === "BUY";
@@ -83,7 +86,7 @@ export class Market {
       if (!symbol) {
         symbol = { symbol: trade.symbol, trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0 };
         this.symbols.set(trade.symbol, symbol);
-        this.suggest();
+        this.updateSuggestions();
       }
       symbol.trades += 1;
       symbol.buys += buys;
@@ -91,8 +94,10 @@ export class Market {
       symbol.quantity += quantity;
       symbol.notional += price * quantity;
       symbol.last_price = trade.price;
-      this.chosen ??= trade.symbol;
-      if (trade.symbol === this.chosen) this.chart.add(Math.floor(moment / STEP) * STEP, price, quantity, buys);
+      this.selected ??= trade.symbol;
+      if (trade.symbol === this.selected) {
+        this.chart.add(Math.floor(time / STEP_SECONDS) * STEP_SECONDS, price, quantity, buys);
+      }
     }
   }
 
@@ -103,39 +108,42 @@ export class Market {
     const rows = Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional);
     const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
     const [trades, notional, bought] = [sum("trades"), sum("notional"), sum("buy_notional")];
-    const since = this.now() - RATE_SECONDS;
-    // A second more: it is a heartbeat that tells the server's time. What is stamped later still is of a clock that was fast.
-    this.recent = this.recent.filter((moment) => moment > since && moment < this.now() + 1);
-    byId("tile-trades").textContent = (this.complete === false ? "over " : "") + writeCount(trades);
-    byId("tile-notional").textContent = writeAmount(notional);
-    // A page that was just opened knows of less than that.
-    const known = Math.max(1, (performance.now() - this.began) / 1000, this.now() - (this.recent[0] ?? Infinity));
-    const watched = Math.min(RATE_SECONDS, known);
-    byId("tile-rate").textContent = (this.recent.length / watched).toFixed(1);
+    byId("tile-trades").textContent = (this.complete === false ? "over " : "") + formatCount(trades);
+    byId("tile-notional").textContent = formatAmount(notional);
+    byId("tile-rate").textContent = this.rate().toFixed(1);
     const share = notional ? bought / notional : 0.5;
-    byId("tile-share").textContent = notional ? `${writeShare(share)} / ${writeShare(1 - share)}` : "none yet";
+    byId("tile-share").textContent = notional ? `${formatShare(share)} / ${formatShare(1 - share)}` : "none yet";
     byId("tile-meter").value = share;
-    this.list(rows.slice(0, ROWS));
-    const chosen = this.symbols.get(this.chosen);
-    byId("chart-symbol").textContent = this.chosen ?? "Price";
-    byId("chart-price").textContent = chosen?.last_price ?? "";
-    byId("chart").setAttribute("aria-label", chosen
-      ? `${this.chosen}: last price ${chosen.last_price}, ${writeCount(chosen.trades)} trades in 15 minutes`
-      : "Price chart, without trades in the last 15 minutes");
+    this.drawSymbols(rows.slice(0, ROWS));
+    const selected = this.symbols.get(this.selected);
+    byId("chart-symbol").textContent = this.selected ?? "Price";
+    byId("chart-price").textContent = selected?.last_price ?? "";
+    byId("chart").setAttribute("aria-label", selected
+      ? `${this.selected}: last price ${selected.last_price}, ${formatCount(selected.trades)} trades in 15 minutes`
+      : "Price chart, no trades in the last 15 minutes");
     byId("market").hidden = byId("tiles").hidden = false;
   }
 
-  list(rows) {
-    // Rows are changed and not made anew, so that a click or the focus is not lost.
+  // Trades per second over the last RATE_SECONDS, or since the page was opened.
+  rate() {
+    const now = this.now();
+    // A heartbeat sets the clock up to a second late. Times beyond that are from a clock that was fast.
+    this.acceptedTimes = this.acceptedTimes.filter((time) => time > now - RATE_SECONDS && time < now + 1);
+    const known = Math.max(1, (performance.now() - this.openedAt) / 1000, now - (this.acceptedTimes[0] ?? Infinity));
+    return this.acceptedTimes.length / Math.min(RATE_SECONDS, known);
+  }
+
+  drawSymbols(rows) {
+    // Rows are reused, so that a click or the focus is not lost.
     while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
-    rows.forEach((each, place) => {
-      const row = this.body.rows[place] ?? this.makeRow();
+    rows.forEach((each, index) => {
+      const row = this.body.rows[index] ?? this.makeRow();
       const button = row.cells[0].firstChild;
-      const texts = [each.last_price, writeCount(each.trades), writeAmount(each.notional),
-        writeShare(each.notional ? each.buy_notional / each.notional : 0)];
+      const texts = [each.last_price, formatCount(each.trades), formatAmount(each.notional),
+        formatShare(each.notional ? each.buy_notional / each.notional : 0)];
       if (button.dataset.symbol !== each.symbol) button.textContent = button.dataset.symbol = each.symbol;
-      button.setAttribute("aria-pressed", each.symbol === this.chosen);
-      row.classList.toggle("chosen", each.symbol === this.chosen);
+      button.setAttribute("aria-pressed", each.symbol === this.selected);
+      row.classList.toggle("selected", each.symbol === this.selected);
       texts.forEach((text, cell) => {
         if (row.cells[cell + 1].textContent !== text) row.cells[cell + 1].textContent = text;
       });
@@ -144,15 +152,13 @@ export class Market {
 
   makeRow() {
     const row = this.body.insertRow();
-    const first = row.insertCell();
-    first.append(make("button", "", { type: "button" }));
+    row.insertCell().append(makeElement("button", "", { type: "button" }));
     for (let cell = 0; cell < 4; cell += 1) row.insertCell().className = "number";
     return row;
   }
 
-  suggest() {
-    const list = byId("known-symbols");
-    list.replaceChildren(...Array.from(this.symbols.keys()).sort().map((value) => make("option", undefined, { value })));
+  updateSuggestions() {
+    const options = Array.from(this.symbols.keys()).sort().map((value) => makeElement("option", undefined, { value }));
+    byId("known-symbols").replaceChildren(...options);
   }
 }
-

@@ -1,50 +1,49 @@
-// The pipeline light: how a trade's way is, in words, and in shapes and colours beside them.
-const EVERY_MS = 3000;
+// The status in the header: web, sidecar, lag and feed, each as text with a shape and a colour.
+const POLL_MS = 3000;
 
 const FEED = {
   connecting: ["warn", "connecting"], live: ["ok", "live"], reconnecting: ["warn", "reconnecting"],
   stale: ["down", "stale"], paused: ["warn", "paused"],
 };
 
-export class Light {
-  constructor(list, news) {
+export class StatusBar {
+  constructor(list, announcement) {
     this.list = list;
-    this.news = news;
-    this.bad = "";
+    this.announcement = announcement;
+    this.problems = "";
     list.hidden = false;
-    setInterval(() => { if (!document.hidden) this.look(); }, EVERY_MS);
-    this.look();
+    setInterval(() => { if (!document.hidden) this.poll(); }, POLL_MS);
+    this.poll();
   }
 
-  show(name, state, word) {
-    const item = document.getElementById(`light-${name}`);
+  show(name, state, text) {
+    const item = document.getElementById(`status-${name}`);
     item.className = state;
-    item.lastElementChild.textContent = word;
-    this.tell();
+    item.lastElementChild.textContent = text;
+    this.announce();
   }
 
   showFeed(state) { this.show("feed", ...FEED[state]); }
 
-  // What goes wrong, and that it is right again, is said aloud once.
-  tell() {
-    const bad = Array.from(this.list.querySelectorAll(".down"), (item) => item.textContent.trim()).join(", ");
-    if (bad === this.bad) return;
-    this.news.textContent = bad ? `Attention: ${bad}` : "All is well again";
-    this.bad = bad;
+  // Screen readers announce each problem once, and the recovery.
+  announce() {
+    const problems = Array.from(this.list.querySelectorAll(".down"), (item) => item.textContent.trim()).join(", ");
+    if (problems === this.problems) return;
+    this.announcement.textContent = problems ? `Problem: ${problems}` : "All systems operational";
+    this.problems = problems;
   }
 
-  async look() {
-    let seen;
+  async poll() {
+    let pipeline;
     try {
-      seen = await (await fetch("/pipeline")).json();
+      pipeline = await (await fetch("/pipeline")).json();
     } catch {
-      this.show("web", "down", "no answer");
+      this.show("web", "down", "down");
       return;
     }
-    this.show("web", seen.web.ready ? "ok" : "down", seen.web.ready ? "accepting" : `refusing: ${seen.web.reason}`);
-    const { reachable, ready } = seen.sidecar;
-    this.show("sidecar", ready ? "ok" : "down", !reachable ? "away" : ready ? "counting" : "not ready");
-    const lag = seen.lag_events;
+    const { web, sidecar, lag_events: lag } = pipeline;
+    this.show("web", web.ready ? "ok" : "down", web.ready ? "up" : `not ready: ${web.reason}`);
+    this.show("sidecar", sidecar.ready ? "ok" : "down", !sidecar.reachable ? "down" : sidecar.ready ? "up" : "not ready");
     this.show("lag", lag === null ? "warn" : lag > 1000 ? "down" : lag > 100 ? "warn" : "ok", lag === null ? "unknown" : String(lag));
   }
 }

@@ -1,4 +1,4 @@
-"""The page as a person uses it, in a real Chromium."""
+"""The pages in a real Chromium, used as a person would."""
 
 from collections.abc import Iterator
 
@@ -22,18 +22,16 @@ VIEWS = {
 def page(browser: Browser, shared: Stack) -> Iterator[Page]:
     context = browser.new_context(base_url=shared.web_url, permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
-    complaints: list[str] = []
-    elsewhere: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request", lambda request: None if request.url.startswith(shared.web_url) else elsewhere.append(request.url)
-    )
+    errors: list[str] = []
+    external: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(shared.web_url) else external.append(request.url))
     yield page
     context.close()
-    # A refused form is answered with 422, which the console calls an error.
-    assert [text for text in complaints if "422" not in text] == []
-    assert elsewhere == []
+    # Chromium logs the 422 of a rejected form as an error.
+    assert [text for text in errors if "422" not in text] == []
+    assert external == []
 
 
 def fill(page: Page, **fields: str) -> None:
@@ -42,7 +40,7 @@ def fill(page: Page, **fields: str) -> None:
         page.locator(f"[name={name}]").fill(text)
 
 
-def test_a_trade_goes_in_by_the_form_and_stands_in_the_table(page: Page, shared: Stack) -> None:
+def test_a_trade_sent_by_form_is_shown_in_the_table(page: Page, shared: Stack) -> None:
     before = shared.journalled()
     fill(page, symbol="ethusdt", price="1666.80", qty="26.062")
     page.get_by_text("Sell", exact=True).click()
@@ -55,7 +53,7 @@ def test_a_trade_goes_in_by_the_form_and_stands_in_the_table(page: Page, shared:
     assert shared.journalled() == before + 1
 
 
-def test_a_form_can_be_sent_by_keyboard_alone(page: Page, shared: Stack) -> None:
+def test_a_form_can_be_sent_by_keyboard_only(page: Page, shared: Stack) -> None:
     before = shared.journalled()
     page.goto("/")
     page.keyboard.type("keys")
@@ -70,7 +68,7 @@ def test_a_form_can_be_sent_by_keyboard_alone(page: Page, shared: Stack) -> None
     assert shared.journalled() == before + 1
 
 
-def test_errors_stand_at_their_fields_and_what_was_typed_stays(page: Page, shared: Stack) -> None:
+def test_errors_are_shown_at_their_fields_and_input_is_kept(page: Page, shared: Stack) -> None:
     before = shared.journalled()
     fill(page, symbol="BTC USDT", price="1e400", qty="0.5", ts="yesterday")
     page.get_by_role("button", name="Send trade").click()
@@ -85,17 +83,17 @@ def test_errors_stand_at_their_fields_and_what_was_typed_stays(page: Page, share
     assert shared.journalled() == before
 
 
-def test_the_curl_line_follows_the_form_and_can_be_copied(page: Page) -> None:
+def test_the_curl_command_follows_the_form_and_can_be_copied(page: Page) -> None:
     fill(page, symbol="btc", price="1.50", qty="it's")
-    page.get_by_text("The same from a shell").click()
-    line = page.locator("#curl")
-    expect(line).to_contain_text('"symbol":"btc","side":"BUY","price":"1.50","qty":"it')
+    page.get_by_text("Send with curl").click()
+    command = page.locator("#curl")
+    expect(command).to_contain_text('"symbol":"btc","side":"BUY","price":"1.50","qty":"it')
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#curl-copy")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == line.inner_text()
+    assert page.evaluate("navigator.clipboard.readText()") == command.inner_text()
 
 
-def test_without_javascript_everything_still_works(browser: Browser, shared: Stack) -> None:
+def test_the_form_works_without_javascript(browser: Browser, shared: Stack) -> None:
     context = browser.new_context(base_url=shared.web_url, java_script_enabled=False)
     page = context.new_page()
     fill(page, symbol="NOJS", price="1", qty="1")

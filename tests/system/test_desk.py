@@ -1,4 +1,4 @@
-"""The desk in real browsers: live across workers, through restarts, by keyboard, and as fast as trades come."""
+"""The desk in real browsers: live updates across workers and restarts, keyboard use, and clock changes."""
 
 import contextlib
 import re
@@ -16,24 +16,24 @@ from tests.conftest import make_event
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
-ROW = "#tape tbody tr:not(.pending)"
+ROW = "#trades tbody tr:not(.pending)"
 
 
 @pytest.fixture
 def desk(browser: Browser, shared: Stack) -> Iterator[Page]:
     context = browser.new_context(base_url=shared.web_url)
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto("/")
-    expect(page.locator("#light-feed")).to_contain_text("live")
+    expect(page.locator("#status-feed")).to_contain_text("live")
     yield page
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
-def serving(stack: Stack) -> set[str]:
-    """Tell which workers were asked for a feed."""
+def feed_pids(stack: Stack) -> set[str]:
+    """Return the pids of the workers that have served a feed."""
     return set(re.findall(r'"pid": (\d+), [^\n]*"route": "/feed"', stack.log.read_text()))
 
 
@@ -42,18 +42,16 @@ def shown(page: Page) -> list[int]:
     return [int(text) for text in texts]
 
 
-def test_a_trade_by_form_appears_in_another_browser_whichever_worker_serves_it(
-    browser: Browser, desk: Page, shared: Stack
-) -> None:
+def test_a_trade_sent_by_form_appears_in_browsers_of_every_worker(browser: Browser, desk: Page, shared: Stack) -> None:
     contexts: list[BrowserContext] = []
     others: list[Page] = []
-    # Which worker takes a connection is chance.
-    while len(serving(shared)) < 2 and len(others) < 12:
+    # The kernel chooses the worker that accepts a connection.
+    while len(feed_pids(shared)) < 2 and len(others) < 12:
         contexts.append(browser.new_context(base_url=shared.web_url))
         others.append(contexts[-1].new_page())
         others[-1].goto("/")
-        expect(others[-1].locator("#light-feed")).to_contain_text("live")
-    assert len(serving(shared)) == 2
+        expect(others[-1].locator("#status-feed")).to_contain_text("live")
+    assert len(feed_pids(shared)) == 2
     desk.locator("[name=symbol]").fill("across")
     desk.locator("[name=price]").fill("12.50")
     desk.locator("[name=qty]").fill("3")
@@ -77,27 +75,27 @@ def test_tiles_symbols_and_chart_follow_the_trades(desk: Page, shared: Stack) ->
     expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("CHART: last price 11, 3 trades"))
     expect(desk.locator("#chart canvas").first).to_be_visible()
     expect(desk.locator("#tile-share")).to_contain_text("%")
-    expect(desk.locator("#light-web")).to_contain_text("accepting")
-    expect(desk.locator("#light-sidecar")).to_contain_text("counting")
+    expect(desk.locator("#status-web")).to_contain_text("up")
+    expect(desk.locator("#status-sidecar")).to_contain_text("up")
 
 
 DRAW = """async (trades) => {
   const { Chart } = await import("/static/desk/chart.js");
-  const place = document.createElement("div");
-  document.body.append(place);
-  const chart = new Chart(place, 5);
+  const container = document.createElement("div");
+  document.body.append(container);
+  const chart = new Chart(container, 5);
   for (const drawn of trades) {
     for (const [time, price] of drawn) chart.add(time, price, 1, true);
     chart.draw();
   }
   const drawn = chart.prices.data().map((bar) => [bar.time, bar.open, bar.high, bar.low, bar.close]);
-  place.remove();
+  container.remove();
   return [drawn, chart.volumes.data().map((bar) => [bar.time, bar.value])];
 }"""
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_the_chart_goes_on_with_the_newest_trade_when_the_clock_steps_back(desk: Page, *, at_once: bool) -> None:
+def test_the_chart_continues_when_the_clock_steps_back(desk: Page, *, at_once: bool) -> None:
     hour = 3600
     trades = [[100, 1], [105, 2], [105 + hour, 50], [110 + hour, 60], [105, 3], [110, 4], [115, 5]]
     bars, volumes = desk.evaluate(DRAW, [trades] if at_once else [[trade] for trade in trades])
@@ -105,14 +103,14 @@ def test_the_chart_goes_on_with_the_newest_trade_when_the_clock_steps_back(desk:
     assert volumes == [[100, 1], [105, 2], [110, 1], [115, 1]]
 
 
-def test_a_trade_that_comes_a_moment_after_its_bar_is_drawn_in_it(desk: Page) -> None:
+def test_a_late_trade_is_drawn_in_its_own_bar(desk: Page) -> None:
     bars, _ = desk.evaluate(DRAW, [[[100, 1], [110, 2]], [[105, 9]], [[105, 7]], [[110, 3]], [[90, 4]]])
     assert bars[-1] == [90, 4, 4, 4, 4]
     bars, _ = desk.evaluate(DRAW, [[[100, 1], [110, 2]], [[105, 9]], [[105, 7]], [[110, 3]]])
     assert bars == [[100, 1, 1, 1, 1], [105, 9, 9, 7, 7], [110, 2, 3, 2, 3]]
 
 
-def test_the_desk_shows_the_newest_trade_after_the_clock_was_an_hour_fast(desk: Page, shared: Stack) -> None:
+def test_the_newest_trade_is_shown_after_the_clock_was_an_hour_fast(desk: Page, shared: Stack) -> None:
     fast = format_timestamp(now() + timedelta(hours=1))
     with Journal(Path(shared.settings["JOURNAL_PATH"])) as journal:
         for price in range(1, 7):
@@ -133,16 +131,16 @@ def test_the_desk_shows_the_newest_trade_after_the_clock_was_an_hour_fast(desk: 
     expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("FAST: last price 116, 16 trades"))
 
 
-def test_the_tape_stands_in_order_of_seq_whichever_way_a_trade_came(desk: Page) -> None:
+def test_the_trades_are_listed_in_order_of_seq(desk: Page) -> None:
     order = desk.evaluate("""async () => {
-      const { Tape } = await import("/static/desk/tape.js");
+      const { TradeList } = await import("/static/desk/trades.js");
       const table = document.createElement("table");
       table.createTBody();
-      const tape = new Tape(table, document.createElement("p"));
+      const trades = new TradeList(table, document.createElement("p"));
       const trade = { ts: "2026-01-31T09:30:00.000000Z", symbol: "A", side: "BUY", price: "1", qty: "1" };
       for (const seqs of [[3], [1, 2], [5, 4]]) {
-        tape.add(seqs.map((seq) => ({ ...trade, seq, id: `${seq}` })));
-        tape.draw();
+        trades.add(seqs.map((seq) => ({ ...trade, seq, id: `${seq}` })));
+        trades.draw();
       }
       return Array.from(table.tBodies[0].rows, (row) => row.dataset.seq);
     }""")
@@ -159,36 +157,36 @@ def test_a_double_click_is_one_trade(desk: Page, shared: Stack) -> None:
     assert shared.journalled() == before + 1
 
 
-def test_a_sent_trade_is_on_the_tape_at_once_and_settles_with_its_number(desk: Page, shared: Stack) -> None:
+def test_a_sent_trade_is_listed_as_pending_until_it_is_accepted(desk: Page, shared: Stack) -> None:
     held: list[Route] = []
 
     def hold(route: Route) -> None:
         held.append(route)
 
     desk.route("**/trade", hold)
-    desk.locator("[name=symbol]").fill("HOPE")
+    desk.locator("[name=symbol]").fill("PENDING")
     desk.locator("[name=price]").fill("2")
     desk.locator("[name=qty]").fill("4")
     desk.keyboard.press("Enter")
-    pending = desk.locator("#tape tr.pending")
+    pending = desk.locator("#trades tr.pending")
     expect(pending).to_contain_text("sending")
-    expect(pending).to_contain_text("HOPE")
+    expect(pending).to_contain_text("PENDING")
     assert len(held) == 1
     held[0].continue_()
-    expect(desk.locator(ROW).first).to_contain_text("HOPE")
+    expect(desk.locator(ROW).first).to_contain_text("PENDING")
     expect(pending).to_have_count(0)
     assert shown(desk)[0] == shared.journalled()
     assert len(set(shown(desk))) == len(shown(desk))
 
 
-def test_a_refused_trade_leaves_the_tape_and_says_what_was_wrong(desk: Page, shared: Stack) -> None:
+def test_a_rejected_trade_is_removed_and_its_errors_are_shown(desk: Page, shared: Stack) -> None:
     before = shared.journalled()
     desk.locator("[name=symbol]").fill("BTC USDT")
     desk.keyboard.press("Enter")
     expect(desk.locator("#symbol-error")).to_contain_text('"BTC USDT" is not accepted; expected')
     expect(desk.locator("#qty-error")).to_contain_text("expected a decimal")
     expect(desk.locator("[name=symbol]")).to_be_focused()
-    expect(desk.locator("#tape tr.pending")).to_have_count(0)
+    expect(desk.locator("#trades tr.pending")).to_have_count(0)
     desk.locator("[name=symbol]").fill("FIXED")
     desk.locator("[name=price]").fill("1")
     desk.locator("[name=qty]").fill("1")
@@ -198,7 +196,7 @@ def test_a_refused_trade_leaves_the_tape_and_says_what_was_wrong(desk: Page, sha
     assert shared.journalled() == before + 1
 
 
-def test_the_desk_is_worked_by_keyboard_alone(desk: Page, shared: Stack) -> None:
+def test_the_desk_is_usable_by_keyboard_only(desk: Page, shared: Stack) -> None:
     before = shared.journalled()
     desk.keyboard.type("keyed")
     desk.keyboard.press("Alt+s")
@@ -223,73 +221,73 @@ def hide(page: Page, *, hidden: bool) -> None:
     page.evaluate(f"{script} document.dispatchEvent(new Event('visibilitychange')); }}", hidden)
 
 
-def test_a_hidden_tab_rests_and_catches_up(desk: Page, shared: Stack) -> None:
+def test_a_hidden_tab_pauses_and_catches_up(desk: Page, shared: Stack) -> None:
     shared.accept(1)
     before = shared.journalled()
-    wait_for(lambda: shown(desk)[:1] == [before], "the trade before the pause is on the tape")
+    wait_for(lambda: shown(desk)[:1] == [before], "the trade before the pause is listed")
     hide(desk, hidden=True)
-    expect(desk.locator("#light-feed")).to_contain_text("paused")
+    expect(desk.locator("#status-feed")).to_contain_text("paused")
     shared.accept(5)
     hide(desk, hidden=False)
     last = before + 5
-    wait_for(lambda: shown(desk)[:6] == list(range(last, last - 6, -1)), "the tape has caught up without a hole")
+    wait_for(lambda: shown(desk)[:6] == list(range(last, last - 6, -1)), "the list has caught up without a gap")
 
 
-def test_a_tab_that_is_seen_again_before_its_network_is_there_catches_up(browser: Browser, shared: Stack) -> None:
+def test_a_tab_shown_while_offline_catches_up_when_online(browser: Browser, shared: Stack) -> None:
     with browser.new_context(base_url=shared.web_url) as context:
         page = context.new_page()
         page.goto("/")
-        expect(page.locator("#light-feed")).to_contain_text("live")
+        expect(page.locator("#status-feed")).to_contain_text("live")
         hide(page, hidden=True)
-        expect(page.locator("#light-feed")).to_contain_text("paused")
+        expect(page.locator("#status-feed")).to_contain_text("paused")
         context.set_offline(True)
         shared.accept(2)
         with page.expect_event("requestfailed", lambda request: "/market" in request.url):
             hide(page, hidden=False)
-        expect(page.locator("#light-feed")).to_contain_text("reconnecting")
+        expect(page.locator("#status-feed")).to_contain_text("reconnecting")
         context.set_offline(False)
         expect(page.locator(ROW).first).to_contain_text(str(shared.journalled()), timeout=20_000)
-        expect(page.locator("#light-feed")).to_contain_text("live")
+        expect(page.locator("#status-feed")).to_contain_text("live")
 
 
-def test_the_rate_is_right_whatever_the_clock_of_the_browser_says(browser: Browser, shared: Stack) -> None:
+def test_the_rate_does_not_depend_on_the_clock_of_the_browser(browser: Browser, shared: Stack) -> None:
     with browser.new_context(base_url=shared.web_url) as context:
         page = context.new_page()
         page.add_init_script("const now = Date.now; Date.now = () => now() + 3_600_000;")
         page.goto("/")
-        expect(page.locator("#light-feed")).to_contain_text("live")
+        expect(page.locator("#status-feed")).to_contain_text("live")
         shared.accept(5)
         expect(page.locator("#tile-rate")).not_to_have_text("0.0")
 
 
-def test_going_back_to_a_symbol_loses_no_trade(desk: Page, shared: Stack) -> None:
-    def choose(symbol: str) -> None:
+def test_selecting_a_symbol_again_loses_no_trade(desk: Page, shared: Stack) -> None:
+    def select(symbol: str) -> None:
         with desk.expect_response(lambda response: f"symbol={symbol}" in response.url):
             desk.locator("#symbols button", has_text=symbol).click()
 
     for symbol in ("BACK", "FORTH"):
         shared.post(TRADE | {"symbol": symbol, "qty": "2000000"})
         expect(desk.locator("#symbols button", has_text=symbol)).to_be_visible()
-    choose("BACK")
+    select("BACK")
     shared.post(TRADE | {"symbol": "BACK"})
     expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("BACK: .* 2 trades"))
-    choose("FORTH")
-    choose("BACK")
+    select("FORTH")
+    select("BACK")
     expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("BACK: .* 2 trades"))
 
 
-def test_after_a_restart_of_the_web_process_the_tape_has_no_hole_and_no_repeat(browser: Browser, cold: Stack) -> None:
+def test_a_restart_of_the_web_process_causes_no_gap_and_no_duplicate(browser: Browser, cold: Stack) -> None:
     cold.start("web")
     cold.start("sidecar")
     context = browser.new_context(base_url=cold.web_url)
     page = context.new_page()
     page.goto("/")
-    expect(page.locator("#light-feed")).to_contain_text("live")
+    expect(page.locator("#status-feed")).to_contain_text("live")
     for _ in range(2):
         cold.accept(5)
         cold.find("web").kill()
         cold.stop("web")
-        expect(page.locator("#light-feed")).to_contain_text("reconnecting", timeout=10_000)
+        expect(page.locator("#status-feed")).to_contain_text("reconnecting", timeout=10_000)
 
         def started() -> bool:
             with contextlib.suppress(AssertionError):
@@ -301,37 +299,38 @@ def test_after_a_restart_of_the_web_process_the_tape_has_no_hole_and_no_repeat(b
         with requests.Session() as session:
             for _ in range(5):
                 assert session.post(f"{cold.web_url}/trade", json=TRADE, timeout=10).status_code == 201
-        expect(page.locator("#light-feed")).to_contain_text("live", timeout=15_000)
+        expect(page.locator("#status-feed")).to_contain_text("live", timeout=15_000)
     last = cold.journalled()
     assert last == 20
     expect(page.locator(ROW).first).to_contain_text(str(last), timeout=10_000)
-    wait_for(lambda: shown(page) == list(range(last, 0, -1)), "every trade is there once")
+    wait_for(lambda: shown(page) == list(range(last, 0, -1)), "every trade is listed once")
     context.close()
 
 
-def test_a_sidecar_that_is_away_is_said_in_words(browser: Browser, cold: Stack) -> None:
+def test_a_sidecar_that_is_down_is_shown_and_announced(browser: Browser, cold: Stack) -> None:
     cold.start("web")
     context = browser.new_context(base_url=cold.web_url)
     page = context.new_page()
     page.goto("/")
-    expect(page.locator("#light-sidecar")).to_contain_text("away")
-    expect(page.locator("#light-news")).to_contain_text("Sidecar away")
+    expect(page.locator("#status-sidecar")).to_contain_text("down")
+    expect(page.locator("#status-announcement")).to_contain_text("Sidecar down")
     cold.start("sidecar")
-    expect(page.locator("#light-sidecar")).to_contain_text("counting", timeout=15_000)
-    expect(page.locator("#light-news")).to_contain_text("All is well again")
+    expect(page.locator("#status-sidecar")).to_contain_text("up", timeout=15_000)
+    expect(page.locator("#status-announcement")).to_contain_text("All systems operational")
     context.close()
 
 
-def test_the_first_load_is_small_and_asks_nobody_else(browser: Browser, shared: Stack) -> None:
+def test_the_first_load_is_small_and_contacts_no_other_host(browser: Browser, shared: Stack) -> None:
     context = browser.new_context(base_url=shared.web_url)
     page = context.new_page()
     sizes: dict[str, int] = {}
     page.on(
-        "response", lambda answer: sizes.update({answer.url: len(answer.body())}) if "/feed" not in answer.url else None
+        "response",
+        lambda response: sizes.update({response.url: len(response.body())}) if "/feed" not in response.url else None,
     )
     page.goto("/")
-    expect(page.locator("#light-web")).to_contain_text("accepting")
+    expect(page.locator("#status-web")).to_contain_text("up")
     assert all(url.startswith(shared.web_url) for url in sizes)
     assert sum(sizes.values()) < 250_000
-    print(sum(sizes.values()), sizes)  # noqa: T201 - shown when asked for
+    print(sum(sizes.values()), sizes)  # noqa: T201 - shown with pytest -s
     context.close()

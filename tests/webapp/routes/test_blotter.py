@@ -108,7 +108,7 @@ def test_downloads_have_all_trades_in_order(
 def test_downloads_of_an_empty_journal_are_empty(client: FlaskClient) -> None:
     assert client.get("/blotter.json").json == []
     assert client.get("/blotter.csv").text.count("\n") == 1
-    assert "No accepted trade fits" in client.get("/blotter").text
+    assert "No trades match the filters" in client.get("/blotter").text
 
 
 @pytest.mark.parametrize("query", ["symbol=a+b", "side=hold", "since=yesterday", "limit=0", "before=x", "colour=red"])
