@@ -21,14 +21,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def cold(tmp_path: Path) -> Iterator[Stack]:
-    """Give a stack that is not started."""
+    """Yield a stack that is not started."""
     with Stack(tmp_path) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Give a running stack that the tests of a module share."""
+    """Yield a running stack, shared by the tests of a module."""
     with Stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack.start()
 

@@ -1,4 +1,4 @@
-"""A viewer of the feed over a plain socket: it reads as fast or as slowly as a test wants."""
+"""A feed client over a plain socket, which reads as fast or as slowly as a test needs."""
 
 import contextlib
 import socket
@@ -9,10 +9,10 @@ from typing import Self
 from tests.system.stack import Stack
 
 
-class Watcher:
-    """One viewer that notes the ids of the trades it is told, and comes again from the last one, as a browser does.
+class FeedClient:
+    """Records the ids of the trades it receives, and resumes after the last one, as a browser does.
 
-    ``buffer`` makes the kernel's room small, so that not reading is soon noticed.
+    ``buffer`` is the size of the kernel's receive buffer in bytes; a small one makes a slow reader block the server.
     """
 
     def __init__(self, stack: Stack, after: int | None = None, buffer: int = 0, query: str = "") -> None:
@@ -36,7 +36,7 @@ class Watcher:
         self._socket.close()
 
     def connect(self) -> None:
-        """Ask for the feed from the last id on."""
+        """Open the feed after the last id received."""
         self._socket.close()
         self._rest = b""
         self._socket = socket.socket()
@@ -50,12 +50,12 @@ class Watcher:
 
     @property
     def name(self) -> tuple[str, int]:
-        """This end's address, to be found among a worker's connections."""
+        """The local address, to find the connection in a worker."""
         found: tuple[str, int] = self._socket.getsockname()
         return found
 
     def read(self, size: int = 65536) -> bool:
-        """Take what has come, or nothing in 5 s; False when the connection has ended."""
+        """Read once, for at most 5 s. Return False when the connection has ended."""
         try:
             chunk = self._socket.recv(size)
         except TimeoutError:
@@ -77,25 +77,25 @@ class Watcher:
             assert time.monotonic() < deadline, "the connection did not end"
 
     def read_to(self, seq: int, size: int = 65536, pause: float = 0.0) -> int:
-        """Read until a seq is there, coming again when cut off; gives how often that was."""
-        deadline, again = time.monotonic() + 60, 0
+        """Read until ``seq`` arrives, reconnecting when disconnected. Return the number of reconnects."""
+        deadline, reconnects = time.monotonic() + 60, 0
         while not self.ids or self.ids[-1] < seq:
-            assert time.monotonic() < deadline, f"{seq} did not come; the last was {self.ids[-1:]}"
+            assert time.monotonic() < deadline, f"seq {seq} did not arrive; the last was {self.ids[-1:]}"
             if not self.read(size):
-                again += 1
-                self._connect_soon(pause)
+                reconnects += 1
+                self._reconnect(pause)
             time.sleep(pause)
-        return again
+        return reconnects
 
     def follow(self, done: threading.Event) -> None:
-        """Read until told otherwise, coming again when cut off."""
-        self._connect_soon(0.2)
+        """Read until ``done`` is set, reconnecting when disconnected."""
+        self._reconnect(0.2)
         while not done.is_set():
             if not self.read():
-                self._connect_soon(0.2)
+                self._reconnect(0.2)
         self.close()
 
-    def _connect_soon(self, pause: float) -> None:
+    def _reconnect(self, pause: float) -> None:
         with contextlib.suppress(OSError):
             self.connect()
             return

@@ -1,4 +1,4 @@
-"""A real Prometheus of a test's own, which scrapes one sidecar each second."""
+"""A real Prometheus for one test, which scrapes one sidecar every second."""
 
 import contextlib
 import subprocess
@@ -19,7 +19,7 @@ scrape_configs: [{{job_name: sidecar, static_configs: [{{targets: [{targets}]}}]
 
 class Prometheus:
     def __init__(self, folder: Path, sidecar_port: str, *names: str) -> None:
-        """Scrape the sidecar, with names under each of these, which lead to it as a proxy would lead there."""
+        """Scrape the sidecar. With ``names``, scrape it under each name, with the sidecar itself as the proxy."""
         self._folder = folder
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
@@ -52,14 +52,14 @@ class Prometheus:
         return False
 
     def ask_exemplars(self, query: str) -> list[str]:
-        """Give the request ids of the exemplars of a series."""
+        """Return the request ids in the exemplars of a query."""
         params = {"query": query, "start": "0", "end": "9999999999"}
         answer = requests.get(f"{self.url}/api/v1/query_exemplars", params=params, timeout=10).json()
         assert answer["status"] == "success", answer
         return [each["labels"]["request_id"] for series in answer["data"] for each in series["exemplars"]]
 
     def ask(self, query: str) -> list[float]:
-        """Give the values of an instant query."""
+        """Return the values of an instant query."""
         answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=10).json()
         assert answer["status"] == "success", answer
         return [float(sample["value"][1]) for sample in answer["data"]["result"]]

@@ -1,4 +1,4 @@
-"""Requests as bytes, for what no HTTP library would send."""
+"""Raw HTTP requests, for what no HTTP library would send."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ HOST = b"Host: 127.0.0.1\r\n"
 
 
 class Reply(NamedTuple):
-    """The first answer on a connection; ``status`` is 0 when there was none."""
+    """The first response on a connection; ``status`` is 0 when there was none."""
 
     status: int
     headers: dict[str, str]
@@ -16,7 +16,7 @@ class Reply(NamedTuple):
 
 
 def talk(port: int, sent: bytes, *, half_close: bool = True, seconds: float = 20) -> Reply:
-    """Send bytes, and read until the server closes, which it does once it knows that no more comes."""
+    """Send bytes, and read until the server closes the connection. ``half_close`` signals the end of the request."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(sent)
@@ -30,7 +30,7 @@ def talk(port: int, sent: bytes, *, half_close: bool = True, seconds: float = 20
 
 
 def parse(found: bytes) -> Reply:
-    """Read an answer, past those of 100 Continue."""
+    """Parse a response, skipping 100 Continue."""
     head, _, body = found.partition(b"\r\n\r\n")
     while head.startswith(b"HTTP/1.1 100"):
         head, _, body = body.partition(b"\r\n\r\n")
@@ -42,7 +42,7 @@ def parse(found: bytes) -> Reply:
 
 
 def write(method: str, target: str, body: bytes = b"", *headers: str, version: str = "HTTP/1.1") -> bytes:
-    """Write a request with a correct length, if there is a body."""
+    """Return a request as bytes, with ``Content-Length`` if it has a body."""
     lines = [f"{method} {target} {version}", "Host: 127.0.0.1", *headers]
     if body:
         lines.append(f"Content-Length: {len(body)}")

@@ -1,4 +1,4 @@
-"""The real stack: honcho runs the Procfile's processes on free ports, over a folder of its own."""
+"""The real stack: honcho runs the Procfile on free ports, with its files in one folder."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Stack:
-    """One stack; ``start`` and ``stop`` may be called for each process by its Procfile name, or for all."""
+    """One stack. ``start`` and ``stop`` take a name in the Procfile, or none for all processes."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         web, sidecar, hints = free_ports(3)
@@ -80,7 +80,7 @@ class Stack:
         return process
 
     def start(self, name: str = "") -> Self:
-        """Start what the Procfile names, or all of it, and wait until it is ready."""
+        """Start one process of the Procfile, or all, and wait until it is ready."""
         process = self.launch(name)
         for url in [url for part, url in (("web", self.web_url), ("sidecar", self.sidecar_url)) if name in ("", part)]:
             wait_for(lambda url=url: self._ready(process, url), f"{url} is ready", 30)  # type: ignore[misc]
@@ -93,7 +93,7 @@ class Stack:
         return False
 
     def stop(self, name: str = "", seconds: float = 10) -> int:
-        """Stop as Ctrl+C would, and give honcho's exit code."""
+        """Send SIGTERM to honcho, and return its exit code. Raises TimeoutExpired after ``seconds``."""
         process = self._running.pop(name)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -105,14 +105,14 @@ class Stack:
             process.wait(seconds)
 
     def find(self, service: str) -> psutil.Process:
-        """Give the process that honcho runs: gunicorn's master for ``web``, or ``sidecar``."""
+        """Return the process that honcho runs: gunicorn's master for ``web``, or ``sidecar``."""
         word = {"web": "gunicorn", "sidecar": "sidecar"}[service]
         for honcho in self._running.values():
             for each in psutil.Process(honcho.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     if word in [Path(argument).name for argument in each.cmdline()[:3]]:
                         return each
-        raise AssertionError(f"{service} does not run\n{self.log.read_text()}")
+        raise AssertionError(f"{service} is not running\n{self.log.read_text()}")
 
     def workers(self) -> set[psutil.Process]:
         return set(self.find("web").children())
@@ -121,7 +121,7 @@ class Stack:
         return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=10)
 
     def renew(self) -> None:
-        """Forget the connections to processes that are gone."""
+        """Drop the connections to processes that have ended."""
         self._session.close()
         self._session = requests.Session()
 
@@ -138,7 +138,7 @@ class Stack:
         }
 
     def total(self, name: str, **labels: str) -> float:
-        """Sum the samples of this name that carry these labels."""
+        """Sum the samples of a metric that have these labels."""
         wanted = set(labels.items())
         return sum(value for (known, held), value in self.samples().items() if known == name and wanted <= held)
 
@@ -156,10 +156,10 @@ class Stack:
 
     @contextlib.contextmanager
     def peer(self, *, authorised: bool = True) -> Iterator["zmq.Socket[bytes]"]:
-        """Connect to the ZeroMQ port as a worker would, or without any security."""
+        """Connect to the ZeroMQ port as a worker would, or without CURVE."""
         with zmq.Context() as context, context.socket(zmq.PUB) as socket:
             socket.setsockopt(zmq.LINGER, 200)
-            # Nothing may be dropped at the sender: tests count.
+            # Without a limit the sender drops nothing, and tests can count.
             socket.setsockopt(zmq.SNDHWM, 0)
             if authorised:
                 keys = self.key_pair()
@@ -177,7 +177,7 @@ class Stack:
 
     @contextlib.contextmanager
     def under_trades(self, rate: int) -> Iterator[None]:
-        """Let trades come in for as long as the block lasts."""
+        """Send trades at ``rate`` per second during the block."""
         command = [*CLI, "simulate", "--rate", str(rate), "--count", "1000000"]
         with subprocess.Popen(
             command, cwd=ROOT, env=os.environ | self.settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -195,4 +195,4 @@ REAL_TOTALS = {
     ("XBTUSDT", "BUY"): (578, Decimal("84.38067746"), Decimal("8946830.5308597040000")),
     ("XBTUSDT", "SELL"): (422, Decimal("8.72113991"), Decimal("922857.2351919530000")),
 }
-"""From the README beside the data: trades, quantity, notional."""
+"""Trades, quantity and notional by symbol and side, from the README of the data."""

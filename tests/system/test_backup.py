@@ -1,4 +1,4 @@
-"""The journal's backup and restore, with the commands of docs/operations.md."""
+"""Backup and restore of the journal, with the commands of docs/operations.md."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from common.journal.store import Journal
 from tests.system.stack import Stack
 
 
-def read_verdict(stack: Stack) -> str:
+def read_audit(stack: Stack) -> str:
     done = stack.run_cli("audit")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1]
 
 
-def test_a_backup_made_under_load_is_restored_and_counted_anew(cold: Stack, tmp_path: Path) -> None:
+def test_a_backup_made_under_load_is_restored_and_counted_again(cold: Stack, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     cold.start().accept(50)
     with cold.under_trades(rate=200):
@@ -27,9 +27,9 @@ def test_a_backup_made_under_load_is_restored_and_counted_anew(cold: Stack, tmp_
     cold.accept(10)
     cold.stop()
 
-    refused = cold.run_cli("restore", str(copy))
-    assert refused.returncode == 1
-    assert "would be overwritten" in refused.stderr
+    rejected = cold.run_cli("restore", str(copy))
+    assert rejected.returncode == 1
+    assert "would be overwritten" in rejected.stderr
     path = Path(cold.settings["JOURNAL_PATH"])
     for each in path.parent.glob(f"{path.name}*"):
         each.rename(tmp_path / f"old-{each.name}")
@@ -38,10 +38,10 @@ def test_a_backup_made_under_load_is_restored_and_counted_anew(cold: Stack, tmp_
     cold.start("web").accept(3)
     cold.start("sidecar")
     cold.wait_counted(kept + 3)
-    assert f"accepted {kept + 3} = counted {kept + 3} + in flight 0: the balance closes" in read_verdict(cold)
+    assert f"accepted {kept + 3} = counted {kept + 3} + in flight 0: the balance closes" in read_audit(cold)
 
 
-def test_a_backup_does_not_overwrite_and_a_restore_takes_no_other_file(cold: Stack, tmp_path: Path) -> None:
+def test_a_backup_does_not_overwrite_and_a_restore_rejects_other_files(cold: Stack, tmp_path: Path) -> None:
     none = cold.run_cli("backup", str(tmp_path / "copy.db"))
     assert none.returncode == 1
     assert "there is no journal" in none.stderr
@@ -57,7 +57,7 @@ def test_a_backup_does_not_overwrite_and_a_restore_takes_no_other_file(cold: Sta
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "copies/", "/dev/null"])
-def test_a_file_that_is_none_is_said_in_one_line(cold: Stack, command: str, name: str) -> None:
+def test_a_path_that_is_no_file_is_reported_in_one_line(cold: Stack, command: str, name: str) -> None:
     path = Path(cold.settings["JOURNAL_PATH"])
     if command == "backup":
         Journal(path).close()

@@ -1,4 +1,4 @@
-"""The commands against a running stack."""
+"""The commands, against a running stack."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def test_a_simulation_is_accepted_and_totalled(shared: Stack) -> None:
     assert shared.journalled() == before + 30
 
 
-def test_refused_rows_are_listed_with_their_line_and_fail_the_command(shared: Stack, tmp_path: Path) -> None:
+def test_rejected_rows_are_listed_with_their_line_and_fail_the_command(shared: Stack, tmp_path: Path) -> None:
     file = tmp_path / "mixed.csv"
     file.write_text(
         "ts,symbol,side,price,qty\n"
@@ -29,7 +29,7 @@ def test_refused_rows_are_listed_with_their_line_and_fail_the_command(shared: St
     assert f"{file}:4: 422 ts: " in done.stderr
 
 
-def test_a_stack_that_is_down_is_said_so(shared: Stack, tmp_path: Path) -> None:
+def test_a_stack_that_is_down_is_reported(shared: Stack, tmp_path: Path) -> None:
     file = tmp_path / "one.csv"
     file.write_text("ts,symbol,side,price,qty\n2026-01-31T09:30:00Z,GOOD,BUY,1.10,2\n")
     (port,) = free_ports(1)
@@ -39,10 +39,10 @@ def test_a_stack_that_is_down_is_said_so(shared: Stack, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_bad_options_are_refused_by_name(shared: Stack, tmp_path: Path) -> None:
+def test_bad_options_are_rejected_by_name(shared: Stack, tmp_path: Path) -> None:
     file = tmp_path / "empty.csv"
     file.touch()
-    for arguments, says in (
+    for arguments, message in (
         (("replay", str(file)), "no column ts, symbol, side, price, qty"),
         (("replay", "missing.csv"), "missing.csv"),
         (("replay", str(file), "--speed", "fast"), "'fast'; expected a number above 0, or max"),
@@ -52,11 +52,11 @@ def test_bad_options_are_refused_by_name(shared: Stack, tmp_path: Path) -> None:
     ):
         done = shared.run_cli(*arguments)
         assert done.returncode != 0
-        assert says in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_a_replay_that_broke_off_can_be_run_again(shared: Stack, tmp_path: Path) -> None:
+def test_an_interrupted_replay_can_be_repeated(shared: Stack, tmp_path: Path) -> None:
     before = shared.journalled()
     head, row = "ts,symbol,side,price,qty\n", "2026-01-31T09:30:00Z,AGAIN,BUY,{},2\n"
     file = tmp_path / "long.csv"
@@ -68,7 +68,7 @@ def test_a_replay_that_broke_off_can_be_run_again(shared: Stack, tmp_path: Path)
     assert shared.journalled() == before + 40
 
 
-def test_an_audit_shows_that_the_balance_closes(shared: Stack) -> None:
+def test_an_audit_of_a_correct_stack_succeeds(shared: Stack) -> None:
     shared.accept(5)
     shared.wait_counted(shared.journalled())
     done = shared.run_cli("audit")

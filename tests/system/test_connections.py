@@ -1,4 +1,4 @@
-"""Clients that hold connections, bodies and answers back: they are ended in time, and cost others nothing."""
+"""Slow and idle clients are disconnected in time, and do not affect others."""
 
 import contextlib
 import http.client
@@ -60,14 +60,14 @@ def logged(stack: Stack, message: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Give a running stack that waits a second for a body."""
-    with Stack(tmp_path_factory.mktemp("hasty"), BODY_TIMEOUT="1") as stack:
+def short_timeout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Yield a running stack with a body timeout of one second."""
+    with Stack(tmp_path_factory.mktemp("stack"), BODY_TIMEOUT="1") as stack:
         yield stack.start()
 
 
-def test_silent_bodies_stop_nobody_else_and_are_answered_408_and_closed(cold: Stack) -> None:
-    require("room" if resource.getrlimit(resource.RLIMIT_NOFILE)[1] > SILENT + 500 else None, "file descriptors")
+def test_missing_bodies_do_not_block_others_and_get_408(cold: Stack) -> None:
+    require("enough" if resource.getrlimit(resource.RLIMIT_NOFILE)[1] > SILENT + 500 else None, "file descriptors")
     cold.settings["BODY_TIMEOUT"] = "4"
     cold.start()
     with connections(address_of(cold), SILENT, HEAD + b"\r\n") as silent:
@@ -87,9 +87,9 @@ def test_silent_bodies_stop_nobody_else_and_are_answered_408_and_closed(cold: St
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 64\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n40\r\n"], ids=["length", "chunked"]
 )
-def test_the_deadline_is_for_the_whole_body_however_it_trickles(hasty: Stack, framing: bytes) -> None:
+def test_the_deadline_applies_to_the_whole_body(short_timeout: Stack, framing: bytes) -> None:
     head = b"POST /trade HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with connections(address_of(hasty), 1, head + framing) as (client,):
+    with connections(address_of(short_timeout), 1, head + framing) as (client,):
         client.settimeout(0.1)
         began = time.monotonic()
         for _ in range(50):
@@ -103,69 +103,71 @@ def test_the_deadline_is_for_the_whole_body_however_it_trickles(hasty: Stack, fr
     assert (status, problem["reason"], problem["title"]) == (408, "request_timeout", "Request Timeout")
 
 
-def test_a_form_whose_body_never_comes_is_answered_408(hasty: Stack) -> None:
+def test_a_form_without_its_body_gets_408(short_timeout: Stack) -> None:
     head = HEAD.replace(b"application/json", b"application/x-www-form-urlencoded")
-    with connections(address_of(hasty), 1, head + b"\r\n") as (client,):
+    with connections(address_of(short_timeout), 1, head + b"\r\n") as (client,):
         assert answer(client)[0] == 408
 
 
-def test_a_body_that_no_route_reads_is_waited_for_no_longer(hasty: Stack) -> None:
+def test_a_body_that_no_route_reads_is_not_awaited_longer(short_timeout: Stack) -> None:
     head = HEAD.replace(b"/trade", b"/nowhere")
-    with connections(address_of(hasty), 1, head + b"\r\n") as (client,):
+    with connections(address_of(short_timeout), 1, head + b"\r\n") as (client,):
         assert answer(client)[0] == 404
         assert is_closed(client)
 
 
-def test_a_slow_body_within_its_time_is_accepted(hasty: Stack) -> None:
+def test_a_slow_body_within_the_deadline_is_accepted(short_timeout: Stack) -> None:
     body = json.dumps({"symbol": "SLOW", "side": "BUY", "price": "1", "qty": "1"}).encode()
     head = HEAD.replace(b"90", str(len(body)).encode())
-    with connections(address_of(hasty), 1, head + b"\r\n") as (client,):
-        for place in range(0, len(body), 10):
-            client.sendall(body[place : place + 10])
+    with connections(address_of(short_timeout), 1, head + b"\r\n") as (client,):
+        for start in range(0, len(body), 10):
+            client.sendall(body[start : start + 10])
             time.sleep(0.05)
         assert answer(client)[0] == 201
 
 
-def test_a_head_that_trickles_is_ended_counted_and_logged(hasty: Stack) -> None:
-    before = hasty.total("webapp_connections_dropped_total", reason="head_timeout")
-    with connections(address_of(hasty), 3, HEAD) as clients:
+def test_a_slow_request_head_gets_408_and_is_counted_and_logged(short_timeout: Stack) -> None:
+    before = short_timeout.total("webapp_connections_dropped_total", reason="head_timeout")
+    with connections(address_of(short_timeout), 3, HEAD) as clients:
         for client in clients:
             status, problem = answer(client)
             assert (status, problem["reason"]) == (408, "head_timeout")
             assert is_closed(client)
     wait_for(
-        lambda: hasty.total("webapp_connections_dropped_total", reason="head_timeout") == before + 3, "they are counted"
+        lambda: short_timeout.total("webapp_connections_dropped_total", reason="head_timeout") == before + 3,
+        "they are counted",
     )
-    assert any(line["reason"] == "head_timeout" for line in logged(hasty, "connection dropped"))
+    assert any(line["reason"] == "head_timeout" for line in logged(short_timeout, "connection dropped"))
 
 
-def test_a_connection_that_asks_nothing_is_closed_without_a_word(hasty: Stack) -> None:
-    with connections(address_of(hasty), 1, b"") as (client,):
+def test_a_connection_without_a_request_is_closed_without_a_response(short_timeout: Stack) -> None:
+    with connections(address_of(short_timeout), 1, b"") as (client,):
         assert is_closed(client)
 
 
-def test_an_answer_that_is_not_read_is_ended_and_a_slow_reader_has_it_whole(hasty: Stack) -> None:
-    with Journal(Path(hasty.settings["JOURNAL_PATH"])) as journal:
-        # More than the buffers of both ends hold.
+def test_a_response_that_is_not_read_is_aborted_and_a_slow_reader_gets_all_of_it(short_timeout: Stack) -> None:
+    with Journal(Path(short_timeout.settings["JOURNAL_PATH"])) as journal:
+        # More than the socket buffers hold.
         while journal.last_seq() < 60_000:
             last = journal.last_seq()
-            journal.append([make_event(0, id=str(last + place)) for place in range(5000)])
-    ask = b"GET /blotter.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            journal.append([make_event(0, id=str(last + n)) for n in range(5000)])
+    request = b"GET /blotter.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.socket() as stalled, socket.socket() as slow:
         for client in (stalled, slow):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-            client.connect(address_of(hasty))
+            client.connect(address_of(short_timeout))
             client.settimeout(20)
-            client.sendall(ask)
+            client.sendall(request)
         with http.client.HTTPResponse(slow) as response:
             response.begin()
-            taken = b"".join(iter(lambda: _take(response), b""))
-        assert len(json.loads(taken)) >= 60_000
+            body = b"".join(iter(lambda: _take(response), b""))
+        assert len(json.loads(body)) >= 60_000
         wait_for(
-            lambda: hasty.total("webapp_connections_dropped_total", reason="write_timeout") == 1, "one was dropped"
+            lambda: short_timeout.total("webapp_connections_dropped_total", reason="write_timeout") == 1,
+            "the stalled connection is dropped",
         )
-        wait_for(lambda: is_closed(stalled), "it was reset")
-    assert "Traceback" not in hasty.log.read_text()
+        wait_for(lambda: is_closed(stalled), "it is reset")
+    assert "Traceback" not in short_timeout.log.read_text()
 
 
 def _take(response: http.client.HTTPResponse, pause: float = 0.004) -> bytes:
@@ -173,7 +175,7 @@ def _take(response: http.client.HTTPResponse, pause: float = 0.004) -> bytes:
     return response.read(16 * 1024)
 
 
-def test_every_series_is_there_before_anything_happens(cold: Stack) -> None:
+def test_every_series_starts_at_0(cold: Stack) -> None:
     cold.start()
     reasons = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
     zero = dict.fromkeys((("webapp_connections_dropped_total", frozenset({("reason", each)})) for each in reasons), 0)
@@ -182,11 +184,11 @@ def test_every_series_is_there_before_anything_happens(cold: Stack) -> None:
         wait_for(lambda: cold.total("webapp_connections") >= 7, "the open connections are shown")
 
 
-def test_bots_that_post_every_five_seconds_keep_their_connections(shared: Stack) -> None:
+def test_clients_that_post_every_five_seconds_keep_their_connections(shared: Stack) -> None:
     pauses = random.Random(13)
     failed: list[Exception] = []
 
-    def post_now_and_then(first: float, pauses: list[float]) -> None:
+    def post_repeatedly(first: float, pauses: list[float]) -> None:
         connection = http.client.HTTPConnection(*address_of(shared), timeout=10)
         try:
             for pause in (first, *pauses):
@@ -195,26 +197,26 @@ def test_bots_that_post_every_five_seconds_keep_their_connections(shared: Stack)
                 connection.request("POST", "/trade", body, {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 response.read()
-                # One that is closed would be opened again, and hide what is asked here.
+                # http.client reopens a closed connection silently, so check that it is still open.
                 assert (response.status, connection.sock is not None) == (201, True)
-        except Exception as error:  # noqa: BLE001 - any failure of any bot
+        except Exception as error:  # noqa: BLE001 - any failure of any client
             failed.append(error)
         finally:
             connection.close()
 
-    bots = [
-        threading.Thread(target=post_now_and_then, args=(pauses.random(), [pauses.uniform(4.9, 5.1) for _ in range(3)]))
+    posters = [
+        threading.Thread(target=post_repeatedly, args=(pauses.random(), [pauses.uniform(4.9, 5.1) for _ in range(3)]))
         for _ in range(20)
     ]
-    for bot in bots:
-        bot.start()
-    for bot in bots:
-        bot.join()
+    for poster in posters:
+        poster.start()
+    for poster in posters:
+        poster.join()
     assert failed == []
     shared.wait_counted(80)
 
 
-def test_a_stop_does_not_wait_for_idle_connections_and_answers_what_was_asked(cold: Stack) -> None:
+def test_a_stop_closes_idle_connections_and_answers_requests_in_progress(cold: Stack) -> None:
     cold.start("web")
     body = json.dumps({"symbol": "LATE", "side": "BUY", "price": "1", "qty": "1"}).encode()
     head = HEAD.replace(b"90", str(len(body)).encode())
@@ -232,7 +234,7 @@ def test_a_stop_does_not_wait_for_idle_connections_and_answers_what_was_asked(co
 
 @contextlib.contextmanager
 def few_descriptors(stack: Stack, limit: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the web process alone, with so many file descriptors."""
+    """Run only the web process, with at most ``limit`` file descriptors."""
     command = ["bash", "-c", f"ulimit -n {limit}; exec {BIN}/gunicorn 'webapp:create_app()'"]
     environ = {"PATH": "/usr/bin:/bin"} | stack.settings
     with stack.log.open("ab") as log:
@@ -244,7 +246,7 @@ def few_descriptors(stack: Stack, limit: int) -> Iterator[subprocess.Popen[bytes
         process.wait(10)
 
 
-def test_with_64_file_descriptors_it_rejects_what_is_too_much_and_recovers(cold: Stack) -> None:
+def test_with_64_file_descriptors_it_rejects_excess_connections_and_recovers(cold: Stack) -> None:
     cold.settings |= {"BODY_TIMEOUT": "3", "WEB_CONCURRENCY": "1"}
     with few_descriptors(cold, 64) as process:
         wait_for(lambda: _readyz(cold) == 200, "the web process is ready", 30)
@@ -268,14 +270,14 @@ def _readyz(stack: Stack) -> int:
     return 0
 
 
-def test_when_descriptors_run_out_a_connection_is_rejected_and_does_not_hang(cold: Stack) -> None:
+def test_a_connection_is_rejected_when_descriptors_run_out(cold: Stack) -> None:
     cold.settings["WEB_CONCURRENCY"] = "1"
     with few_descriptors(cold, 1000) as process:
         wait_for(lambda: _readyz(cold) == 200, "the web process is ready", 30)
         (worker,) = psutil.Process(process.pid).children()
         cold.post()
         cold.renew()
-        # Fewer than it was started with, as if something else had used them up.
+        # Lower the limit to one more than are open, as if the rest were in use.
         worker.rlimit(
             psutil.RLIMIT_NOFILE, (max(int(each.name) for each in Path(f"/proc/{worker.pid}/fd").iterdir()) + 1, 1000)
         )
@@ -289,14 +291,14 @@ def test_when_descriptors_run_out_a_connection_is_rejected_and_does_not_hang(col
     assert {line["reason"] for line in logged(cold, "connection dropped")} == {"file_descriptors"}
 
 
-def test_too_few_descriptors_to_serve_anyone_stop_the_start_in_one_line(cold: Stack) -> None:
+def test_too_few_descriptors_stop_the_start_in_one_line(cold: Stack) -> None:
     with few_descriptors(cold, 32) as process:
         assert process.wait(10) == 1
     assert "file descriptors" in cold.log.read_text()
     assert cold.log.read_text().count("\n") == 1
 
 
-def test_an_address_has_only_so_many_connections_and_others_are_served(cold: Stack) -> None:
+def test_connections_per_address_are_limited_and_others_are_served(cold: Stack) -> None:
     found = [
         each.address
         for addresses in psutil.net_if_addrs().values()
@@ -315,6 +317,4 @@ def test_an_address_has_only_so_many_connections_and_others_are_served(cold: Sta
                 statuses.append(response.status)
         assert statuses == [200] * 100 + [429] * 50
         assert cold.post().status_code == 201
-    wait_for(
-        lambda: cold.total("webapp_connections_dropped_total", reason="address_limit") == 50, "each one is counted"
-    )
+    wait_for(lambda: cold.total("webapp_connections_dropped_total", reason="address_limit") == 50, "each is counted")

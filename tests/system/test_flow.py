@@ -1,4 +1,4 @@
-"""A trade's whole way, through the processes of the real Procfile."""
+"""From the request to the metrics, with the processes of the Procfile."""
 
 import contextlib
 import random
@@ -30,7 +30,7 @@ def test_a_replay_of_real_trades_is_counted_to_the_last_digit(cold: Stack, real_
 
 
 @pytest.mark.parametrize("workers", ["1", "4"])
-def test_the_first_trade_of_a_cold_stack_is_counted_though_its_hint_may_be_lost(tmp_path: Path, workers: str) -> None:
+def test_the_first_trade_of_a_new_stack_is_counted_even_if_its_hint_is_lost(tmp_path: Path, workers: str) -> None:
     with Stack(tmp_path, WEB_CONCURRENCY=workers) as stack:
         stack.start().accept(1)
         stack.wait_counted(1, seconds=5)
@@ -41,10 +41,12 @@ def test_a_sidecar_that_starts_late_counts_what_it_missed(cold: Stack) -> None:
     cold.start("sidecar")
     assert cold.total("trading_trades_total") == 1000
     assert cold.total("sidecar_lag_events") == 0
-    wait_for(lambda: cold.total("sidecar_events_total", source="journal") == 1000, "a snapshot shows where from")
+    wait_for(
+        lambda: cold.total("sidecar_events_total", source="journal") == 1000, "a snapshot has the source of the events"
+    )
 
 
-def test_the_webapp_accepts_trades_while_the_sidecar_is_away(cold: Stack) -> None:
+def test_the_webapp_accepts_trades_while_the_sidecar_is_down(cold: Stack) -> None:
     cold.start("web").accept(3)
     assert requests.get(f"{cold.web_url}/readyz", timeout=5).status_code == 200
     assert cold.journalled() == 3
@@ -54,7 +56,7 @@ def has_new(stack: Stack, known: set[psutil.Process]) -> bool:
     return len(stack.workers() - known) == 2
 
 
-def test_a_trade_is_counted_though_its_worker_is_killed_at_once(cold: Stack) -> None:
+def test_a_trade_is_counted_even_if_its_worker_is_killed_at_once(cold: Stack) -> None:
     cold.start("web")
     cold.start("sidecar")
     for killed in range(1, 4):
@@ -63,10 +65,10 @@ def test_a_trade_is_counted_though_its_worker_is_killed_at_once(cold: Stack) -> 
         for worker in workers:
             worker.kill()
         cold.wait_counted(killed)
-        wait_for(partial(has_new, cold, workers), "new workers are up")
+        wait_for(partial(has_new, cold, workers), "new workers are running")
 
 
-def test_a_sidecar_killed_without_warning_counts_on_where_it_was(cold: Stack) -> None:
+def test_a_killed_sidecar_resumes_from_its_snapshot(cold: Stack) -> None:
     cold.start("web")
     for round_ in range(1, 4):
         cold.start("sidecar")
@@ -79,7 +81,7 @@ def test_a_sidecar_killed_without_warning_counts_on_where_it_was(cold: Stack) ->
     assert cold.total("trading_trades_total") == 65
 
 
-def test_a_sidecar_without_any_snapshot_counts_the_journal_again(cold: Stack) -> None:
+def test_a_sidecar_without_a_snapshot_recounts_the_journal(cold: Stack) -> None:
     cold.start("web").accept(30)
     cold.start("sidecar")
     wait_for((cold.folder / "snapshot.previous").exists, "there are two snapshots")
@@ -92,22 +94,22 @@ def test_a_sidecar_without_any_snapshot_counts_the_journal_again(cold: Stack) ->
     assert len(list(cold.folder.glob("snapshot*.version"))) == 2
 
 
-def test_a_thousand_trades_sent_three_times_by_eight_clients_are_a_thousand(cold: Stack) -> None:
+def test_a_thousand_trades_sent_three_times_by_eight_clients_are_counted_once(cold: Stack) -> None:
     cold.start()
-    requests_of_all = [number for number in range(1000) for _ in range(3)]
-    random.Random(7).shuffle(requests_of_all)
+    numbers = [number for number in range(1000) for _ in range(3)]
+    random.Random(7).shuffle(numbers)
 
     def send(session: requests.Session, number: int) -> str:
         trade = TRADE | {"price": str(number + 1)}
         url, headers = f"{cold.web_url}/trade", {"Idempotency-Key": f"order-{number}"}
-        while (answer := session.post(url, json=trade, headers=headers, timeout=10)).status_code == 409:
-            assert answer.json()["reason"] == "key_in_flight"
-        assert answer.status_code == 201
-        return str(answer.json()["id"])
+        while (response := session.post(url, json=trade, headers=headers, timeout=10)).status_code == 409:
+            assert response.json()["reason"] == "key_in_flight"
+        assert response.status_code == 201
+        return str(response.json()["id"])
 
     def send_part(part: int) -> list[str]:
         with requests.Session() as session:
-            return [send(session, number) for number in requests_of_all[part::8]]
+            return [send(session, number) for number in numbers[part::8]]
 
     with ThreadPoolExecutor(8) as clients:
         ids = {each for part in clients.map(send_part, range(8)) for each in part}
@@ -127,7 +129,7 @@ def test_a_restart_starts_from_the_snapshot(cold: Stack) -> None:
     assert {source: cold.total("sidecar_events_total", source=source) for source in events} == events
 
 
-def test_a_torn_snapshot_is_set_aside_and_the_journal_replayed(cold: Stack) -> None:
+def test_a_torn_snapshot_is_set_aside_and_the_journal_recounted(cold: Stack) -> None:
     cold.start("web").accept(10)
     (cold.folder / "snapshot").write_bytes(b"sidecar-snapshot/1 torn")
     cold.start("sidecar")
@@ -136,7 +138,7 @@ def test_a_torn_snapshot_is_set_aside_and_the_journal_replayed(cold: Stack) -> N
     assert "snapshot set aside" in cold.log.read_text()
 
 
-def test_a_snapshot_of_wrong_content_is_set_aside_and_the_one_before_it_stands_in(cold: Stack) -> None:
+def test_a_snapshot_with_wrong_content_is_set_aside_and_the_previous_one_used(cold: Stack) -> None:
     cold.start("web").accept(10)
     cold.start("sidecar")
     cold.stop("sidecar")
@@ -150,44 +152,44 @@ def test_a_snapshot_of_wrong_content_is_set_aside_and_the_one_before_it_stands_i
 def test_garbage_on_the_zeromq_port_is_counted_and_changes_nothing(cold: Stack) -> None:
     cold.start().accept(5)
     cold.wait_counted(5)
-    chance = random.Random(5)
-    held = contextlib.ExitStack()
-    socket = held.enter_context(cold.peer())
+    rng = random.Random(5)
+    resources = contextlib.ExitStack()
+    socket = resources.enter_context(cold.peer())
 
     def rejected() -> float:
         return cold.total("sidecar_messages_rejected_total")
 
-    def knock() -> bool:
-        socket.send(b"knock")
+    def probe() -> bool:
+        socket.send(b"probe")
         return rejected() > 0
 
-    wait_for(knock, "the connection stands")
-    settled = [-1.0]
+    wait_for(probe, "the connection is established")
+    counts = [-1.0]
 
-    def quiet() -> bool:
-        settled.append(rejected())
-        return len(settled) > 6 and len(set(settled[-6:])) == 1
+    def is_stable() -> bool:
+        counts.append(rejected())
+        return len(counts) > 6 and len(set(counts[-6:])) == 1
 
-    wait_for(quiet, "every knock is counted", every=0.5)
+    wait_for(is_stable, "every probe is counted", every=0.5)
     before = rejected()
     kinds = [b"trades/1\n", b"trades/2\n", b"quotes\n"]
     for _ in range(10_000):
-        frames = [chance.randbytes(chance.randrange(64)) for _ in range(chance.choice((1, 1, 2)))]
-        if chance.random() < 0.6:
-            frames[0] = chance.choice(kinds) + frames[0]
+        frames = [rng.randbytes(rng.randrange(64)) for _ in range(rng.choice((1, 1, 2)))]
+        if rng.random() < 0.6:
+            frames[0] = rng.choice(kinds) + frames[0]
         socket.send_multipart(frames)
     wait_for(lambda: rejected() == before + 10_000, "all garbage is counted", 30)
     for reason in ("frames", "kind", "version", "body"):
         assert cold.total("sidecar_messages_rejected_total", reason=reason) > 0
-    held.close()
+    resources.close()
     assert cold.total("trading_trades_total") == 5
     cold.accept(5)
     cold.wait_counted(10)
 
 
-def runs(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        # Where the container's first process is slow to reap, what has ended still has a row.
+        # In a container a process that has ended may stay a zombie until init reaps it.
         return process.status() != psutil.STATUS_ZOMBIE
     return False
 
@@ -199,7 +201,7 @@ def test_the_stack_stops_in_under_four_seconds_with_clients_connected(cold: Stac
         processes = [cold.find("sidecar"), cold.find("web"), *cold.workers()]
         assert len(processes) == 4
         cold.stop(seconds=4)
-    assert not any(map(runs, processes))
+    assert not any(map(is_running, processes))
 
 
 def test_totals_are_right_with_many_workers_and_symbols(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Names of the servers, as a real Prometheus, a proxy and a browser use them."""
+"""Host names, as a real Prometheus, a proxy and a browser send them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
 
-def test_prometheus_scrapes_by_a_service_name_that_is_allowed_and_by_no_other(tmp_path: Path) -> None:
+def test_prometheus_scrapes_under_an_allowed_name_only(tmp_path: Path) -> None:
     with Stack(tmp_path, ALLOWED_HOSTS="sidecar,desk.example") as stack:
         stack.start()
         stack.accept(3)
@@ -26,10 +26,10 @@ def test_prometheus_scrapes_by_a_service_name_that_is_allowed_and_by_no_other(tm
             for route in ("/healthz", "/readyz"):
                 assert requests.get(url + route, headers={"Host": "anything"}, timeout=5).status_code == 200
             assert requests.get(url, headers={"Host": "evil.example"}, timeout=5).status_code == 400
-        # As a proxy that ends TLS passes it on.
-        passed = {"Host": "desk.example", "Origin": "https://desk.example"}
-        assert requests.post(f"{stack.web_url}/trade", json=TRADE, headers=passed, timeout=5).status_code == 201
-        assert "curl http://desk.example/trade" in requests.get(stack.web_url, headers=passed, timeout=5).text
+        # As a proxy that terminates TLS forwards it.
+        forwarded = {"Host": "desk.example", "Origin": "https://desk.example"}
+        assert requests.post(f"{stack.web_url}/trade", json=TRADE, headers=forwarded, timeout=5).status_code == 201
+        assert "curl http://desk.example/trade" in requests.get(stack.web_url, headers=forwarded, timeout=5).text
 
 
 READ = "url => fetch(url).then(answer => answer.status, () => 0)"
@@ -43,15 +43,15 @@ WRITE = """url => new Promise(done => {
 })"""
 
 
-def test_a_page_whose_name_was_made_to_lead_here_reads_and_writes_nothing(shared: Stack) -> None:
+def test_a_page_using_dns_rebinding_reads_and_writes_nothing(shared: Stack) -> None:
     chromium = require_program("chromium", "chromium-browser", "google-chrome")
     seq = shared.journalled()
-    # As its own name server would answer, once its page is loaded.
+    # As the attacker's name server answers after the page has loaded.
     rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, rebound])
         for url in (shared.web_url, shared.sidecar_url):
-            # The attacker's page has a policy of its own.
+            # The attacker's page has its own CSP.
             page = browser.new_context(bypass_csp=True).new_page()
             evil = url.replace("127.0.0.1", "evil.example")
             page.goto(f"{evil}/healthz")
@@ -60,7 +60,7 @@ def test_a_page_whose_name_was_made_to_lead_here_reads_and_writes_nothing(shared
             write = f"""fetch("{evil}/trade", {{method: "POST", headers: {{"Content-Type": "application/json"}},
                 body: '{{"symbol": "A", "side": "BUY", "price": 1, "qty": 1}}'}}).then(answer => answer.status)"""
             assert page.evaluate(write) == 400
-            # Under our own name it is another origin.
+            # Under the server's own name the page is of another origin.
             with page.expect_response(f"{url}/trade") as answered:
                 page.evaluate(WRITE, f"{url}/trade")
             assert answered.value.status == 403

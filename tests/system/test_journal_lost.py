@@ -1,4 +1,4 @@
-"""The journal's files go while the real stack runs; then everything is killed."""
+"""The journal's -wal and -shm are removed under a running stack, which is then killed."""
 
 import contextlib
 import sqlite3
@@ -25,7 +25,7 @@ def kill(stack: Stack, *services: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [["-wal"], ["-shm"], ["-wal", "-shm"]], ids=str)
-def test_answered_trades_are_on_disk_though_the_log_was_removed_and_all_is_killed(cold: Stack, lost: list[str]) -> None:
+def test_accepted_trades_are_kept_when_the_wal_is_removed_and_all_is_killed(cold: Stack, lost: list[str]) -> None:
     cold.start("web")
     cold.start("sidecar").accept(16)
     path = cold.settings["JOURNAL_PATH"]
@@ -33,14 +33,14 @@ def test_answered_trades_are_on_disk_though_the_log_was_removed_and_all_is_kille
         Path(f"{path}{ending}").unlink()
 
     def all_noticed() -> bool:
-        # Connections are spread over the workers.
+        # Enough requests to reach each worker.
         return all(ask_ready(cold).json().get("reason") == "replaced" for _ in range(20))
 
     wait_for(all_noticed, "each worker has noticed")
     for _ in range(20):
         cold.renew()
-        refused = cold.post()
-        assert (refused.status_code, refused.json()["reason"]) == (503, "journal_replaced")
+        rejected = cold.post()
+        assert (rejected.status_code, rejected.json()["reason"]) == (503, "journal_replaced")
     kill(cold, "web", "sidecar")
     with contextlib.closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM trades").fetchone() == (16,)
@@ -51,12 +51,12 @@ def test_answered_trades_are_on_disk_though_the_log_was_removed_and_all_is_kille
     cold.wait_counted(20)
 
 
-def test_without_a_sidecar_and_without_a_trade_the_web_saves_them_too(cold: Stack) -> None:
+def test_the_web_alone_saves_them_even_without_a_new_trade(cold: Stack) -> None:
     cold.start("web").accept(16)
     path = Path(cold.settings["JOURNAL_PATH"])
     Path(f"{path}-wal").unlink()
 
-    # One that has it open saves it for all.
+    # One worker that still has it open restores it for all.
     wait_for(lambda: "its -wal was removed" in cold.log.read_text(), "a worker has noticed")
     kill(cold, "web")
     with contextlib.closing(sqlite3.connect(path)) as db:

@@ -1,4 +1,4 @@
-"""What clients can get wrong is their error, never ours: 4xx, problem+json, no traceback, nothing accepted."""
+"""Malformed requests get 4xx and problem+json, leave no traceback, and have no effect."""
 
 import json
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ HEADS = {
     "NUL in a header": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n",
     "NUL in the target": b"GET /\x00 HTTP/1.1\r\n" + HOST + b"\r\n",
     "bytes in the target": b"GET /\xff\xc3 HTTP/1.1\r\n" + HOST + b"\r\n",
-    "folded header": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n",
+    "obsolete line folding": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n",
     "header without a colon": b"GET / HTTP/1.1\r\n" + HOST + b"nonsense\r\n\r\n",
     "space before a colon": b"GET / HTTP/1.1\r\n" + HOST + b"X : y\r\n\r\n",
     "bare line feeds": b"GET / HTTP/1.1\nHost: 127.0.0.1\n\n",
@@ -85,7 +85,7 @@ HEADS = {
     "out of the static files": write("GET", "/static/../webapp/__init__.py"),
     "NUL in a static file": write("GET", "/static/app.css%00"),
     "a long static file": write("GET", "/static/" + "x" * 3000),
-    "a static folder": write("GET", "/static/page"),
+    "a static folder": write("GET", "/static/desk"),
     "bytes in a query": write("GET", "/trades?symbol=%ff"),
     "NUL in a query": write("GET", "/trades?%00=%00"),
     "half a surrogate in a query": write("GET", "/trades?symbol=%ed%a0%80"),
@@ -97,7 +97,7 @@ HEADS = {
 
 
 @pytest.fixture(autouse=True)
-def _nothing_comes_of_it(shared: Stack) -> Iterator[None]:
+def _no_effect(shared: Stack) -> Iterator[None]:
     seq, read = shared.journalled(), len(shared.log.read_text())
     workers = shared.workers()
     yield
@@ -114,7 +114,7 @@ def port(stack: Stack) -> int:
 
 
 @pytest.mark.parametrize("sent", [*BODIES.values(), *HEADS.values()], ids=[*BODIES, *HEADS])
-def test_a_malformed_request_is_a_problem_of_its_client(shared: Stack, sent: bytes) -> None:
+def test_a_malformed_request_is_a_client_error(shared: Stack, sent: bytes) -> None:
     reply = talk(port(shared), sent)
     assert 400 <= reply.status < 500
     assert reply.headers["content-type"] == "application/problem+json"
@@ -145,7 +145,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", [*QUERIES, "&".join(QUERIES), "before=1&before=2", "symbol=&endpoint=%ff"])
-def test_no_name_in_a_query_reaches_the_making_of_links(shared: Stack, query: str) -> None:
+def test_no_query_parameter_reaches_url_for(shared: Stack, query: str) -> None:
     for more in ("", "&before=5", "&limit=1"):
         reply = talk(port(shared), write("GET", f"/blotter?{query}{more}"))
         assert reply.status == 422
@@ -173,7 +173,7 @@ FORWARDED = [
 
 
 @pytest.mark.parametrize("header", FORWARDED)
-def test_no_header_of_a_proxy_is_believed(shared: Stack, header: str) -> None:
+def test_proxy_headers_are_ignored(shared: Stack, header: str) -> None:
     reply = talk(port(shared), write("GET", "/", b"", header))
     assert reply.status == 200
     assert b"evil" not in reply.body
@@ -200,14 +200,14 @@ ROUTES += ["/healthz", "/readyz", "/metrics", "/static/app.css", "/nope", "//", 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
 def test_no_method_fails_on_any_route(shared: Stack, route: str, method: str) -> None:
     for version in ("HTTP/1.1", "HTTP/1.0"):
-        # The feed ends when its client does.
+        # The feed ends only when the client disconnects.
         reply = talk(port(shared), write(method, route, b"", "Connection: close", version=version))
         assert 200 <= reply.status < 500
         assert method in {"HEAD", "OPTIONS"} or reply.status in {404, 405}
         assert method != "HEAD" or not reply.body
 
 
-def test_malformed_requests_are_logged_as_json_and_at_a_bounded_rate(shared: Stack) -> None:
+def test_malformed_requests_are_logged_as_json_at_a_limited_rate(shared: Stack) -> None:
     read = len(shared.log.read_text())
     for _ in range(300):
         talk(port(shared), b"\x16\x03\x01" + b"secret" * 100 + b"\r\n\r\n")

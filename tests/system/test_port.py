@@ -1,4 +1,4 @@
-"""The ZeroMQ port of the running product, attacked by what a web page, a stranger and a careless process can send."""
+"""The ZeroMQ port of a running stack, attacked by a web page, peers without the key, and floods of connections."""
 
 import contextlib
 import socket
@@ -21,16 +21,16 @@ FLOODS = 20
 
 
 def forge(stack: Stack) -> list[list[bytes]]:
-    """Make messages that would change totals if they were taken: the journal's id is in every answer."""
+    """Return messages that would change totals if they were accepted. Each response of the web has the journal's id."""
     journal_id = stack.post().json()["journal_id"]
     last = stack.journalled()
     trades = [make_event(seq, journal_id=journal_id, price="999") for seq in range(last + 1, last + 20)]
-    facts = WorkerTotals("f" * 32, 1, requests={"GET /forged 200": 10**9})
-    return [messages.encode_message(trades), messages.encode_report(facts)]
+    totals = WorkerTotals("f" * 32, 1, requests={"GET /forged 200": 10**9})
+    return [messages.encode_message(trades), messages.encode_report(totals)]
 
 
 def as_zmtp_1(messages: list[list[bytes]]) -> bytes:
-    """Write messages as ZMTP 1.0 has them, without any greeting: a length, flags, the body."""
+    """Return messages in the format of ZMTP 1.0, which has no greeting: length, flags, body."""
     frames = b"\x01\x00"
     for message in messages:
         for number, frame in enumerate(message, start=1):
@@ -42,12 +42,12 @@ def connect(stack: Stack) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(stack.settings["WEBAPP_ZMQ_ADDR"].rsplit(":", 1)[1])), 10)
 
 
-def cut(stack: Stack) -> float:
+def rejected(stack: Stack) -> float:
     return stack.total("sidecar_messages_rejected_total", reason="unauthorised")
 
 
 def check_unchanged(stack: Stack, trades: int) -> None:
-    """The seqs that were forged are given to real trades now, which must be counted as what they are."""
+    """Accept trades that get the forged seqs, and check that these are counted, and nothing else."""
     stack.accept(30)
     stack.wait_counted(trades + 30)
     assert stack.total("trading_notional_total") == pytest.approx((trades + 30) * 27123.45 * 0.25)
@@ -57,7 +57,7 @@ def check_unchanged(stack: Stack, trades: int) -> None:
 
 
 @contextlib.contextmanager
-def stranger(stack: Stack, *, with_public_key: bool) -> Iterator["zmq.Socket[bytes]"]:
+def unauthorised_peer(stack: Stack, *, with_public_key: bool) -> Iterator["zmq.Socket[bytes]"]:
     with stack.peer(authorised=False) as peer:
         if with_public_key:
             own = make_key_pair()
@@ -73,18 +73,18 @@ def stranger(stack: Stack, *, with_public_key: bool) -> Iterator["zmq.Socket[byt
 def test_a_peer_without_the_key_changes_no_total(cold: Stack, with_public_key: bool) -> None:  # noqa: FBT001 - pytest's
     cold.start()
     messages = forge(cold)
-    with stranger(cold, with_public_key=with_public_key) as peer:
+    with unauthorised_peer(cold, with_public_key=with_public_key) as peer:
 
         def send() -> bool:
             for message in messages:
                 peer.send_multipart(message)
-            return cut(cold) > 0
+            return rejected(cold) > 0
 
-        wait_for(send, "the peer is cut off")
+        wait_for(send, "the peer is disconnected")
         check_unchanged(cold, 1)
 
 
-def test_what_a_web_page_can_send_changes_no_total(cold: Stack) -> None:
+def test_a_web_page_changes_no_total(cold: Stack) -> None:
     cold.start()
     forged = as_zmtp_1(forge(cold))
     heads = (
@@ -96,12 +96,12 @@ def test_what_a_web_page_can_send_changes_no_total(cold: Stack) -> None:
             peer.sendall(head + forged)
             while peer.recv(4096):
                 pass
-    wait_for(lambda: cut(cold) == len(heads), "each is counted")
+    wait_for(lambda: rejected(cold) == len(heads), "each is counted")
     check_unchanged(cold, 1)
     assert cold.log.read_text().count("Traceback") == 0
 
 
-def test_floods_are_cut_off_and_take_no_memory(cold: Stack) -> None:
+def test_floods_are_disconnected_and_use_no_memory(cold: Stack) -> None:
     cold.start().accept(1)
     cold.wait_counted(1)
     sidecar = cold.find("sidecar")
@@ -112,25 +112,25 @@ def test_floods_are_cut_off_and_take_no_memory(cold: Stack) -> None:
         with connect(cold) as peer, contextlib.suppress(OSError):
             while sent[-1] < 64 * 2**20:
                 sent[-1] += peer.send(bytes(65_536))
-    # What fits into the kernel's buffers is sent before the end of the connection is seen.
+    # The socket buffers take some data before the disconnect is noticed.
     assert max(sent) < 8 * 2**20
     assert sidecar.memory_info().rss - before < 8 * 2**20
-    wait_for(lambda: cut(cold) == FLOODS, "each is counted")
+    wait_for(lambda: rejected(cold) == FLOODS, "each is counted")
     cold.accept(9)
     cold.wait_counted(10)
 
 
-def test_a_thousand_silent_connections_leave_files_for_the_rest(cold: Stack) -> None:
+def test_a_thousand_idle_connections_do_not_exhaust_file_descriptors(cold: Stack) -> None:
     cold.start().accept(1)
     cold.wait_counted(1)
     sidecar = cold.find("sidecar")
     before = sidecar.memory_info().rss
     with contextlib.ExitStack() as held:
         for _ in range(1000):
-            # It may be cut off before it is known to be open.
+            # The sidecar may disconnect it before connect() returns.
             with contextlib.suppress(ConnectionError):
                 held.enter_context(connect(cold))
-        wait_for(lambda: cold.total("sidecar_messages_rejected_total", reason="crowded") > 0, "they are too many")
+        wait_for(lambda: cold.total("sidecar_messages_rejected_total", reason="crowded") > 0, "the limit is reached")
         cold.accept(9)
         cold.wait_counted(10)
         assert sidecar.memory_info().rss - before < 16 * 2**20
@@ -144,7 +144,7 @@ def test_a_thousand_silent_connections_leave_files_for_the_rest(cold: Stack) -> 
     wait_for(hints_again, "hints arrive again")
 
 
-def test_a_restored_journal_has_another_key_and_its_workers_are_received_again(cold: Stack, tmp_path: Path) -> None:
+def test_a_restored_journal_has_another_key_that_its_workers_use(cold: Stack, tmp_path: Path) -> None:
     cold.start().accept(5)
     cold.wait_counted(5)
     old = cold.key_pair()
@@ -166,9 +166,7 @@ def test_a_restored_journal_has_another_key_and_its_workers_are_received_again(c
     wait_for(hinted, "a hint arrives")
 
 
-def test_a_sidecar_whose_journal_is_replaced_while_it_runs_takes_hints_under_the_new_key(
-    cold: Stack, tmp_path: Path
-) -> None:
+def test_a_sidecar_uses_the_new_key_after_its_journal_is_replaced(cold: Stack, tmp_path: Path) -> None:
     cold.start("web")
     cold.start("sidecar")
     cold.accept(5)
@@ -178,10 +176,10 @@ def test_a_sidecar_whose_journal_is_replaced_while_it_runs_takes_hints_under_the
     cold.stop("web")
     restored = tmp_path / "restored.db"
     restore(tmp_path / "copy.db", restored)
-    for rest in (Path(f"{path}-wal"), Path(f"{path}-shm")):
-        rest.unlink(missing_ok=True)
+    for file in (Path(f"{path}-wal"), Path(f"{path}-shm")):
+        file.unlink(missing_ok=True)
     restored.replace(path)
-    wait_for(lambda: "journal replaced; recounting" in cold.log.read_text(), "the sidecar sees it")
+    wait_for(lambda: "journal replaced; recounting" in cold.log.read_text(), "the sidecar has noticed")
     assert cold.key_pair() != old
     cold.start("web")
     wait_for(lambda: cold.total("webapp_workers") == 2, "workers report")

@@ -1,4 +1,4 @@
-"""The real Prometheus, started as ``make infra-up`` starts it, over the real stack."""
+"""A real Prometheus, started as by ``make infra-up``, scraping a real stack."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from tests.conftest import ROOT, require_program
 from tests.system.stack import Stack, free_ports
 from tests.waiting import wait_for
 
-# Prometheus is meant to outlive the command that starts it.
+# Prometheus keeps running after the command that starts it.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 QUERIES = {
@@ -68,17 +68,17 @@ def ask(prometheus: str, query: str) -> list[float]:
     return [value for value in values if not math.isnan(value)]
 
 
-def test_every_panel_shows_data_while_trades_come_in(shared: Stack, prometheus: str) -> None:
-    with shared.under_trades(rate=100), shared.peer() as stranger:
+def test_every_panel_shows_data_under_load(shared: Stack, prometheus: str) -> None:
+    with shared.under_trades(rate=100), shared.peer() as peer:
 
-        def look(query: str) -> list[float]:
-            # What should not happen must happen now, for the panels that show it.
+        def query_with_errors(query: str) -> list[float]:
+            # Panels of errors need errors to show.
             shared.post({"symbol": ""})
-            stranger.send(b"rubbish")
+            peer.send(b"garbage")
             return ask(prometheus, query)
 
         for title, query in QUERIES.items():
-            values = wait_for(partial(look, query), f"the panel {title!r} shows data", 30)
+            values = wait_for(partial(query_with_errors, query), f"the panel {title!r} shows data", 30)
             sys.stdout.write(f"{title}: {query}: {values[:6]}\n")
 
 
@@ -89,7 +89,7 @@ def test_prometheus_agrees_with_the_journal(shared: Stack, prometheus: str) -> N
     wait_for(lambda: total() == [count], f"Prometheus has {count} trades")
 
 
-def test_each_rule_is_evaluated_and_no_alert_fires_while_all_is_well(prometheus: str) -> None:
+def test_each_rule_is_evaluated_and_no_alert_fires(prometheus: str) -> None:
     def all_evaluated() -> list[dict[str, Any]] | None:
         groups = requests.get(f"{prometheus}/api/v1/rules", timeout=10).json()["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
@@ -110,7 +110,7 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_metrics_keep_prometheus_conventions(shared: Stack) -> None:
+def test_the_metrics_follow_prometheus_conventions(shared: Stack) -> None:
     shared.accept(1)
     text = requests.get(f"{shared.sidecar_url}/metrics", timeout=5).text
     ours = "".join(
@@ -127,7 +127,7 @@ def test_the_metrics_keep_prometheus_conventions(shared: Stack) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_missing_prometheus_says_what_to_install(monkeypatch: pytest.MonkeyPatch, shared: Stack) -> None:
+def test_a_missing_prometheus_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch, shared: Stack) -> None:
     monkeypatch.setattr(infra_stack, "has_engine", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(infra_stack.InfraError, match="apt-get install prometheus"):

@@ -1,4 +1,4 @@
-"""What stops a start, and how it is said."""
+"""What prevents a start, and the message that says so."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def test_web_does_not_start_with_the_sample_secret(cold: Stack) -> None:
     assert "SECRET_KEY" in done.stderr
 
 
-def test_a_port_in_use_is_said_in_one_line(shared: Stack) -> None:
+def test_a_port_in_use_is_reported_in_one_line(shared: Stack) -> None:
     web = run(shared, *WEB)
     assert web.returncode == 1
     (line,) = [json.loads(line) for line in web.stderr.splitlines() if "cannot bind" in line]
@@ -58,29 +58,29 @@ def test_a_port_in_use_is_said_in_one_line(shared: Stack) -> None:
     assert line["detail"] == f"cannot bind {shared.sidecar_url}: it is in use"
 
 
-def test_a_second_sidecar_on_a_journal_or_a_snapshot_says_so_in_one_line_and_ends(shared: Stack) -> None:
+def test_a_second_sidecar_on_a_journal_or_a_snapshot_exits_with_one_line(shared: Stack) -> None:
     shared.post()
     journal, snapshot = shared.settings["JOURNAL_PATH"], shared.settings["SNAPSHOT_PATH"]
     pid = shared.find("sidecar").pid
     (shared.folder / "link.db").symlink_to("journal.db")
-    other = {"SIDECAR_HTTP_PORT": "0", "WEBAPP_ZMQ_ADDR": f"ipc://{shared.folder}/others-hints"}
+    other = {"SIDECAR_HTTP_PORT": "0", "WEBAPP_ZMQ_ADDR": f"ipc://{shared.folder}/other-hints"}
     before = shared.total("trading_trades_total")
-    for taken, given in {
+    for resource, settings in {
         f"journal {journal}": {},
         f"journal {journal} ": {"SNAPSHOT_PATH": f"{shared.folder}/another"},
         f"journal {shared.folder}/link.db": {"JOURNAL_PATH": f"{shared.folder}/link.db"},
         f"snapshot {snapshot}": {"JOURNAL_PATH": f"{shared.folder}/another.db"},
     }.items():
-        second = run(shared, *SIDECAR, **(other | given))
+        second = run(shared, *SIDECAR, **(other | settings))
         assert second.returncode == 1
         (line,) = [json.loads(line) for line in second.stderr.splitlines()]
         assert line["reason"] == "in_use"
-        assert line["detail"] == f"{taken.strip()} is in use by another sidecar, process {pid}"
+        assert line["detail"] == f"{resource.strip()} is in use by another sidecar, process {pid}"
     shared.post()
     shared.wait_counted(round(before) + 1)
 
 
-def test_a_file_that_cannot_be_locked_is_said_in_one_line(cold: Stack) -> None:
+def test_a_file_that_cannot_be_locked_is_reported_in_one_line(cold: Stack) -> None:
     (cold.folder / "notes").write_text("mine")
     (cold.folder / "journal.db.lock").symlink_to("notes")
     done = run(cold, *SIDECAR)
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_locked_is_said_in_one_line(cold: Stack) -> None:
 
 
 @pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
-def test_a_snapshot_in_the_place_of_the_journal_stops_the_start_and_touches_nothing(
+def test_one_path_for_snapshot_and_journal_stops_the_start_and_changes_nothing(
     cold: Stack, command: tuple[str, ...]
 ) -> None:
     cold.start("web").accept(3)
@@ -109,7 +109,7 @@ def test_a_snapshot_in_the_place_of_the_journal_stops_the_start_and_touches_noth
     assert cold.journalled() == 3
 
 
-def test_a_journal_that_is_none_stops_the_sidecar_in_one_line(cold: Stack) -> None:
+def test_a_corrupt_journal_stops_the_sidecar_in_one_line(cold: Stack) -> None:
     (cold.folder / "journal.db").write_text("these are my notes")
     done = run(cold, *SIDECAR)
     assert done.returncode == 1
@@ -117,29 +117,29 @@ def test_a_journal_that_is_none_stops_the_sidecar_in_one_line(cold: Stack) -> No
     assert line["reason"] == "corrupt"
 
 
-def test_gunicorn_listens_where_the_settings_say_and_nowhere_else(shared: Stack) -> None:
-    # honcho sets PORT=5000 for the first process, which gunicorn would take for its own.
+def test_gunicorn_listens_only_where_the_settings_say(shared: Stack) -> None:
+    # honcho sets PORT=5000 for the first process, which gunicorn would bind to by default.
     assert f"Listening at: {shared.web_url} " in shared.log.read_text()
     assert requests.get(f"{shared.web_url}/healthz", timeout=5).json() == {"status": "alive"}
 
 
-def test_every_line_of_the_log_is_json_and_none_holds_the_secret(shared: Stack) -> None:
+def test_every_line_of_the_log_is_json_without_the_secret(shared: Stack) -> None:
     shared.post()
     text = shared.log.read_text()
     assert shared.settings["SECRET_KEY"] not in text
-    said = [line.partition(" | ")[2] for line in text.splitlines() if "system " not in line]
-    assert {json.loads(line)["service"] for line in said} == {"web", "sidecar"}
+    lines = [line.partition(" | ")[2] for line in text.splitlines() if "system " not in line]
+    assert {json.loads(line)["service"] for line in lines} == {"web", "sidecar"}
 
 
-def test_the_sidecar_tells_who_it_is(shared: Stack) -> None:
+def test_the_sidecar_serves_its_page_and_every_metrics_format(shared: Stack) -> None:
     assert "/metrics" in requests.get(shared.sidecar_url, timeout=5).text
     openmetrics = requests.get(
         f"{shared.sidecar_url}/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=5
     )
     assert openmetrics.text.endswith("# EOF\n")
-    some = requests.get(f"{shared.sidecar_url}/metrics?name[]=sidecar_last_seq", timeout=5)
-    assert "sidecar_last_seq" in some.text
-    assert "trading_trades_total" not in some.text
+    selected = requests.get(f"{shared.sidecar_url}/metrics?name[]=sidecar_last_seq", timeout=5)
+    assert "sidecar_last_seq" in selected.text
+    assert "trading_trades_total" not in selected.text
 
 
 @pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
@@ -153,7 +153,9 @@ def test_a_journal_newer_than_the_program_stops_the_start_in_one_line(cold: Stac
 
 
 @pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
-def test_an_earlier_program_that_still_runs_stops_the_start_and_is_named(cold: Stack, command: tuple[str, ...]) -> None:
+def test_an_earlier_program_that_is_still_running_stops_the_start_and_is_named(
+    cold: Stack, command: tuple[str, ...]
+) -> None:
     path = make_version_1(cold.folder / "journal.db")
     with contextlib.closing(sqlite3.connect(path)) as earlier:
         assert earlier.execute("SELECT count(*) FROM trades").fetchone() == (1,)
@@ -166,7 +168,7 @@ def test_an_earlier_program_that_still_runs_stops_the_start_and_is_named(cold: S
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
-def test_a_stack_that_starts_on_a_journal_of_version_1_goes_on_with_it(cold: Stack) -> None:
+def test_a_stack_continues_a_journal_of_version_1(cold: Stack) -> None:
     make_version_1(cold.folder / "journal.db", "UPDATE journal SET base = NULL;")
     cold.start().accept(5)
     cold.wait_counted(6)

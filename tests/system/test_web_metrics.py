@@ -1,4 +1,4 @@
-"""What the workers tell of themselves, through recycling and restarts; and series by the hundred."""
+"""The workers' metrics across recycling and restarts, and many series."""
 
 import contextlib
 import threading
@@ -19,8 +19,8 @@ from tests.waiting import wait_for
 CLIENTS = 4
 
 
-def ask_often(stack: Stack, count: int, half: threading.Barrier) -> int:
-    """Ask for the page's health and give how many answers came; the barrier is met half-way."""
+def send_requests(stack: Stack, count: int, half: threading.Barrier) -> int:
+    """Request /healthz ``count`` times, and return the number of responses. Waits at the barrier half-way."""
     answered = 0
     with requests.Session() as session:
         for number in range(count):
@@ -35,13 +35,13 @@ def ask_often(stack: Stack, count: int, half: threading.Barrier) -> int:
     return answered
 
 
-def test_every_request_is_counted_though_workers_are_recycled_and_the_sidecar_is_killed(tmp_path: Path) -> None:
+def test_every_request_is_counted_when_workers_are_recycled_and_the_sidecar_is_killed(tmp_path: Path) -> None:
     with Stack(tmp_path, WEB_CONCURRENCY="4", GUNICORN_CMD_ARGS="--max-requests 100") as stack:
         stack.start("web")
         stack.start("sidecar")
         half = threading.Barrier(CLIENTS + 1)
         with ThreadPoolExecutor(CLIENTS) as clients:
-            answers = [clients.submit(ask_often, stack, 500, half) for _ in range(CLIENTS)]
+            answers = [clients.submit(send_requests, stack, 500, half) for _ in range(CLIENTS)]
             half.wait(60)
             stack.find("sidecar").kill()
             stack.stop("sidecar")
@@ -53,11 +53,11 @@ def test_every_request_is_counted_though_workers_are_recycled_and_the_sidecar_is
             return stack.total("webapp_http_requests_total", route="/healthz", status="200")
 
         wait_for(lambda: count() >= answered, "every request is counted", 30)
-        wait_for(lambda: stack.total("webapp_workers") == 4, "four workers serve")
+        wait_for(lambda: stack.total("webapp_workers") == 4, "four workers are active")
         assert count() == answered
 
 
-def test_a_killed_worker_takes_at_most_its_last_moment_with_it(cold: Stack) -> None:
+def test_a_killed_worker_loses_only_what_it_had_not_reported(cold: Stack) -> None:
     cold.start()
     for _ in range(20):
         cold.post({"symbol": ""})
@@ -65,23 +65,23 @@ def test_a_killed_worker_takes_at_most_its_last_moment_with_it(cold: Stack) -> N
     def count() -> float:
         return cold.total("webapp_trades_rejected_total", reason="invalid")
 
-    wait_for(lambda: count() == 20, "the refusals are counted")
+    wait_for(lambda: count() == 20, "the rejections are counted")
     killed = cold.workers()
     for worker in killed:
         worker.kill()
-    wait_for(lambda: len(cold.workers() - killed) == 2, "new workers run")
+    wait_for(lambda: len(cold.workers() - killed) == 2, "new workers are running")
 
-    def refused() -> bool:
-        # The connection that was open to a killed worker is known to be gone only when it is used.
+    def is_rejected() -> bool:
+        # A connection to a killed worker fails only when it is used.
         with contextlib.suppress(requests.ConnectionError):
             return cold.post({"symbol": ""}).status_code == 422
         return False
 
-    wait_for(refused, "a new worker answers")
-    wait_for(lambda: count() == 21, "counting goes on where it was")
+    wait_for(is_rejected, "a new worker answers")
+    wait_for(lambda: count() == 21, "counting continues")
 
 
-def test_more_symbols_than_the_limit_fold_into_one_live_as_on_replay(tmp_path: Path) -> None:
+def test_symbols_over_the_limit_are_counted_as_other_live_and_on_recount(tmp_path: Path) -> None:
     with Stack(tmp_path, SYMBOL_LIMIT="200") as stack:
         stack.start()
         for number in range(500):
@@ -96,11 +96,11 @@ def test_more_symbols_than_the_limit_fold_into_one_live_as_on_replay(tmp_path: P
         for snapshot in tmp_path.glob("snapshot*"):
             snapshot.unlink()
         stack.start()
-        again = {key: value for key, value in stack.samples().items() if key[0].startswith("trading_trades")}
-        assert again == live
+        recounted = {key: value for key, value in stack.samples().items() if key[0].startswith("trading_trades")}
+        assert recounted == live
 
 
-def test_the_first_trade_of_a_symbol_is_an_increase_and_a_restart_is_no_reset(cold: Stack) -> None:
+def test_the_first_trade_of_a_symbol_is_an_increase_and_a_restart_no_reset(cold: Stack) -> None:
     cold.start("web")
     cold.start("sidecar")
     with Prometheus(cold.folder, cold.settings["SIDECAR_HTTP_PORT"]) as prometheus:
@@ -128,26 +128,26 @@ DELAY = "trading_event_delay_seconds_bucket"
 DURATION = "webapp_http_request_duration_seconds_bucket"
 
 
-def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
+def test_a_slow_bucket_has_an_exemplar_with_its_request_id(cold: Stack) -> None:
     cold.start()
     with Prometheus(cold.folder, cold.settings["SIDECAR_HTTP_PORT"]) as prometheus:
 
         def accept_until_live(name: str, query: str) -> bool:
             url = f"{cold.web_url}/trade"
-            # The first hints of a new socket may be lost, and only live events have a delay.
+            # A new socket may lose its first hints, and only live events have a delay.
             requests.post(url, json=TRADE, headers={"X-Request-ID": name}, timeout=10)
             return name in prometheus.ask_exemplars(query)
 
-        wait_for(lambda: accept_until_live("desk-delay", DELAY), "Prometheus has a delay's request", every=0.2)
+        wait_for(lambda: accept_until_live("desk-delay", DELAY), "the delay has an exemplar", every=0.2)
         route = f'{DURATION}{{method="POST",route="/trade"}}'
-        wait_for(lambda: accept_until_live("desk-duration", route), "and a duration's", every=0.2)
+        wait_for(lambda: accept_until_live("desk-duration", route), "the duration has an exemplar", every=0.2)
     text = requests.get(f"{cold.sidecar_url}/metrics", timeout=5).text
     assert DELAY in text
     assert "desk-d" not in text
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "totals",
     [
         WorkerTotals(name_worker(1), 1, ended=True, cpu_micros=10**308),
         WorkerTotals(name_worker(1), 1, ended=True, requests={"GET": 1}),
@@ -158,17 +158,17 @@ def test_a_slow_bucket_leads_to_its_request(cold: Stack) -> None:
             durations={"GET /": Histogram({"+Inf": 1}, exemplars={"+Inf": Exemplar('x"} 1 # {y="', 0.5, 5.0)})},
         ),
     ],
-    ids=["above all", "no status", "too many kinds", "a forged exemplar"],
+    ids=["above the maximum", "no status", "too many series", "a forged exemplar"],
 )
-def test_facts_that_no_worker_could_tell_are_counted_and_change_nothing(cold: Stack, facts: WorkerTotals) -> None:
+def test_impossible_totals_are_rejected_and_counted(cold: Stack, totals: WorkerTotals) -> None:
     cold.start("sidecar")
     with cold.peer() as socket:
 
-        def refused() -> bool:
-            socket.send_multipart(messages.encode_report(facts))
+        def is_rejected() -> bool:
+            socket.send_multipart(messages.encode_report(totals))
             return cold.total("sidecar_messages_rejected_total", reason="body") > 0
 
-        wait_for(refused, "the facts are refused", every=0.1)
+        wait_for(is_rejected, "the totals are rejected", every=0.1)
     assert cold.total("webapp_process_cpu_seconds_total") == 0
     assert cold.total("webapp_http_requests_total") == 0
     assert cold.total("sidecar_snapshot_failures_total") == 0

@@ -1,4 +1,4 @@
-"""A long storm: ``python -m tests.system.faults --faults 132 --rate 330 --seed 1``."""
+"""A long fault test: ``python -m tests.system.faults --faults 132 --rate 330 --seed 1``."""
 
 import argparse
 import sys
@@ -9,12 +9,12 @@ from tests.system.faults.storm import run_storm
 
 parser = argparse.ArgumentParser(prog="make faults")
 parser.add_argument("--faults", type=int, default=132)
-parser.add_argument("--rate", type=float, default=330, help="trades a second")
+parser.add_argument("--rate", type=float, default=330, help="trades per second")
 parser.add_argument("--seed", type=int, default=1)
-asked = parser.parse_args()
+arguments = parser.parse_args()
 with tempfile.TemporaryDirectory() as folder:
-    report = run_storm(Path(folder), faults=asked.faults, rate=asked.rate, seed=asked.seed)
+    report = run_storm(Path(folder), faults=arguments.faults, rate=arguments.rate, seed=arguments.seed)
 sys.stdout.write(report.write() + "\n")
-broken = report.differences or report.fell or report.vanished or report.resets
+inconsistent = report.differences or report.decreased or report.disappeared or report.resets
 lost = report.accepted != report.counted or report.accepted != report.recounted
-sys.exit(1 if broken or lost else 0)
+sys.exit(1 if inconsistent or lost else 0)

@@ -1,4 +1,4 @@
-"""A client that never gives a trade up: it sends it, under one key, until the answer is 201."""
+"""A client that sends each trade, with one idempotency key, until the answer is 201."""
 
 import contextlib
 import http.client
@@ -15,7 +15,7 @@ ANSWER_SECONDS = 20
 
 
 class Accepted(NamedTuple):
-    """What the client knows of an accepted trade."""
+    """An accepted trade, as the client sent it."""
 
     symbol: str
     side: str
@@ -23,18 +23,18 @@ class Accepted(NamedTuple):
 
 
 class Client:
-    """Sends trades at a steady rate from some threads; after an outage they catch up."""
+    """Sends ``rate`` trades per second from ``threads`` threads, which catch up after an outage."""
 
     def __init__(self, port: int, rate: float, seed: int, threads: int = 16) -> None:
         self.accepted: dict[str, Accepted] = {}
-        self.refused: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
         self.unanswered = 0
         self.replayed = 0
         self._port = port
         self._rate = rate
         self._began = time.monotonic()
         self._pause = threads / rate
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(seed, index)) for index in range(threads)]
 
@@ -47,33 +47,33 @@ class Client:
         self.finish()
 
     def has_caught_up(self) -> bool:
-        """Tell whether as many trades are accepted as the rate asks for by now, but for the last second's."""
+        """Whether the accepted trades match the rate, except for the last second."""
         return len(self.accepted) >= self._rate * (time.monotonic() - self._began - 1)
 
     def finish(self) -> None:
-        """Make no new trades, and wait until those that were begun are accepted."""
-        self._ending.set()
+        """Stop sending new trades, and wait until those in progress are accepted."""
+        self._stopping.set()
         for thread in self._threads:
             thread.join(60)
             assert not thread.is_alive(), "a trade was not accepted within a minute after the last fault"
 
     def _run(self, seed: int, index: int) -> None:
-        dice = random.Random(seed * 1000 + index)
+        rng = random.Random(seed * 1000 + index)
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
         due = time.monotonic()
         number = 0
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             number += 1
             trade = {
-                "symbol": dice.choice(("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")),
-                "side": dice.choice(("BUY", "SELL")),
-                "price": f"{dice.uniform(1, 30_000):.4f}",
-                "qty": f"{dice.uniform(0.001, 10):.8f}",
+                "symbol": rng.choice(("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")),
+                "side": rng.choice(("BUY", "SELL")),
+                "price": f"{rng.uniform(1, 30_000):.4f}",
+                "qty": f"{rng.uniform(0.001, 10):.8f}",
             }
             while not self._send(connection, trade, f"{seed}-{index}-{number}"):
                 time.sleep(RETRY_SECONDS)
             due += self._pause
-            self._ending.wait(max(0.0, due - time.monotonic()))
+            self._stopping.wait(max(0.0, due - time.monotonic()))
         connection.close()
 
     def _send(self, connection: http.client.HTTPConnection, trade: dict[str, str], key: str) -> bool:
@@ -89,7 +89,7 @@ class Client:
             return False
         with self._lock:
             if response.status != http.client.CREATED:
-                self.refused[f"{response.status} {answer['reason']}"] += 1
+                self.rejected[f"{response.status} {answer['reason']}"] += 1
                 return False
             self.replayed += response.headers["Idempotent-Replayed"] == "true"
             assert answer["id"] not in self.accepted, "two trades have one id"
@@ -97,17 +97,17 @@ class Client:
         return True
 
 
-class Watcher:
-    """Scrapes the sidecar again and again, and notes each counter that fell or vanished between two answers."""
+class CounterMonitor:
+    """Scrapes the sidecar every ``every`` seconds, and records each counter that decreased or disappeared."""
 
     def __init__(self, port: int, every: float = 0.2) -> None:
         self.samples = 0
-        self.fell: list[str] = []
-        self.vanished: list[str] = []
+        self.decreased: list[str] = []
+        self.disappeared: list[str] = []
         self._port = port
         self._every = every
         self._last: dict[str, float] = {}
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -115,15 +115,15 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending.set()
+        self._stopping.set()
         self._thread.join(ANSWER_SECONDS)
 
     def _run(self) -> None:
-        while not self._ending.wait(self._every):
+        while not self._stopping.wait(self._every):
             with contextlib.suppress(http.client.HTTPException, OSError):
-                self._look()
+                self._scrape()
 
-    def _look(self) -> None:
+    def _scrape(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
             connection.request("GET", "/metrics")
@@ -132,23 +132,23 @@ class Watcher:
             connection.close()
         now = read_counters(text)
         self.samples += 1
-        self.vanished += sorted(self._last.keys() - now.keys())
-        self.fell += [
+        self.disappeared += sorted(self._last.keys() - now.keys())
+        self.decreased += [
             f"{name}: {self._last[name]} to {value}" for name, value in now.items() if value < self._last.get(name, 0)
         ]
         self._last = now
 
 
 def read_counters(text: str) -> dict[str, float]:
-    """Read every counter and every part of a histogram that lives longer than one process."""
-    found: dict[str, float] = {}
+    """Parse the counters and histograms that outlive a process."""
+    counters: dict[str, float] = {}
     kind = ""
     for line in text.splitlines():
         if line.startswith("# TYPE"):
             kind = line.rsplit(" ", 1)[1]
         elif not line.startswith("#"):
             name, value = line.rsplit(" ", 1)
-            lasting = name.startswith(("trading_", "sidecar_", "webapp_")) and "_created" not in name
-            if kind in {"counter", "histogram"} and lasting and not name.startswith("sidecar_snapshot_failures"):
-                found[name] = float(value)
-    return found
+            is_persistent = name.startswith(("trading_", "sidecar_", "webapp_")) and "_created" not in name
+            if kind in {"counter", "histogram"} and is_persistent and not name.startswith("sidecar_snapshot_failures"):
+                counters[name] = float(value)
+    return counters

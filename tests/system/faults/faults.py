@@ -1,4 +1,4 @@
-"""The faults, each under its name: done to the running processes, and over when the function returns."""
+"""The faults, by name. Each function injects one into the running processes and ends it before it returns."""
 
 import contextlib
 import hashlib
@@ -25,8 +25,8 @@ FRESH_SECONDS = 5
 _PAUSE = threading.Event()
 
 
-def kill_worker(stack: Stack, dice: random.Random) -> None:
-    kill(pick_worker(stack, dice))
+def kill_worker(stack: Stack, rng: random.Random) -> None:
+    kill(pick_worker(stack, rng))
 
 
 def kill_all_workers(stack: Stack, _: random.Random) -> None:
@@ -37,7 +37,7 @@ def kill_all_workers(stack: Stack, _: random.Random) -> None:
 def kill_master(stack: Stack, _: random.Random) -> None:
     workers = stack.workers()
     kill(stack.find("web"))
-    # They notice within a second that their master is gone, and free its port.
+    # Workers notice within a second that the master has ended, and close its port.
     assert not psutil.wait_procs(workers, 10)[1], "workers outlive their master"
     stack.stop("web")
     stack.start("web")
@@ -49,34 +49,34 @@ def kill_sidecar(stack: Stack, _: random.Random) -> None:
     stack.start("sidecar")
 
 
-def kill_both(stack: Stack, dice: random.Random) -> None:
+def kill_both(stack: Stack, rng: random.Random) -> None:
     sidecar = stack.find("sidecar")
     kill(sidecar)
-    kill_master(stack, dice)
+    kill_master(stack, rng)
     stack.stop("sidecar")
     stack.start("sidecar")
 
 
-def freeze_worker(stack: Stack, dice: random.Random) -> None:
-    with frozen(pick_worker(stack, dice)):
-        _PAUSE.wait(dice.uniform(0.2, 1.5))
+def freeze_worker(stack: Stack, rng: random.Random) -> None:
+    with frozen(pick_worker(stack, rng)):
+        _PAUSE.wait(rng.uniform(0.2, 1.5))
 
 
-def hang_worker(stack: Stack, dice: random.Random) -> None:
+def hang_worker(stack: Stack, rng: random.Random) -> None:
     """Freeze a worker until its master's timeout kills it."""
 
-    # gunicorn's timeout begins with a worker's first heartbeat: one that hangs before it is never killed.
-    def find_settled() -> list[psutil.Process]:
+    # gunicorn's timeout starts with a worker's first heartbeat; a worker that hangs earlier is never killed.
+    def find_started() -> list[psutil.Process]:
         return [worker for worker in stack.workers() if time.time() - worker.create_time() > 2]
 
-    worker = dice.choice(wait_for(find_settled, "a worker has begun to serve", 30))
+    worker = rng.choice(wait_for(find_started, "a worker is serving", 30))
     with frozen(worker):
         wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "it is killed", 15)
 
 
-def freeze_sidecar(stack: Stack, dice: random.Random) -> None:
+def freeze_sidecar(stack: Stack, rng: random.Random) -> None:
     with frozen(stack.find("sidecar")):
-        _PAUSE.wait(dice.uniform(0.5, 3))
+        _PAUSE.wait(rng.uniform(0.5, 3))
 
 
 def reload(stack: Stack, _: random.Random) -> None:
@@ -102,59 +102,59 @@ def terminate_sidecar(stack: Stack, _: random.Random) -> None:
     end(stack, "sidecar")
 
 
-def lock_journal(stack: Stack, dice: random.Random) -> None:
+def lock_journal(stack: Stack, rng: random.Random) -> None:
     with locked(stack):
-        _PAUSE.wait(dice.uniform(0.5, 3))
+        _PAUSE.wait(rng.uniform(0.5, 3))
 
 
-def contend_for_journal(stack: Stack, dice: random.Random) -> None:
-    """Take the journal's lock ten times for a moment, as a slow disk would hold it."""
+def contend_for_journal(stack: Stack, rng: random.Random) -> None:
+    """Hold the journal's lock ten times for 50 to 200 ms, as commits on a slow disk would."""
     for _ in range(10):
         with locked(stack):
-            _PAUSE.wait(dice.uniform(0.05, 0.2))
+            _PAUSE.wait(rng.uniform(0.05, 0.2))
 
 
-def fill_disk(stack: Stack, dice: random.Random) -> None:
+def fill_disk(stack: Stack, rng: random.Random) -> None:
     with filled(stack.folder / "disk"):
-        _PAUSE.wait(dice.uniform(0.5, 2))
+        _PAUSE.wait(rng.uniform(0.5, 2))
 
 
-def fail_writes(stack: Stack, dice: random.Random) -> None:
-    """Let every write of the workers past 4 kB of a file fail, as a broken disk would."""
+def fail_writes(stack: Stack, rng: random.Random) -> None:
+    """Make the workers' writes past 4 kB of a file fail, as a broken disk would."""
     workers = stack.workers()
     for worker in workers:
         limit(worker, 4096)
-    _PAUSE.wait(dice.uniform(0.5, 1.5))
+    _PAUSE.wait(rng.uniform(0.5, 1.5))
     for worker in workers:
         limit(worker, psutil.RLIM_INFINITY)
 
 
-def tear_snapshot(stack: Stack, dice: random.Random) -> None:
+def tear_snapshot(stack: Stack, rng: random.Random) -> None:
     kill(stack.find("sidecar"))
     stack.stop("sidecar")
     path = Path(stack.settings["SNAPSHOT_PATH"])
     whole = path.read_bytes()
-    place = dice.randrange(len(whole))
-    path.write_bytes(dice.choice((whole[:place], b"", whole[:place] + b"\x00" + whole[place + 1 :], b"rubbish\n")))
+    offset = rng.randrange(len(whole))
+    path.write_bytes(rng.choice((whole[:offset], b"", whole[:offset] + b"\x00" + whole[offset + 1 :], b"garbage\n")))
     stack.start("sidecar")
     assert list(path.parent.glob(f"{path.name}.torn")) + list(path.parent.glob(f"{path.name}.version"))
 
 
-def spoil_snapshot(stack: Stack, dice: random.Random) -> None:
-    """Put something else into a snapshot, under a right checksum."""
+def spoil_snapshot(stack: Stack, rng: random.Random) -> None:
+    """Write a snapshot with wrong content and a valid checksum."""
     kill(stack.find("sidecar"))
     stack.stop("sidecar")
     path = Path(stack.settings["SNAPSHOT_PATH"])
     state = json.loads(path.read_bytes().partition(b"\n")[2])
-    rubbish: list[dict[str, object]] = [
+    changes: list[dict[str, object]] = [
         {"last_seq": 1},
         {"notional": {}},
         {"observed": []},
         {"symbols": {}},
         {"version": 99},
     ]
-    spoiled = dice.choice(rubbish)
-    body = json.dumps(state | spoiled).encode()
+    change = rng.choice(changes)
+    body = json.dumps(state | change).encode()
     path.write_bytes(b"%b %b\n%b" % (VERSION, hashlib.sha256(body).hexdigest().encode(), body))
     stack.start("sidecar")
     assert list(path.parent.glob(f"{path.name}.content")) + list(path.parent.glob(f"{path.name}.version"))
@@ -167,29 +167,29 @@ def lose_snapshot(stack: Stack, _: random.Random) -> None:
     stack.start("sidecar")
 
 
-RUBBISH_WITH_KEY: Final = 0.5
+GARBAGE_WITH_KEY: Final = 0.5
 
 
-def send_rubbish(stack: Stack, dice: random.Random) -> None:
-    with stack.peer(authorised=dice.random() < RUBBISH_WITH_KEY) as socket:
+def send_rubbish(stack: Stack, rng: random.Random) -> None:
+    with stack.peer(authorised=rng.random() < GARBAGE_WITH_KEY) as socket:
         before = stack.total("sidecar_messages_rejected_total")
 
         def send() -> bool:
             for _ in range(100):
-                socket.send_multipart([dice.randbytes(dice.randrange(40)) for _ in range(dice.randrange(1, 4))])
+                socket.send_multipart([rng.randbytes(rng.randrange(40)) for _ in range(rng.randrange(1, 4))])
             return stack.total("sidecar_messages_rejected_total") > before
 
-        wait_for(send, "rubbish is counted")
+        wait_for(send, "garbage is counted")
 
 
-def step_clock_back(stack: Stack, dice: random.Random) -> None:
-    with shifted(stack, dice, -1):
-        _PAUSE.wait(dice.uniform(1, 3))
+def step_clock_back(stack: Stack, rng: random.Random) -> None:
+    with shifted(stack, rng, -1):
+        _PAUSE.wait(rng.uniform(1, 3))
 
 
-def step_clock_ahead(stack: Stack, dice: random.Random) -> None:
-    with shifted(stack, dice, 1):
-        _PAUSE.wait(dice.uniform(1, 3))
+def step_clock_ahead(stack: Stack, rng: random.Random) -> None:
+    with shifted(stack, rng, 1):
+        _PAUSE.wait(rng.uniform(1, 3))
 
 
 FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
@@ -221,12 +221,12 @@ FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
 }
 
 
-def pick_worker(stack: Stack, dice: random.Random) -> psutil.Process:
-    return dice.choice(sorted(wait_for(stack.workers, "a worker runs"), key=lambda worker: worker.pid))
+def pick_worker(stack: Stack, rng: random.Random) -> psutil.Process:
+    return rng.choice(sorted(wait_for(stack.workers, "a worker runs"), key=lambda worker: worker.pid))
 
 
 def kill(process: psutil.Process) -> None:
-    # A worker may have been recycled since it was looked up.
+    # The worker may have been recycled since.
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
 
@@ -237,10 +237,10 @@ def limit(process: psutil.Process, size: int) -> None:
 
 
 def end(stack: Stack, service: str) -> None:
-    """Let a process end in good order within four seconds, and start it again."""
+    """Stop a process gracefully within four seconds, and start it again."""
     stack.stop(service, 4)
-    ended = [line for line in stack.log.read_text().splitlines() if f"{service}.1 stopped (rc=" in line]
-    assert "(rc=0)" in ended[-1], ended[-1]
+    stopped = [line for line in stack.log.read_text().splitlines() if f"{service}.1 stopped (rc=" in line]
+    assert "(rc=0)" in stopped[-1], stopped[-1]
     stack.start(service)
 
 
@@ -254,15 +254,15 @@ def frozen(process: psutil.Process) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shifted(stack: Stack, dice: random.Random, direction: int) -> Iterator[None]:
-    """Set the clock of the workers, of the sidecar or of both ahead or back, by a little or by far."""
-    services = dice.choice((("web",), ("sidecar",), ("web", "sidecar")))
-    seconds = direction * dice.choice((0.5, 5, 3600, 400 * 86_400))
+def shifted(stack: Stack, rng: random.Random, direction: int) -> Iterator[None]:
+    """Shift the clock of the workers, the sidecar or both, by 0.5 s to 400 days."""
+    services = rng.choice((("web",), ("sidecar",), ("web", "sidecar")))
+    seconds = direction * rng.choice((0.5, 5, 3600, 400 * 86_400))
     files = [Path(stack.settings["CLOCK_FOLDER"]) / service for service in services]
     for file in files:
         file.write_text(str(seconds))
     if "web" in services:
-        wait_for(lambda: abs(read_newest_age(stack) + seconds) < FRESH_SECONDS, "trades are stamped so")
+        wait_for(lambda: abs(read_newest_age(stack) + seconds) < FRESH_SECONDS, "trades have the shifted time")
     yield
     for file in files:
         file.unlink()
@@ -270,7 +270,7 @@ def shifted(stack: Stack, dice: random.Random, direction: int) -> Iterator[None]
 
 @contextlib.contextmanager
 def locked(stack: Stack) -> Iterator[None]:
-    """Hold the journal's write lock, as a backup or a careless shell would."""
+    """Hold the journal's write lock, as a backup or an open transaction in a shell would."""
     with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"], timeout=20, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield
@@ -279,10 +279,10 @@ def locked(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Leave no free byte on a disk."""
+    """Fill a disk to the last byte."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
-        # What others free meanwhile is taken too, down to the last page.
+        # Space that other processes free meanwhile is filled too, to the last page.
         with contextlib.suppress(OSError):
             os.posix_fallocate(file.fileno(), 0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize)
         with contextlib.suppress(OSError):
@@ -292,10 +292,10 @@ def filled(disk: Path) -> Iterator[None]:
 
 
 def read_newest_age(stack: Stack) -> float:
-    """Tell how many seconds ago the newest trade was accepted, by its own time."""
+    """Return the age of the newest trade in seconds, by its own time."""
     with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"])) as db:
-        (stamp,) = db.execute("SELECT accepted_at FROM trades ORDER BY seq DESC LIMIT 1").fetchone() or ("",)
-    return time.time() - parse_timestamp(stamp).timestamp() if stamp else math.inf
+        (accepted_at,) = db.execute("SELECT accepted_at FROM trades ORDER BY seq DESC LIMIT 1").fetchone() or ("",)
+    return time.time() - parse_timestamp(accepted_at).timestamp() if accepted_at else math.inf
 
 
 def write_until_full(descriptor: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The storm: faults without a pause on a stack under load, and the balance after it."""
+"""A storm: faults without pause on a stack under load, and a comparison of all totals after it."""
 
 import contextlib
 import random
@@ -17,7 +17,7 @@ from common.journal.checkpoint import read_pruned
 from common.journal.store import Journal
 from common.tally import Tally
 from tests.conftest import ROOT
-from tests.system.faults.client import Accepted, Client, Watcher
+from tests.system.faults.client import Accepted, Client, CounterMonitor
 from tests.system.faults.faults import FAULTS
 from tests.system.prometheus import Prometheus
 from tests.system.stack import Stack
@@ -29,17 +29,17 @@ CLOCK = Path(__file__).parent / "clock"
 
 SETTINGS = {
     "JOURNAL_SYNC": "full",
-    # Trades leave while faults happen, but not before the client has had the answer that it waits for.
+    # Short, so that trades are pruned during the storm, but longer than a client retries a request.
     "JOURNAL_RETENTION": "30s",
     "PYTHONPATH": f"{CLOCK}:{ROOT}",
-    # The workers are recycled all the time, and one that hangs is killed after three seconds.
+    # Workers are recycled continuously, and killed after hanging for three seconds.
     "GUNICORN_CMD_ARGS": "--max-requests 1500 --max-requests-jitter 500 --timeout 3",
 }
 
 
 @dataclass
 class Report:
-    """What a storm showed."""
+    """The results of a storm."""
 
     faults: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -49,18 +49,18 @@ class Report:
     counted: int = 0
     recounted: int = 0
     differences: list[str] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
     replayed: int = 0
     samples: int = 0
-    fell: list[str] = field(default_factory=list)
-    vanished: list[str] = field(default_factory=list)
+    decreased: list[str] = field(default_factory=list)
+    disappeared: list[str] = field(default_factory=list)
     series: int = 0
     resets: float = 0.0
     audit: str = ""
 
     def write(self) -> str:
-        """Write it for a person."""
+        """Return the report as text."""
         lines = [
             *(f"{count:5}  {name}" for name, count in sorted(self.faults.items())),
             f"{self.faults.total():5}  faults in {self.seconds:.0f} s",
@@ -68,31 +68,31 @@ class Report:
             "",
             f"accepted    {self.accepted}",
             f"journalled  {self.journalled}, of which pruned {self.pruned}",
-            f"counted     {self.counted}, and after the loss of both snapshots {self.recounted}",
+            f"counted     {self.counted}, recounted without snapshots {self.recounted}",
             f"differences {len(self.differences)}: {self.differences[:5]}",
-            f"refused, then sent again: {dict(self.refused)}",
-            f"unanswered, then sent again: {self.unanswered}, of which accepted before: {self.replayed}",
+            f"rejected, then retried: {dict(self.rejected)}",
+            f"unanswered, then retried: {self.unanswered}, of which already accepted: {self.replayed}",
             f"samples of /metrics {self.samples}",
-            f"counters that fell {len(self.fell)}: {self.fell[:5]}",
-            f"counters that vanished {len(self.vanished)}: {self.vanished[:5]}",
+            f"counters that decreased {len(self.decreased)}: {self.decreased[:5]}",
+            f"counters that disappeared {len(self.disappeared)}: {self.disappeared[:5]}",
             f"Prometheus: most resets(trading_trades_total[1h]) of {self.series} series: {self.resets:.0f}",
             self.audit,
         ]
         return "\n".join(lines)
 
 
-def list_faults(count: int, dice: random.Random) -> Iterator[str]:
-    """Give fault after fault, each once before any comes again."""
+def list_faults(count: int, rng: random.Random) -> Iterator[str]:
+    """Yield the names of ``count`` faults, in random order, each once before any is repeated."""
     names: list[str] = []
     for _ in range(count):
         if not names:
-            names = dice.sample(sorted(FAULTS), len(FAULTS))
+            names = rng.sample(sorted(FAULTS), len(FAULTS))
         yield names.pop()
 
 
 @contextlib.contextmanager
 def mounted(folder: Path) -> Iterator[None]:
-    """Mount a small disk that can be filled. Raises CalledProcessError without the right to."""
+    """Mount a small disk that can be filled. Raises CalledProcessError without the permission to mount."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=True)
     try:
@@ -102,8 +102,8 @@ def mounted(folder: Path) -> Iterator[None]:
 
 
 def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
-    """Run a storm of ``faults`` faults under ``rate`` trades a second, and close the balance."""
-    dice = random.Random(seed)
+    """Run ``faults`` faults under ``rate`` trades per second, and compare all totals."""
+    rng = random.Random(seed)
     report = Report()
     (folder / "clocks").mkdir()
     paths = {
@@ -121,17 +121,17 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
         began = time.monotonic()
         with (
             Client(int(stack.settings["WEBAPP_HTTP_PORT"]), rate, seed) as client,
-            Watcher(int(stack.settings["SIDECAR_HTTP_PORT"])) as watcher,
+            CounterMonitor(int(stack.settings["SIDECAR_HTTP_PORT"])) as monitor,
         ):
-            for name in list_faults(faults, dice):
-                inflict(name, stack, dice, client)
+            for name in list_faults(faults, rng):
+                inject(name, stack, rng, client)
                 report.faults[name] += 1
             report.seconds = time.monotonic() - began
             client.finish()
             stack.wait_counted(len(client.accepted), 30)
-        report.refused, report.unanswered, report.replayed = client.refused, client.unanswered, client.replayed
-        report.samples, report.fell, report.vanished = watcher.samples, watcher.fell, watcher.vanished
-        balance(stack, client.accepted, report)
+        report.rejected, report.unanswered, report.replayed = client.rejected, client.unanswered, client.replayed
+        report.samples, report.decreased, report.disappeared = monitor.samples, monitor.decreased, monitor.disappeared
+        compare_totals(stack, client.accepted, report)
         wait_for(
             lambda: prometheus.ask("sum(trading_trades_total)") == [len(client.accepted)], "Prometheus has every trade"
         )
@@ -142,18 +142,18 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
     return report
 
 
-def inflict(name: str, stack: Stack, dice: random.Random, client: Client) -> None:
-    """Do one fault, and let the clients send what they could not send meanwhile."""
+def inject(name: str, stack: Stack, rng: random.Random, client: Client) -> None:
+    """Inject one fault, and wait until the clients have caught up."""
     try:
-        FAULTS[name](stack, dice)
+        FAULTS[name](stack, rng)
     except psutil.NoSuchProcess:
-        # It was recycled in this very moment: the fault found nobody.
-        FAULTS[name](stack, dice)
+        # The worker was recycled before the fault reached it.
+        FAULTS[name](stack, rng)
     wait_for(client.has_caught_up, f"the clients catch up after {name}", 60)
 
 
-def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
-    """Compare, trade by trade and total by total, what was accepted, written or pruned, and counted."""
+def compare_totals(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
+    """Compare the accepted trades with those journalled or pruned, and with the counters."""
     with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal, journal.read_transaction():
         written = {event.id: Accepted(event.symbol, event.side, Decimal(event.qty)) for event in read_all(journal)}
         pruned = read_pruned(journal).symbols
@@ -164,9 +164,9 @@ def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None
     report.differences += [
         f"content of {each}" for each in accepted.keys() & written if accepted[each] != written[each]
     ]
-    left = [each for id_, each in accepted.items() if id_ not in written]
-    for symbol, side in find_kinds(accepted):
-        quantities = [each.quantity for each in left if (each.symbol, each.side) == (symbol, side)]
+    missing = [each for id_, each in accepted.items() if id_ not in written]
+    for symbol, side in find_labels(accepted):
+        quantities = [each.quantity for each in missing if (each.symbol, each.side) == (symbol, side)]
         tally = pruned[symbol].tallies[side] if symbol in pruned else Tally()
         if (tally.trades, tally.quantity) != (len(quantities), sum(quantities)):
             report.differences.append(f"pruned of {symbol} {side}")
@@ -174,7 +174,7 @@ def balance(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None
 
 
 def recount(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
-    """Lose both snapshots, and compare what the checkpoint and the journal add up to."""
+    """Delete both snapshots, and compare the totals recounted from the checkpoint and the journal."""
     stack.stop("sidecar")
     for each in Path(stack.settings["SNAPSHOT_PATH"]).parent.glob("snapshot*"):
         each.unlink()
@@ -184,8 +184,8 @@ def recount(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None
 
 
 def compare_counters(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:
-    """Compare each total that the sidecar shows with that of the accepted trades."""
-    for symbol, side in find_kinds(accepted):
+    """Compare the sidecar's counters with the accepted trades."""
+    for symbol, side in find_labels(accepted):
         quantities = [each.quantity for each in accepted.values() if (each.symbol, each.side) == (symbol, side)]
         if stack.total("trading_trades_total", symbol=symbol, side=side) != len(quantities):
             report.differences.append(f"trades of {symbol} {side}")
@@ -193,7 +193,7 @@ def compare_counters(stack: Stack, accepted: dict[str, Accepted], report: Report
             report.differences.append(f"quantity of {symbol} {side}")
 
 
-def find_kinds(accepted: dict[str, Accepted]) -> set[tuple[str, str]]:
+def find_labels(accepted: dict[str, Accepted]) -> set[tuple[str, str]]:
     return {(each.symbol, each.side) for each in accepted.values()}
 
 

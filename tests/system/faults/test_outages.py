@@ -1,4 +1,4 @@
-"""What a client and an operator see while one cause lasts, and after it."""
+"""What clients and operators see during an outage, and after it."""
 
 import contextlib
 import json
@@ -30,20 +30,20 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def web(tmp_path: Path, disk: Path) -> Iterator[Stack]:
     with Stack(tmp_path, JOURNAL_PATH=str(disk / "journal.db"), SNAPSHOT_PATH=str(disk / "snapshot")) as stack:
         stack.start("web")
-        # With a second reader the journal's log stays, as it does in use, when a worker lets its connection go.
+        # A second reader keeps the -wal file when a worker closes its connection, as in normal use.
         yield stack.start("sidecar")
 
 
-def expect_refusal(stack: Stack, reason: str) -> None:
-    refused = stack.post()
-    assert (refused.status_code, refused.json()["reason"]) == (503, f"journal_{reason}")
-    assert refused.headers["Retry-After"] == "1"
+def expect_rejection(stack: Stack, reason: str) -> None:
+    response = stack.post()
+    assert (response.status_code, response.json()["reason"]) == (503, f"journal_{reason}")
+    assert response.headers["Retry-After"] == "1"
     ready = requests.get(f"{stack.web_url}/readyz", timeout=10)
     assert (ready.status_code, ready.json()["reason"]) == (503, reason)
     lines = [json.loads(line[line.index("{") :]) for line in stack.log.read_text().splitlines() if "{" in line]
-    said = [each for each in lines if each.get("request_id") == refused.headers["X-Request-ID"]]
-    assert [each["message"] for each in said] == ["journal failed", "request"]
-    assert said[0]["reason"] == reason
+    logged = [each for each in lines if each.get("request_id") == response.headers["X-Request-ID"]]
+    assert [each["message"] for each in logged] == ["journal failed", "request"]
+    assert logged[0]["reason"] == reason
 
 
 def expect_recovery(stack: Stack, before: int) -> None:
@@ -51,31 +51,31 @@ def expect_recovery(stack: Stack, before: int) -> None:
         return stack.post().status_code == 201
 
     wait_for(accepted, "trades are accepted again")
-    # One answer serves for a quarter of a second.
+    # Readiness is cached for 0.25 s.
     wait_for(lambda: requests.get(f"{stack.web_url}/readyz", timeout=10).status_code == 200, "the web is ready again")
     assert stack.journalled() == before + 1
 
 
-def test_a_full_disk_refuses_trades_and_says_so_until_there_is_room(web: Stack, disk: Path) -> None:
+def test_a_full_disk_rejects_trades_until_space_is_free(web: Stack, disk: Path) -> None:
     web.accept(5)
     with filled(disk):
         wait_for(lambda: web.post().status_code == 503, "the disk is full")
         before = web.journalled()
-        expect_refusal(web, "full")
+        expect_rejection(web, "full")
         assert requests.get(f"{web.web_url}/trades", timeout=10).status_code == 200
     expect_recovery(web, before)
 
 
-def test_a_journal_locked_for_ten_seconds_refuses_trades_and_comes_back(web: Stack) -> None:
+def test_a_journal_locked_for_ten_seconds_rejects_trades_and_recovers(web: Stack) -> None:
     web.accept(5)
     with locked(web):
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            expect_refusal(web, "locked")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            expect_rejection(web, "locked")
     expect_recovery(web, 5)
 
 
-def test_a_journal_on_a_disk_made_read_only_refuses_trades_until_it_can_be_written(
+def test_a_journal_on_a_read_only_disk_rejects_trades_until_it_is_writable(
     tmp_path: Path, disk: Path, web: Stack
 ) -> None:
     web.accept(5)
@@ -85,19 +85,19 @@ def test_a_journal_on_a_disk_made_read_only_refuses_trades_until_it_can_be_writt
     with Stack(tmp_path, **web.settings) as stack:
         stack.launch("web")
 
-        def refused() -> bool:
+        def is_rejected() -> bool:
             with contextlib.suppress(requests.ConnectionError):
                 return stack.post().status_code == 503
             return False
 
-        wait_for(refused, "trades are refused", 30)
-        expect_refusal(stack, "readonly")
+        wait_for(is_rejected, "trades are rejected", 30)
+        expect_rejection(stack, "readonly")
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
         expect_recovery(stack, 5)
 
 
 @pytest.mark.timeout(200)
-def test_a_sidecar_frozen_for_thirty_seconds_costs_the_web_nothing_and_counts_all_after(cold: Stack) -> None:
+def test_a_sidecar_frozen_for_thirty_seconds_does_not_affect_the_web_and_catches_up(cold: Stack) -> None:
     cold.start("web")
     cold.start("sidecar").accept(100)
     cold.wait_counted(100)
@@ -105,13 +105,13 @@ def test_a_sidecar_frozen_for_thirty_seconds_costs_the_web_nothing_and_counts_al
     memory = {worker: worker.memory_info().rss for worker in workers}
     with Client(int(cold.settings["WEBAPP_HTTP_PORT"]), 200, seed=5) as client:
         with frozen(cold.find("sidecar")):
-            until = time.monotonic() + 30
-            while time.monotonic() < until:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
                 before = len(client.accepted)
-                wait_for(lambda before=before: len(client.accepted) >= before + 100, "trades go on being accepted", 5)  # type: ignore[misc]
+                wait_for(lambda before=before: len(client.accepted) >= before + 100, "trades are still accepted", 5)  # type: ignore[misc]
         client.finish()
         assert client.unanswered == 0
-        assert not client.refused
+        assert not client.rejected
         cold.wait_counted(100 + len(client.accepted), 30)
     assert cold.workers() == workers
     grown = max(worker.memory_info().rss - memory[worker] for worker in workers)
@@ -119,7 +119,7 @@ def test_a_sidecar_frozen_for_thirty_seconds_costs_the_web_nothing_and_counts_al
     assert psutil.pid_exists(cold.find("sidecar").pid)
 
 
-def test_requests_in_flight_at_a_stop_are_answered_or_never_happened(cold: Stack) -> None:
+def test_requests_in_progress_at_a_stop_are_answered_or_have_no_effect(cold: Stack) -> None:
     cold.start("web")
     with Client(int(cold.settings["WEBAPP_HTTP_PORT"]), 400, seed=6) as client:
         for _ in range(3):
@@ -128,7 +128,7 @@ def test_requests_in_flight_at_a_stop_are_answered_or_never_happened(cold: Stack
             cold.stop("web", 4)
             cold.start("web")
         client.finish()
-    assert not client.refused
+    assert not client.rejected
     assert cold.journalled() >= len(client.accepted)
     listed = requests.get(f"{cold.web_url}/trades", params={"after": 0, "limit": 1000}, timeout=10).json()["trades"]
     assert {trade["id"] for trade in listed} <= client.accepted.keys()

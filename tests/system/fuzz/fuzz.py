@@ -1,4 +1,4 @@
-"""The run: every input is sent to a real stack, and what came of it is compared with what must."""
+"""A fuzz run: sends the inputs to a real stack, and checks the responses and the totals."""
 
 import contextlib
 import re
@@ -31,7 +31,7 @@ _KIND = re.compile(rb"\r\nContent-Type: (application/problem\+json|text/(html|pl
 
 @dataclass
 class Report:
-    """What a run did, and each thing that must not be."""
+    """The results of a run, with each failure."""
 
     seed: int
     inputs: Counter[str] = field(default_factory=Counter)
@@ -48,24 +48,24 @@ class Report:
 
     @property
     def miscounts(self) -> int:
-        """Trades that were answered but are not in the journal, or in it but not counted, and the other way round."""
+        """Differences between the trades accepted and journalled, and between those journalled and counted."""
         totals = self.journalled.keys() | self.counted.keys()
         uncounted = sum(abs(self.journalled[each] - self.counted[each]) for each in totals)
         return abs(self.journalled.total() - self.accepted) + uncounted
 
     @property
     def failed(self) -> bool:
-        """Tell whether there is anything that must not be."""
+        """Whether anything failed."""
         return bool(self.wrong or self.miscounts or self.restarts or self.tracebacks or self.errors_logged)
 
     def write(self) -> str:
-        """Write it for people."""
+        """Return the report as text."""
         total = sum(self.inputs.values())
         answers = ", ".join(f"{what} {number}" for what, number in sorted(self.replies.items()))
         lines = [
             f"{total} inputs (seed {self.seed}) in {self.seconds:.0f} s: {dict(sorted(self.inputs.items()))}",
             f"answers: {answers}",
-            f"5xx but 501, an error in no form of ours, or no answer in {SECONDS:.0f} s: {len(self.wrong)}",
+            f"5xx other than 501, errors in an unexpected format, or no answer in {SECONDS:.0f} s: {len(self.wrong)}",
             f"process restarts: {self.restarts}, tracebacks: {self.tracebacks}, errors logged: {self.errors_logged}",
             f"trades accepted: {self.accepted}, journalled: {self.journalled.total()}, counted: {self.counted.total()}",
             f"miscounts: {self.miscounts}",
@@ -75,10 +75,10 @@ class Report:
 
 
 class Fuzzer:
-    """Sends inputs from some threads, each input once."""
+    """Sends each input once, from several threads."""
 
     def __init__(self, stack: Stack, seed: int, inputs: range) -> None:
-        """Open the page once, as a browser would."""
+        """Open the desk once, as a browser would, for a session cookie and a CSRF token."""
         self._stack = stack
         self._inputs = iter(inputs)
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Fuzzer:
         self._sender = Sender(stack.settings["WEBAPP_ZMQ_ADDR"], stack.key_pair())
 
     def run(self) -> None:
-        """Send all of them."""
+        """Send all inputs."""
         threads = [threading.Thread(target=self._send_each) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -115,13 +115,13 @@ class Fuzzer:
                     self._sender.send(made.frames)
                     self.report.inputs["hint"] += 1
                 continue
-            self._note(number, made, self._talk(number, made))
+            self._record(number, made, self._exchange(number, made))
 
-    def _talk(self, number: int, made: Input) -> bytes | None:
-        """Give all that was answered; None when the server did not come to an end."""
-        # Each from an address of its own, or the ports would run out.
+    def _exchange(self, number: int, made: Input) -> bytes | None:
+        """Return all that the server sent; None when it did not close the connection in time."""
+        # Each input has its own source address, or the ports would run out.
         source = (f"127.{number >> 14 & 127}.{number >> 7 & 127}.{number % 127 + 1}", 0)
-        found, until = b"", time.monotonic() + SECONDS
+        received, deadline = b"", time.monotonic() + SECONDS
         with socket.create_connection(("127.0.0.1", self._ports[made.port]), SECONDS, source) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError, OSError):
                 connection.sendall(made.frames[0])
@@ -130,19 +130,19 @@ class Fuzzer:
                 return b""
             with contextlib.suppress(ConnectionResetError):
                 while piece := connection.recv(1 << 16):
-                    found += piece
-                    # The feed ends when its client does.
-                    if b"text/event-stream" in found[:2000]:
+                    received += piece
+                    # The feed ends only when the client disconnects.
+                    if b"text/event-stream" in received[:2000]:
                         break
-                    if time.monotonic() > until:
+                    if time.monotonic() > deadline:
                         return None
-        return found
+        return received
 
-    def _note(self, number: int, made: Input, found: bytes | None) -> None:
-        replies = [] if found is None else _REPLY.split(found)[1:]
+    def _record(self, number: int, made: Input, received: bytes | None) -> None:
+        replies = [] if received is None else _REPLY.split(received)[1:]
         statuses = [int(reply[9:12]) for reply in replies if not reply.startswith(b"HTTP/1.1 100")]
         accepted = sum(_is_accepted(reply) for reply in replies)
-        wrong = found is None or not all(map(_is_right, replies))
+        wrong = received is None or not all(map(_is_valid, replies))
         with self._lock:
             report = self.report
             report.inputs[made.port] += 1
@@ -150,12 +150,12 @@ class Fuzzer:
             report.replies["none"] += not statuses and made.port != "peer"
             report.accepted += accepted
             if wrong:
-                what = "no answer" if found is None else str(statuses)
-                answer = (found or b"")[:SHOWN]
+                what = "no answer" if received is None else str(statuses)
+                answer = (received or b"")[:SHOWN]
                 report.wrong.append(f"input {number}, {made.port}, {what}: {made.frames[0][:SHOWN]!r} -> {answer!r}")
 
 
-def _is_right(reply: bytes) -> bool:
+def _is_valid(reply: bytes) -> bool:
     status = int(reply[9:12])
     if status < 400:
         return True
@@ -181,8 +181,8 @@ def _read_rejected(stack: Stack) -> Counter[str]:
 
 
 def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
-    """Send the inputs of these numbers to a stack of their own in a folder."""
-    # Every symbol has a series of its own, or what is counted could not be compared by symbol.
+    """Start a stack in ``folder``, and send it the inputs with these numbers."""
+    # Every symbol needs its own series, so that counts can be compared by symbol.
     with Stack(folder, SYMBOL_LIMIT="100000") as stack:
         stack.start()
         processes = {stack.find("sidecar"), stack.find("web")} | stack.workers()
@@ -198,7 +198,7 @@ def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
             wait_for(lambda: _read_counts(stack).total() >= report.journalled.total(), "all are counted", 10)
         report.counted = _read_counts(stack)
         report.rejected = _read_rejected(stack)
-        # As Prometheus reads it, which drops a scrape for a single bad line.
+        # Prometheus drops a whole scrape for one invalid line.
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         text = requests.get(f"{stack.sidecar_url}/metrics", headers=accept, timeout=10).text
         assert list(text_string_to_metric_families(text))

@@ -1,4 +1,4 @@
-"""The inputs: each is made of the seed and its number alone, so that any can be sent again."""
+"""The inputs. Each depends only on the seed and its number, so that any can be repeated."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tests.system.fuzz import values
-from tests.system.fuzz.messages import make_message, make_stranger
+from tests.system.fuzz.messages import make_message, make_peer_bytes
 from tests.system.fuzz.values import damage, make_json, make_query, make_text, make_trade, quote
 
 WEB_ROUTES: Final = (
@@ -44,28 +44,28 @@ FORM_TYPE: Final = "Content-Type: application/x-www-form-urlencoded"
 
 
 class Session(NamedTuple):
-    """What a browser has that opened the page."""
+    """The session cookie and CSRF token of a browser that opened the desk."""
 
     cookie: str
     token: str
 
 
 class Input(NamedTuple):
-    """What is sent to ``web`` or ``sidecar``, or to the ZeroMQ port by a stranger (``peer``) or a sender (``hint``)."""
+    """Bytes for ``web`` or ``sidecar``, or for the ZeroMQ port: without the key (``peer``) or with it (``hint``)."""
 
     port: str
     frames: tuple[bytes, ...]
 
 
 def make_input(seed: int, number: int, session: Session) -> Input:
-    """Make one input."""
+    """Return one input."""
     rng = random.Random(f"{seed}/{number}")
     (make,) = rng.choices(tuple(_MAKERS), tuple(_MAKERS.values()))
     return make(rng, session)
 
 
 def write(method: str, target: str, body: bytes, *headers: str, version: str = "HTTP/1.1") -> bytes:
-    """Write a request, with a length if it has a body."""
+    """Return a request as bytes, with ``Content-Length`` if it has a body."""
     lines = [f"{method} {target} {version}", *headers]
     if not any(line.lower().startswith("host:") for line in headers):
         lines.insert(1, "Host: 127.0.0.1")
@@ -127,7 +127,7 @@ def _bytes(rng: random.Random, session: Session) -> Input:
 
 
 def _row(rng: random.Random, session: Session) -> Input:
-    """Several requests in a row on one connection."""
+    """Several requests, pipelined on one connection."""
     makers = rng.choices((_trade, _json, _form, _path), k=rng.randint(2, 4))
     return Input("web", (b"".join(make(rng, session).frames[0] for make in makers),))
 
@@ -149,7 +149,7 @@ def _sidecar(rng: random.Random, _: Session) -> Input:
 
 
 def _scrape(rng: random.Random, _: Session) -> Input:
-    """A scrape that asks for an exposition of any kind."""
+    """A scrape with any Accept header."""
     ranges = []
     for _number in range(rng.randint(1, 3)):
         kind = rng.choice(("application/openmetrics-text", "text/plain", "*/*", "", make_text(rng)))
@@ -161,7 +161,7 @@ def _scrape(rng: random.Random, _: Session) -> Input:
 
 
 def _peer(rng: random.Random, _: Session) -> Input:
-    return Input("peer", (make_stranger(rng),))
+    return Input("peer", (make_peer_bytes(rng),))
 
 
 def _hint(rng: random.Random, _: Session) -> Input:

@@ -1,4 +1,4 @@
-"""What is sent to the ZeroMQ port: bytes of strangers, and messages of a sender that holds the key and a fault."""
+"""Inputs for the ZeroMQ port: bytes of peers without the key, and invalid messages of a peer with the key."""
 
 import json
 import random
@@ -15,8 +15,8 @@ _GREETING: Final = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 _READY: Final = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"
 
 
-def make_stranger(rng: random.Random) -> bytes:
-    """Make the bytes of a peer without the key: noise, HTTP, and each version's greeting with a trade behind it."""
+def make_peer_bytes(rng: random.Random) -> bytes:
+    """Return the bytes of a peer without the key: noise, HTTP, or a greeting of some ZMTP version and a trade."""
     mechanism = rng.choice((b"NULL", b"PLAIN", b"CURVE", b"XXXX")).ljust(20, b"\x00")
     message = TRADES + b"\n" + json.dumps([_make_event(rng)]).encode()
     frame = b"\x02" + len(message).to_bytes(8, "big") + message
@@ -33,30 +33,30 @@ def make_stranger(rng: random.Random) -> bytes:
 
 
 def make_message(rng: random.Random) -> tuple[bytes, ...]:
-    """Make the frames of a message with the key that holds no trade of this journal."""
+    """Return the frames of a message with the key, without a trade of this journal."""
     if rng.random() < 0.4:
-        kind, body = TOTALS, json.dumps(_make_facts(rng)).encode()
+        kind, body = TOTALS, json.dumps(_make_totals(rng)).encode()
     else:
         kind, body = TRADES, json.dumps([_make_event(rng) for _ in range(rng.choice((0, 1, 1, 3)))]).encode()
-    way = rng.randrange(8)
-    if way == 0:
+    variant = rng.randrange(8)
+    if variant == 0:
         kind = rng.choice((b"trades/2", b"totals/9", b"", b"\xff", rng.randbytes(8)))
-    elif way == 1:
+    elif variant == 1:
         body = damage(rng, body)
-    elif way == 2:
+    elif variant == 2:
         body = rng.choice((b"", b"[" * 5000, rng.randbytes(40), json.dumps(make_value(rng)).encode()))
     message = kind + b"\n" + body
     return rng.choice(((message,),) * 6 + ((kind, body), (message, message), ()) + ((rng.randbytes(30),),)) or (b"",)
 
 
 def _make_event(rng: random.Random) -> dict[str, Any]:
-    moment = "2026-01-31T09:30:00.000000Z"
-    # Of another journal, whatever becomes of the rest.
+    timestamp = "2026-01-31T09:30:00.000000Z"
+    # Always of another journal, so that it is never counted.
     event: dict[str, Any] = {
         "seq": rng.choice((1, 5, 10**12, 2**63 - 1)),
         "id": str(uuid.UUID(int=rng.getrandbits(128))),
     }
-    event |= {"accepted_at": moment, "ts": moment, "symbol": "FORGED", "side": "BUY", "price": "1", "qty": "1"}
+    event |= {"accepted_at": timestamp, "ts": timestamp, "symbol": "FORGED", "side": "BUY", "price": "1", "qty": "1"}
     event["journal_id"] = f"{rng.getrandbits(128):032x}"
     if rng.random() < 0.5:
         name = rng.choice([name for name in event if name != "journal_id"])
@@ -64,10 +64,10 @@ def _make_event(rng: random.Random) -> dict[str, Any]:
     return event
 
 
-def _make_facts(rng: random.Random) -> dict[str, Any]:
+def _make_totals(rng: random.Random) -> dict[str, Any]:
     durations = Histogram.over(DURATION_BOUNDS)
     durations.observe(rng.random(), "a-request", rng.random() * 2e9)
-    facts = WorkerTotals(
+    totals = WorkerTotals(
         f"{rng.getrandbits(128):032x}" if rng.random() < 0.5 else "f" * 32,
         rng.randrange(100),
         requests={"GET / 200": 1},
@@ -75,18 +75,18 @@ def _make_facts(rng: random.Random) -> dict[str, Any]:
         rejected={"json": 1},
         ended=rng.random() < 0.1,
     )
-    made: dict[str, Any] = json.loads(encode_totals(facts))
+    made: dict[str, Any] = json.loads(encode_totals(totals))
     for _ in range(rng.randrange(3)):
         _change(rng, made)
     return made
 
 
-def _change(rng: random.Random, found: dict[str, Any]) -> None:
-    """Change one value somewhere inside."""
-    name = rng.choice(tuple(found) or ("x",))
-    if isinstance(found.get(name), dict) and rng.random() < 0.8:
-        _change(rng, found[name])
+def _change(rng: random.Random, values: dict[str, Any]) -> None:
+    """Change one value at any depth."""
+    name = rng.choice(tuple(values) or ("x",))
+    if isinstance(values.get(name), dict) and rng.random() < 0.8:
+        _change(rng, values[name])
     elif rng.random() < 0.2:
-        found[rng.choice(("GET /x 200", 'a"b\n{} 1 200', "\u2028", "", "x" * 300))] = rng.choice(COUNTS)
+        values[rng.choice(("GET /x 200", 'a"b\n{} 1 200', "\u2028", "", "x" * 300))] = rng.choice(COUNTS)
     else:
-        found[name] = rng.choice((*COUNTS, make_value(rng)))
+        values[name] = rng.choice((*COUNTS, make_value(rng)))

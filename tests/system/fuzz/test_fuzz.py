@@ -4,7 +4,7 @@ from tests.system.fuzz.fuzz import run_fuzz
 from tests.system.fuzz.inputs import Session, make_input
 
 
-def test_no_input_is_a_bug_and_each_trade_among_them_is_counted_once(tmp_path: Path) -> None:
+def test_no_input_fails_and_each_trade_is_counted_once(tmp_path: Path) -> None:
     report = run_fuzz(tmp_path, range(1500), seed=1)
     assert not report.failed, report.write()
     assert report.accepted > 100
@@ -13,6 +13,6 @@ def test_no_input_is_a_bug_and_each_trade_among_them_is_counted_once(tmp_path: P
     assert {"web", "sidecar", "peer", "hint"} == set(report.inputs)
 
 
-def test_an_input_can_be_made_again() -> None:
+def test_an_input_can_be_repeated() -> None:
     first, second = ([make_input(3, number, Session("a=b", "token")) for number in range(50)] for _ in range(2))
     assert first == second

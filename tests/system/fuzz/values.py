@@ -1,4 +1,4 @@
-"""Values that programs tend to get wrong, and trades made of them."""
+"""Values that programs often mishandle, and trades made of them."""
 
 import json
 import random
@@ -60,7 +60,7 @@ NAMES: Final = (
 
 
 def make_trade(rng: random.Random) -> dict[str, Any]:
-    """Make a trade that is accepted."""
+    """Return a valid trade."""
     trade: dict[str, Any] = {
         "symbol": rng.choice(("BTCUSDT", "ETHUSDT", "XRP/USD", "A", "Z" * 30)),
         "side": rng.choice(("BUY", "SELL", "buy", "Sell")),
@@ -73,14 +73,14 @@ def make_trade(rng: random.Random) -> dict[str, Any]:
 
 
 def make_text(rng: random.Random) -> str:
-    """Make a text of any characters."""
+    """Return a text of any characters."""
     if rng.random() < 0.7:
         return rng.choice(TEXTS)
     return "".join(chr(rng.choice((rng.randrange(128), rng.randrange(0x3000)))) for _ in range(rng.randrange(12)))
 
 
 def make_value(rng: random.Random, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
-    """Make a JSON value of any kind."""
+    """Return a JSON value of any kind."""
     kind = rng.randrange(9 if depth < 4 else 6)
     if kind < 3:
         return make_text(rng)
@@ -94,66 +94,66 @@ def make_value(rng: random.Random, depth: int = 0) -> Any:  # noqa: ANN401 - any
 
 
 def make_json(rng: random.Random) -> bytes:
-    """Make a JSON body that is nearly a trade."""
+    """Return a JSON body that is almost a trade."""
     trade = make_trade(rng)
     for _ in range(rng.randint(1, 3)):
         _change(rng, trade)
     text = json.dumps(trade, ensure_ascii=rng.random() < 0.5)
-    way = rng.randrange(14)
-    if way == 0:
+    variant = rng.randrange(14)
+    if variant == 0:
         text = text.replace('"price":', f'"price": {rng.choice(("1", "{}", "[]", "1e5", ""))}, "price":')
-    elif way == 1:
+    elif variant == 1:
         text = rng.choice(("[", '{"a":', '"', "[1,")) * rng.choice((3, 20, 2000)) + text
-    elif way == 2:
-        text = "{" + ",".join(f'"{make_wide(rng, number)}":1' for number in range(rng.choice((90, 200, 3000)))) + "}"
-    elif way == 3:
+    elif variant == 2:
+        text = "{" + ",".join(f'"{make_name(rng, number)}":1' for number in range(rng.choice((90, 200, 3000)))) + "}"
+    elif variant == 3:
         text = rng.choice((f"[{text}]", f"{text}{text}", "null", "1", f"  {text}  ", text.replace(":", "=")))
     body = text.encode(errors="surrogatepass")
-    if way == 4:
+    if variant == 4:
         body = text.encode("utf-16", errors="surrogatepass")
-    elif way in (5, 6):
+    elif variant in (5, 6):
         body = damage(rng, body)
     return body
 
 
-def make_wide(rng: random.Random, number: int) -> str:
-    """Make a name of its own, or one that was there."""
+def make_name(rng: random.Random, number: int) -> str:
+    """Return a unique name, or at times an earlier one."""
     return str(number if rng.random() < 0.999 else number // 2)
 
 
 def _change(rng: random.Random, trade: dict[str, Any]) -> None:
-    way, name = rng.randrange(4), rng.choice(tuple(trade) or ("symbol",))
-    if way == 0:
+    variant, name = rng.randrange(4), rng.choice(tuple(trade) or ("symbol",))
+    if variant == 0:
         trade.pop(name, None)
-    elif way == 1:
+    elif variant == 1:
         trade[rng.choice(NAMES)] = make_value(rng)
     else:
         trade[name] = make_value(rng)
 
 
 def damage(rng: random.Random, sent: bytes) -> bytes:
-    """Change, cut, repeat or insert some bytes."""
-    found = bytearray(sent)
+    """Change, delete, duplicate or insert some bytes."""
+    changed = bytearray(sent)
     for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(found) + 1)
-        way = rng.randrange(6)
-        if way == 0 and at < len(found):
-            found[at] = rng.randrange(256)
-        elif way == 1:
-            del found[at : at + rng.choice((1, 2, 10, 1000))]
-        elif way == 2:
-            found[at:at] = rng.choice((b"\r\n", b"\n", b"\r", b"\x00", b" ", b":", b"\xff", b"\r\n\r\n", b"\t"))
-        elif way == 3:
-            found[at:at] = rng.randbytes(rng.choice((1, 8, 200)))
-        elif way == 4:
-            found[at:at] = found[max(0, at - rng.choice((5, 40))) : at]
+        at = rng.randrange(len(changed) + 1)
+        variant = rng.randrange(6)
+        if variant == 0 and at < len(changed):
+            changed[at] = rng.randrange(256)
+        elif variant == 1:
+            del changed[at : at + rng.choice((1, 2, 10, 1000))]
+        elif variant == 2:
+            changed[at:at] = rng.choice((b"\r\n", b"\n", b"\r", b"\x00", b" ", b":", b"\xff", b"\r\n\r\n", b"\t"))
+        elif variant == 3:
+            changed[at:at] = rng.randbytes(rng.choice((1, 8, 200)))
+        elif variant == 4:
+            changed[at:at] = changed[max(0, at - rng.choice((5, 40))) : at]
         else:
-            del found[at:]
-    return bytes(found)
+            del changed[at:]
+    return bytes(changed)
 
 
 def make_query(rng: random.Random) -> str:
-    """Make a query string, percent-encoded or nearly so."""
+    """Return a query string, percent-encoded or almost so."""
     parts = []
     for _ in range(rng.choice((0, 1, 1, 2, 3, 3, 300))):
         name, value = (quote(rng, text) for text in (rng.choice(NAMES), make_text(rng)[:60]))
@@ -162,5 +162,5 @@ def make_query(rng: random.Random) -> str:
 
 
 def quote(rng: random.Random, text: str) -> str:
-    """Write a text for a URL, at times as what cannot be decoded."""
+    """Percent-encode a text, at times to bytes that are not UTF-8."""
     return quote_from_bytes(text.encode(errors="surrogatepass"), safe="/" if rng.random() < 0.5 else "/:@!$'()*,;=?+[]")

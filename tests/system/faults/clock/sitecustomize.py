@@ -1,6 +1,6 @@
-"""On PYTHONPATH of the storm's processes: their clocks stand as far off as a file says that the fault writes.
+"""Shifts the clock of the storm's processes by the seconds in a file; loaded through their PYTHONPATH.
 
-A real step of the host's clock would move all that runs on it, the test and Prometheus too.
+Setting the host's clock would affect the test and Prometheus too.
 """
 
 import os
