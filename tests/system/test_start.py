@@ -175,7 +175,7 @@ def test_a_stack_continues_a_journal_of_version_1(cold: Stack) -> None:
     assert cold.journalled() == 7
 
 
-def test_no_counter_falls_when_nothing_can_be_saved_after_a_start(cold: Stack) -> None:
+def test_no_counter_decreases_when_no_snapshot_can_be_written_after_a_start(cold: Stack) -> None:
     cold.start("web").start("sidecar")
     cold.accept(3)
     wait_for(
@@ -183,7 +183,7 @@ def test_no_counter_falls_when_nothing_can_be_saved_after_a_start(cold: Stack) -
     )
     cold.stop("sidecar")
     cold.stop("web")
-    # A folder in the place of the draft: no snapshot can be written, but those that exist are read.
+    # A folder at the path of the temporary file: no snapshot can be written, but existing ones can be read.
     Path(f"{cold.settings['SNAPSHOT_PATH']}.new").mkdir()
     cold.start("sidecar")
     assert cold.total("sidecar_snapshot_failures_total") > 0
