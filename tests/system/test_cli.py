@@ -9,7 +9,7 @@ def test_a_simulation_is_accepted_and_totalled(shared: Stack) -> None:
     before = shared.journalled()
     done = shared.run_cli("simulate", "--count", "30", "--rate", "1000", "--seed", "1", "--symbols", "AAA,BBB")
     assert done.returncode == 0, done.stderr
-    assert "accepted 30, refused 0" in done.stdout
+    assert "accepted 30, rejected 0" in done.stdout
     assert "AAA" in done.stdout
     assert shared.journalled() == before + 30
 
@@ -24,7 +24,7 @@ def test_rejected_rows_are_listed_with_their_line_and_fail_the_command(shared: S
     )
     done = shared.run_cli("replay", str(file))
     assert done.returncode == 1
-    assert "accepted 1, refused 2" in done.stdout
+    assert "accepted 1, rejected 2" in done.stdout
     assert f"{file}:3: 422 price: " in done.stderr
     assert f"{file}:4: 422 ts: " in done.stderr
 
@@ -61,10 +61,10 @@ def test_an_interrupted_replay_can_be_repeated(shared: Stack, tmp_path: Path) ->
     head, row = "ts,symbol,side,price,qty\n", "2026-01-31T09:30:00Z,AGAIN,BUY,{},2\n"
     file = tmp_path / "long.csv"
     file.write_text(head + "".join(row.format(n + 1) for n in range(20)))
-    assert "accepted 20, refused 0" in shared.run_cli("replay", str(file)).stdout
-    assert "accepted 20 (20 of them by an earlier run), refused 0" in shared.run_cli("replay", str(file)).stdout
+    assert "accepted 20, rejected 0" in shared.run_cli("replay", str(file)).stdout
+    assert "accepted 20 (20 of them by an earlier run), rejected 0" in shared.run_cli("replay", str(file)).stdout
     assert shared.journalled() == before + 20
-    assert "accepted 20, refused 0" in shared.run_cli("replay", str(file), "--run", "again").stdout
+    assert "accepted 20, rejected 0" in shared.run_cli("replay", str(file), "--run", "again").stdout
     assert shared.journalled() == before + 40
 
 

@@ -57,7 +57,7 @@ class Outcome:
             click.echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *texts[2:]]))
         total = sum(tally.trades for tally in self.accepted.values())
         before = f" ({self.duplicates} of them by an earlier run)" if self.duplicates else ""
-        click.echo(f"accepted {total}{before}, refused {len(self.rejected)}")
+        click.echo(f"accepted {total}{before}, rejected {len(self.rejected)}")
         for rejection in self.rejected[:_SHOWN]:
             click.echo(rejection, err=True)
         if len(self.rejected) > _SHOWN:
