@@ -1,11 +1,15 @@
-"""The docs are held true: settings, routes, metrics, links, and how long the README may be."""
+"""The docs match the code: settings, routes, metrics, alerts, log messages, paths and links; the README is short."""
 
+import ast
+import json
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 from dotenv import dotenv_values
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -13,16 +17,38 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from common.journal.disk import DiskUsage
 from common.settings import Settings
-from common.wire.messages import BAD_MESSAGE_REASONS, TRADES
+from common.wire.messages import BAD_MESSAGE_REASONS, TOTALS, TRADES
+from infra.grafana.dashboard import FILES
 from sidecar.collector import Sight, SnapshotStatus, StateCollector
 from sidecar.series_start import SeriesStarts
 from sidecar.state import State
 from tests.conftest import JOURNAL_ID, ROOT, make_event
+from tests.docs.test_layers import LAYERS, MODULES
 from tests.system.faults.faults import FAULTS
 from webapp import create_app
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+RECORDS = sorted((DOCS / "decisions").glob("*.md"))
+RULES = ROOT / "infra" / "prometheus" / "rules"
+
+PATH = r"(?<![\w./*<{-])((?:[\w-]+/)*[\w-]+/|(?:[\w-]+/)+[\w.-]+\.[a-z]+|[\w.-]+\.(?:py|yml|toml))(?![\w/*<{-])"
+"""A path in backticks: a folder, a file in a folder, or a file of source code."""
+
+MADE = ("var/", TRADES.decode()[:-1], TOTALS.decode()[:-1])
+"""The folder that is made when the product runs, and the kinds of messages, which look like folders."""
+
+SOURCE = (
+    r"\b(?:bench|common|docs|infra|sidecar|static|templates|tests|webapp)/[\w./-]*\w\.(?:css|js|json|md|py|svg|yml)\b"
+)
+"""A file of the repository, with or without backticks."""
+
+STATUS = r"Status: (?:accepted|superseded by \d{4}|accepted, superseded in part by \d{4}) · Date: \d{4}-\d{2}-\d{2}"
+
+
+def read_page(page: Path) -> str:
+    """Read a page without the old names in the changelog, written as "`old` is `new`"."""
+    return re.sub(r"`[^`]+` is\s+`", "`", page.read_text())
 
 
 def write_default(value: object) -> str:
@@ -32,14 +58,14 @@ def write_default(value: object) -> str:
 DEFAULTS = {field.name.upper(): write_default(getattr(Settings(), field.name)) for field in fields(Settings)}
 
 
-def test_the_sample_holds_every_setting_at_its_default_and_quoted() -> None:
+def test_the_sample_has_every_setting_at_its_default_and_quoted() -> None:
     sample = dotenv_values(ROOT / ".env.sample")
     assert sample == DEFAULTS | {"SECRET_KEY": "replace-me"}
     for line in (ROOT / ".env.sample").read_text().splitlines():
         assert not line or line.startswith("#") or re.fullmatch(r'[A-Z_]+="[^"]*"', line)
 
 
-def test_the_settings_page_holds_every_setting_with_its_default() -> None:
+def test_the_settings_page_has_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| `([^`]*)` \|", (DOCS / "settings.md").read_text(), re.MULTILINE)
     assert {name: "" if default == '""' else default for name, default in rows} == DEFAULTS
 
@@ -54,7 +80,7 @@ def exposed_names() -> set[str]:
     return {family.name + ("_total" if family.type == "counter" else "") for family in families}
 
 
-def test_the_metrics_page_holds_every_metric() -> None:
+def test_the_metrics_page_has_every_metric() -> None:
     page = (DOCS / "metrics.md").read_text()
     assert {name for name in exposed_names() if f"`{name}`" not in page} == set()
     for reason in BAD_MESSAGE_REASONS:
@@ -63,13 +89,13 @@ def test_the_metrics_page_holds_every_metric() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_metric_that_is_not_exposed(page: Path) -> None:
-    named = set(re.findall(r"(?<!:)\b(?:trading|sidecar|webapp)_[a-z_]+[a-z]\b", page.read_text()))
+    named = set(re.findall(r"(?<!:)\b(?:trading|sidecar|webapp)_[a-z_]+[a-z]\b", read_page(page)))
     known = {name + suffix for name in exposed_names() for suffix in ("", "_bucket", "_sum", "_count")}
     settings = {name.lower() for name in DEFAULTS}
     assert named - known - settings - {"trading_session"} == set()
 
 
-def test_the_api_page_holds_every_route() -> None:
+def test_the_api_page_has_every_route() -> None:
     page = (DOCS / "api.md").read_text()
     app = create_app(Settings(secret_key="s" * 32))
     for rule in app.url_map.iter_rules():
@@ -80,19 +106,83 @@ def test_the_api_page_holds_every_route() -> None:
         assert f"`GET {route}`" in page
 
 
-def test_the_wire_page_names_the_version() -> None:
-    assert f"`{TRADES.decode()}`" in (DOCS / "wire.md").read_text()
+def test_the_wire_page_names_the_kinds_their_versions_and_every_reason() -> None:
+    page = (DOCS / "wire.md").read_text()
+    for word in (TRADES.decode(), TOTALS.decode(), *BAD_MESSAGE_REASONS):
+        assert f"`{word}`" in page
+
+
+def test_the_infra_page_names_every_alert_and_dashboard_row() -> None:
+    page = (DOCS / "infra.md").read_text()
+    alerts = [rule["alert"] for rule in yaml.safe_load((RULES / "alerts.yml").read_text())["groups"][0]["rules"]]
+    (line,) = re.findall(r"^Alerts, on symptoms: (.*)$", page, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", line.partition(".")[0]) == alerts
+    panels = [panel for path in FILES for panel in json.loads(path.read_text())["panels"]]
+    assert [panel["title"] for panel in panels if panel["type"] == "row" and f"| {panel['title']} |" not in page] == []
+
+
+def log_messages() -> Iterator[str]:
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and "log" in ast.unparse(node.func).lower():
+                texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                yield from (text for text in texts if isinstance(text, str))
+
+
+def test_the_operations_page_lists_log_messages_that_exist() -> None:
+    page = (DOCS / "operations.md").read_text()
+    table = page[page.index("| message | level |") : page.index("Under honcho each line")]
+    cells = [line.split(" | ")[0] for line in table.splitlines()[2:] if line]
+    listed = {text for cell in cells for text in re.findall(r"`([^`]+)`", cell)}
+    assert listed
+    assert listed - set(log_messages()) == set()
+
+
+def test_the_architecture_page_has_the_folders_and_their_arrows() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    table = page[page.index("| folder | imports |") : page.index("## The flow of a trade")]
+    rows = [re.findall(r"`([^`]+)`", line) for line in table.splitlines()[2:] if line]
+    assert [(folder, set(targets)) for folder, *targets in rows] == list(LAYERS.items())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_path_exists(page: Path) -> None:
+    text = read_page(page)
+    quoted = [each for each in re.findall(r"`([^`\n]+)`", text) if "://" not in each]
+    paths = {path for each in quoted for path in re.findall(PATH, each) if not path.startswith(MADE)}
+    paths |= set(re.findall(SOURCE, text))
+    bare = {path for path in paths if "/" not in path}
+    known = {path.name for path in [*ROOT.glob("*"), *MODULES.values()]}
+    assert {path for path in paths - bare if not (ROOT / path).exists()} == set()
+    assert {path for path in bare if path not in known} <= {"utils.py", "core.py", "models.py", "views.py"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_decision_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"\b(00\d\d)\b", page.read_text())
+    assert set(named) <= {record.name[:4] for record in RECORDS}
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_decision_has_a_status_and_a_date(record: Path) -> None:
+    title, empty, status, *_ = record.read_text().splitlines()
+    assert title.startswith(f"# {record.name[:4]} ")
+    assert empty == ""
+    assert re.fullmatch(STATUS, status)
+    for number in re.findall(r"by (\d{4})", status):
+        (later,) = [other for other in RECORDS if other.name.startswith(number)]
+        assert record.name[:4] in later.read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_has_its_target(page: Path) -> None:
     text = page.read_text()
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'src(?:set)?="([^"]+)"', text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
 
 
-def test_every_proof_of_the_loss_contract_exists() -> None:
+def test_every_test_named_in_the_loss_contract_exists() -> None:
     page = (DOCS / "operations.md").read_text()
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_[a-z_]+)`", page))
@@ -102,12 +192,12 @@ def test_every_proof_of_the_loss_contract_exists() -> None:
     assert stormy == set(FAULTS)
 
 
-def test_the_readme_is_short_and_names_the_two_commands() -> None:
+def test_the_readme_is_short_and_names_both_commands() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) < 120
     assert "make apps-up" in text
     assert "make test" in text
 
 
-def test_the_gate_runs_the_readmes_command() -> None:
+def test_ci_runs_the_command_of_the_readme() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()

@@ -13,35 +13,35 @@ TARGETS |= {"lint", "test", "faults", "check", "lock", "bench"}
 
 def make(*arguments: str, folder: Path = ROOT) -> str:
     command = [require_program("make"), *arguments]
-    # These tests may themselves run under make, which would be heard in the output.
+    # These tests may run under make, whose variables would change the output.
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True, check=True, timeout=30
     ).stdout
 
 
-def test_make_alone_lists_every_target_with_what_it_does() -> None:
+def test_make_without_a_target_lists_every_target_with_its_description() -> None:
     lines = dict(line.split(None, 1) for line in make().splitlines())
     assert set(lines) == TARGETS | {"help"}
     assert all(len(about) > 10 for about in lines.values())
 
 
-def test_every_target_runs_whatever_files_there_are() -> None:
+def test_every_target_is_phony() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     assert set(phony[1].split()) == TARGETS | {"help"}
 
 
-def test_stopping_a_stack_that_does_not_run_says_how_to_stop_one(tmp_path: Path) -> None:
+def test_stopping_without_a_background_stack_prints_how_to_stop_one(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     assert "Ctrl+C" in make("apps-down", folder=tmp_path)
     (tmp_path / "var").mkdir()
-    # The pid of some other process: it is left alone.
+    # The pid of another process, which must not be stopped.
     (tmp_path / "var" / "honcho.pid").write_text("1")
     assert "Ctrl+C" in make("apps-down", folder=tmp_path)
 
 
-def test_the_locks_hold_every_package_with_hashes() -> None:
+def test_the_lock_files_have_every_package_with_hashes() -> None:
     for name in ("requirements", "requirements-dev"):
         lock = (ROOT / f"{name}.txt").read_text()
         asked = re.findall(r"^([a-z][a-z0-9-]*)", (ROOT / f"{name}.in").read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Files of others are kept unchanged, beside their licence."""
+"""Vendored files are unchanged, and have their licence."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ FOLDERS = [ROOT / "static/vendor/lightweight-charts", ROOT / "tests/system/axe"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_vendored_file_is_the_one_its_readme_names(folder: Path) -> None:
+def test_a_vendored_file_has_the_checksum_in_its_readme(folder: Path) -> None:
     named = re.findall(r"sha256 ([0-9a-f]{64})  (\S+)", (folder / "README.md").read_text())
     assert named
     for digest, name in named:
