@@ -32,7 +32,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 RECORDS = sorted((DOCS / "decisions").glob("*.md"))
 RULES = ROOT / "infra" / "prometheus" / "rules"
 
-PATH = r"(?<![\w./*<{-])((?:[\w-]+/)*[\w-]+/|(?:[\w-]+/)+[\w.-]+\.[a-z]+|[\w.-]+\.(?:py|yml|toml))(?![\w/*<{-])"
+PATH = r"(?<![\w./*<{-])((?:[\w-]+/)*[\w-]+/|(?:[\w-]+/)+[\w.-]+\.[a-z]+|[\w.-]+\.(?:js|py|yml|toml))(?![\w/*<{-])"
 """A path in backticks: a folder, a file in a folder, or a file of source code."""
 
 MADE = ("var/", TRADES.decode()[:-1], TOTALS.decode()[:-1])
@@ -152,7 +152,7 @@ def test_every_path_exists(page: Path) -> None:
     paths = {path for each in quoted for path in re.findall(PATH, each) if not path.startswith(MADE)}
     paths |= set(re.findall(SOURCE, text))
     bare = {path for path in paths if "/" not in path}
-    known = {path.name for path in [*ROOT.glob("*"), *MODULES.values()]}
+    known = {path.name for path in [*ROOT.glob("*"), *ROOT.glob("static/desk/*"), *MODULES.values()]}
     assert {path for path in paths - bare if not (ROOT / path).exists()} == set()
     assert {path for path in bare if path not in known} <= {"utils.py", "core.py", "models.py", "views.py"}
 
