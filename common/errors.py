@@ -1,7 +1,7 @@
 """The errors of the product; each carries a ``reason`` that its caller counts, logs or answers with."""
 
 
-class TapeError(Exception):
+class TelemetryError(Exception):
     """A failure with a short, countable ``reason`` and a sentence for people."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -10,7 +10,7 @@ class TapeError(Exception):
         self.detail = detail
 
 
-class BadSettingError(TapeError):
+class BadSettingError(TelemetryError):
     """A setting that stops the start; names the variable, the value and what was expected."""
 
     def __init__(self, name: str, value: str | None, expected: str) -> None:
@@ -18,11 +18,11 @@ class BadSettingError(TapeError):
         super().__init__("setting", f"{name} {given}; expected {expected}")
 
 
-class JournalError(TapeError):
+class JournalError(TelemetryError):
     """The journal cannot be read or written now; trying again later may help."""
 
 
-class KeyReusedError(TapeError):
+class KeyReusedError(TelemetryError):
     """A key that was used before with other fields; ``rows`` are the indexes of the trades with such keys."""
 
     def __init__(self, reason: str, detail: str, rows: tuple[int, ...] = ()) -> None:
@@ -30,21 +30,21 @@ class KeyReusedError(TapeError):
         self.rows = rows
 
 
-class KeyInFlightError(TapeError):
+class KeyInFlightError(TelemetryError):
     """An idempotency key whose first request has not been answered yet; a later retry gets its answer."""
 
 
-class BadMessageError(TapeError):
+class BadMessageError(TelemetryError):
     """A message that cannot be used, or a peer that was cut off; the caller counts it and goes on."""
 
 
-class AddressError(TapeError):
+class AddressError(TelemetryError):
     """An address that cannot be bound or connected to."""
 
 
-class LockError(TapeError):
+class LockError(TelemetryError):
     """A file that cannot be locked, or that another process has locked."""
 
 
-class SnapshotError(TapeError):
+class SnapshotError(TelemetryError):
     """A snapshot that cannot be trusted; the caller sets it aside and replays the journal."""

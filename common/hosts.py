@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from common.errors import TapeError
+from common.errors import TelemetryError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing; every other one counts as a write."""
@@ -23,7 +23,7 @@ _SHOWN: Final = 64
 _Authority = tuple[str, int | None]
 
 
-class RequestRejectedError(TapeError):
+class RequestRejectedError(TelemetryError):
     """A request whose Host (``reason`` is ``host``) or Origin (``origin``) is not allowed."""
 
 

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from common.errors import BadSettingError, TapeError
+from common.errors import BadSettingError, TelemetryError
 from common.logs import configure_logging
 from common.settings import Settings
 from sidecar.daemon import run_daemon
@@ -19,7 +19,7 @@ def main() -> int:
     configure_logging("sidecar", settings.log_level)
     try:
         return run_daemon(settings)
-    except TapeError as error:
+    except TelemetryError as error:
         logging.getLogger("sidecar").error("cannot start", extra={"reason": error.reason, "detail": error.detail})  # noqa: TRY400 - the reason is enough
         return 1
 

@@ -26,7 +26,7 @@ class FinalTotals:
         """
         found: dict[str, WorkerTotals] = {}
         done: set[str] = set()
-        for worker, body in self._connection.ask(Journal.read_facts):
+        for worker, body in self._connection.ask(Journal.read_final_totals):
             try:
                 found[worker] = _read(worker, body)
             except BadMessageError as error:
@@ -35,7 +35,7 @@ class FinalTotals:
         done |= set(self._consumer.update_workers(found.values()))
         done |= found.keys() & set(durable)
         if done:
-            self._connection.ask(lambda journal: journal.forget_facts(done))
+            self._connection.ask(lambda journal: journal.delete_final_totals(done))
         # Those still in the journal are read again, and are duplicates only while their workers are known as retired.
         self._consumer.forget_retired(found.keys() - done)
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, cast
 from flask import Flask, current_app
 from uuid6 import uuid7
 
-from common.errors import JournalError, KeyInFlightError, KeyReusedError, TapeError
+from common.errors import JournalError, KeyInFlightError, KeyReusedError, TelemetryError
 from common.event import Event, Trade
 from common.journal.appending import AppendResult, Request, Row
 from common.journal.connection import Connection, Latch
@@ -45,13 +45,13 @@ class _Writer:
         self.request = request
         self.request_id = request_id
         self.result: AppendResult | None = None
-        self.error: TapeError | None = None
+        self.error: TelemetryError | None = None
         self.done = False
         self.wake = threading.Event()
 
-    def finish(self, outcome: AppendResult | TapeError) -> None:
+    def finish(self, outcome: AppendResult | TelemetryError) -> None:
         """Set the outcome, and wake the request."""
-        if isinstance(outcome, TapeError):
+        if isinstance(outcome, TelemetryError):
             self.error = outcome
         else:
             self.result = outcome
@@ -204,7 +204,9 @@ class Publisher:
     def write_totals(self, totals: WorkerTotals) -> None:
         """Write the final totals of this worker to the journal. Raises JournalError."""
         with self._journal_lock:
-            self._connection.ask(lambda journal: journal.keep_facts(totals.worker, messages.encode_totals(totals)))
+            self._connection.ask(
+                lambda journal: journal.write_final_totals(totals.worker, messages.encode_totals(totals))
+            )
 
     def check(self) -> None:
         """Check that a trade could be accepted now. Raises JournalError."""

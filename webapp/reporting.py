@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from flask import Flask
 
-from common.errors import TapeError
+from common.errors import TelemetryError
 from common.process import PerProcess
 from webapp.concurrency import every
 from webapp.publisher import Publisher
@@ -30,7 +30,7 @@ def end_reporting(app: Flask) -> None:
         return
     try:
         publisher.write_totals(totals)
-    except TapeError as error:
+    except TelemetryError as error:
         _log.error("final totals not written", extra={"reason": error.reason, "detail": error.detail})
 
 

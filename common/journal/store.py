@@ -205,17 +205,17 @@ class Journal:
             # A plain execute would run one step of it, and free one page.
             self._db.executescript("PRAGMA incremental_vacuum")
 
-    def keep_facts(self, worker: str, body: bytes) -> None:
+    def write_final_totals(self, worker: str, body: bytes) -> None:
         """Keep the final totals of a worker that ends. Raises JournalError."""
         with self._write():
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (worker, body))
 
-    def read_facts(self) -> list[tuple[str, bytes]]:
+    def read_final_totals(self) -> list[tuple[str, bytes]]:
         """Read the workers that have ended, with their final totals. Raises JournalError."""
         with self._reading():
             return self._db.execute("SELECT worker, body FROM facts").fetchall()
 
-    def forget_facts(self, workers: Iterable[str]) -> None:
+    def delete_final_totals(self, workers: Iterable[str]) -> None:
         """Delete the final totals of workers. Raises JournalError."""
         with self._write():
             self._db.executemany("DELETE FROM facts WHERE worker = ?", [(worker,) for worker in workers])

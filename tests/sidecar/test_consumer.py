@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import AddressError, BadMessageError, TapeError
+from common.errors import AddressError, BadMessageError, TelemetryError
 from common.journal.store import Journal
 from common.wire import messages
 from common.wire.transport import KeyPair
@@ -26,7 +26,7 @@ class FakeReceiver:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.messages: deque[list[bytes] | TapeError] = deque()
+        self.messages: deque[list[bytes] | TelemetryError] = deque()
         self.keys: list[KeyPair] = []
 
     def use(self, keys: KeyPair) -> None:
@@ -35,7 +35,7 @@ class FakeReceiver:
     def receive(self, timeout: float) -> list[bytes] | None:
         if self.messages:
             message = self.messages.popleft()
-            if isinstance(message, TapeError):
+            if isinstance(message, TelemetryError):
                 raise message
             return message
         self.now += timeout

@@ -44,7 +44,9 @@ def final_totals(journal: Journal, consumer: Consumer) -> Iterator[FinalTotals]:
 
 
 def keep(journal: Journal, name: str, requests: int = 1, *, ended: bool = True) -> None:
-    journal.keep_facts(name, messages.encode_totals(WorkerTotals(name, 1, ended, {"GET /healthz 200": requests})))
+    journal.write_final_totals(
+        name, messages.encode_totals(WorkerTotals(name, 1, ended, {"GET /healthz 200": requests}))
+    )
 
 
 def count(consumer: Consumer) -> int:
@@ -60,9 +62,9 @@ def test_final_totals_are_counted_once_and_deleted_when_both_snapshots_hold_them
         final_totals.step([])
     assert count(consumer) == 12
     final_totals.step([A])
-    assert [worker for worker, _ in journal.read_facts()] == [B]
+    assert [worker for worker, _ in journal.read_final_totals()] == [B]
     final_totals.step([A, B])
-    assert journal.read_facts() == []
+    assert journal.read_final_totals() == []
     assert count(consumer) == 12
 
 
@@ -83,7 +85,7 @@ def test_more_workers_than_retired_limit_may_end_while_the_sidecar_is_down(
         assert count(consumer) == ended
     # Two snapshots later.
     final_totals.step(list(consumer.state.observed.workers.retired))
-    assert journal.read_facts() == []
+    assert journal.read_final_totals() == []
     final_totals.step([])
     assert count(consumer) == ended
     assert len(consumer.state.observed.workers.retired) == RETIRED_LIMIT
@@ -92,15 +94,15 @@ def test_more_workers_than_retired_limit_may_end_while_the_sidecar_is_down(
 def test_unusable_final_totals_are_counted_as_rejected_and_do_not_block_others(
     journal: Journal, consumer: Consumer, final_totals: FinalTotals
 ) -> None:
-    journal.keep_facts(A, b'{"worker":"%b","ended":true,"commits":{"counts":[1]}}' % A.encode())
-    journal.keep_facts(B, b"torn")
+    journal.write_final_totals(A, b'{"worker":"%b","ended":true,"commits":{"counts":[1]}}' % A.encode())
+    journal.write_final_totals(B, b"torn")
     keep(journal, C, ended=False)
     keep(journal, D, 3)
     final_totals.step([])
     assert count(consumer) == 3
     assert consumer.state.observed.rejected["body"] == 3
     final_totals.step([])
-    assert [worker for worker, _ in journal.read_facts()] == [D]
+    assert [worker for worker, _ in journal.read_final_totals()] == [D]
     assert consumer.state.observed.rejected["body"] == 3
 
 
@@ -114,4 +116,4 @@ def test_final_totals_of_a_worker_that_may_have_been_counted_are_rejected_once(
         final_totals.step([])
     assert count(consumer) == 1
     assert consumer.state.observed.rejected["forgotten"] == 2
-    assert [worker for worker, _ in journal.read_facts()] == [C]
+    assert [worker for worker, _ in journal.read_final_totals()] == [C]

@@ -96,9 +96,9 @@ def test_a_worker_that_ends_sends_its_final_totals_and_writes_them_to_the_journa
     totals = decode_totals(body)
     assert totals.ended
     assert totals.requests == {"GET /healthz 200": 1}
-    assert [(worker, decode_totals(body)) for worker, body in journal.read_facts()] == [(totals.worker, totals)]
-    journal.forget_facts([totals.worker])
-    assert journal.read_facts() == []
+    assert [(worker, decode_totals(body)) for worker, body in journal.read_final_totals()] == [(totals.worker, totals)]
+    journal.delete_final_totals([totals.worker])
+    assert journal.read_final_totals() == []
 
 
 def test_the_number_of_counts_is_limited() -> None:
