@@ -204,9 +204,8 @@ class Publisher:
     def write_totals(self, totals: WorkerTotals) -> None:
         """Write the final totals of this worker to the journal. Raises JournalError."""
         with self._journal_lock:
-            self._connection.ask(
-                lambda journal: journal.write_final_totals(totals.worker, messages.encode_totals(totals))
-            )
+            body = messages.encode_totals(totals)
+            self._connection.ask(lambda journal: journal.write_final_totals(totals.worker, body))
 
     def check(self) -> None:
         """Check that a trade could be accepted now. Raises JournalError."""

@@ -42,7 +42,7 @@ def test_a_trade_is_rejected_with_503_until_the_journal_is_back(
 def test_the_form_keeps_its_input(client: FlaskClient, broken: Settings) -> None:
     page = client.get("/")
     assert page.status_code == 200
-    assert "cannot be read now" in page.text
+    assert "The journal cannot be read" in page.text
     answer = client.post("/trade", data=GOOD | {"csrf_token": read_token(page.text)})
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
