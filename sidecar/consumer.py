@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from common.errors import AddressError, BadMessageError, JournalError
@@ -141,32 +141,21 @@ class Consumer:
             self.reject(error)
             return
         if isinstance(message, WorkerTotals):
-            self.update_workers([message])
+            self._update_worker(message)
         else:
             self._count_all(message)
 
-    def update_workers(self, reports: Iterable[WorkerTotals]) -> Collection[str]:
-        """Apply workers' reports, in any order and any number of times, and return the names of rejected workers."""
-        rejected: dict[str, BadMessageError] = {}
-        with self.lock:
-            for totals in reports:
-                try:
-                    is_new = self.state.observed.workers.update(totals)
-                except BadMessageError as error:
-                    rejected[totals.worker] = error
-                    continue
-                if is_new:
-                    self._last_report[totals.worker] = self._clock()
-            for worker in self._last_report.keys() - self.state.observed.workers.active.keys():
-                del self._last_report[worker]
-        for rejection in rejected.values():
-            self.reject(rejection)
-        return rejected.keys()
-
-    def forget_retired(self, kept: Collection[str]) -> None:
-        """Forget the names of workers that were retired long ago, except those in ``kept``."""
-        with self.lock:
-            self.state.observed.workers.forget_retired(kept)
+    def _update_worker(self, totals: WorkerTotals) -> None:
+        try:
+            with self.lock:
+                is_new = self.state.observed.workers.update(totals)
+        except BadMessageError as error:
+            self.reject(error)
+            return
+        if is_new:
+            self._last_report[totals.worker] = self._clock()
+        for worker in self._last_report.keys() - self.state.observed.workers.active.keys():
+            del self._last_report[worker]
 
     def reject(self, error: BadMessageError) -> None:
         """Count a rejected message or peer, and log it at most once a second for each reason."""

@@ -17,7 +17,6 @@ from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight, SnapshotStatus
 from sidecar.consumer import Consumer
-from sidecar.final_totals import FinalTotals
 from sidecar.lock import locked
 from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_checkpoint
@@ -82,8 +81,6 @@ class Daemon:
                     trading_symbols=settings.trading_symbols,
                 )
                 consumer.catch_up(self._stopping)
-                final_totals = FinalTotals(self._open_journal, consumer)
-                self._read_final_totals(final_totals)
                 self._save(consumer)
                 if self._stopping.is_set():
                     # Metrics of a partly read journal would look like a counter reset.
@@ -99,7 +96,7 @@ class Daemon:
                     "sidecar is counting",
                     extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": state.last_seq},
                 )
-                code = self._watch(consumer, self._make_pruner(), final_totals)
+                code = self._watch(consumer, self._make_pruner())
                 server.shutdown()
                 self._join()
                 self._save(consumer)
@@ -157,25 +154,17 @@ class Daemon:
         thread.start()
         self._threads.append(thread)
 
-    def _watch(self, consumer: Consumer, pruner: Pruner, final_totals: FinalTotals) -> int:
+    def _watch(self, consumer: Consumer, pruner: Pruner) -> int:
         """Save every SNAPSHOT_SECONDS; return 0 when asked to stop, 1 when a thread has died."""
         while not self._stopping.wait(WATCH_SECONDS):
             if self._check_alive() is not None:
                 self._stopping.set()
                 return 1
             if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
-                self._read_final_totals(final_totals)
                 self._save(consumer)
                 self._prune(pruner)
                 self._log_overflow(consumer)
         return 0
-
-    def _read_final_totals(self, final_totals: FinalTotals) -> None:
-        try:
-            # Both snapshots must hold them: deleted earlier, they would be lost with the newer snapshot.
-            final_totals.step(self._snapshots.observed.workers.retired)
-        except JournalError as error:
-            _log.error("final totals not read", extra={"reason": error.reason, "detail": error.detail})
 
     def _log_overflow(self, consumer: Consumer) -> None:
         """Log at most every OVERFLOW_LOG_SECONDS which symbols are past the limit, the most frequent first."""

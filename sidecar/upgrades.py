@@ -82,19 +82,7 @@ def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> None:
             fields[new] = fields.pop(old)
 
 
-def upgrade_totals(body: bytes) -> bytes:
-    """Upgrade encoded worker totals from version 1; return anything else unchanged."""
-    try:
-        totals = msgspec.json.decode(body)
-        _upgrade_totals(totals)
-        return msgspec.json.encode(totals)
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
-        return body
-
-
 def _upgrade_totals(totals: dict[str, Any]) -> None:
-    if "viewers" in totals:
-        totals["subscribers"] = totals.pop("viewers")
     for name, keys in (("commits", SECONDS), ("groups", TRADES)):
         if name in totals:
             totals[name] = _upgrade_histogram(totals[name], keys)

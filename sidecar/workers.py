@@ -1,6 +1,5 @@
 """The web workers: the newest totals of each, and the sum of the retired ones. A pure function of the reports."""
 
-from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct, field
@@ -12,7 +11,7 @@ ACTIVE_LIMIT: Final = 256
 """Workers whose newest totals are kept apart; past that the one silent longest is retired."""
 
 RETIRED_LIMIT: Final = 512
-"""Retired workers that are kept by name, so that their late messages are not counted again."""
+"""Retired workers whose names are kept, so that their late messages are not counted again."""
 
 
 class Workers(Struct):
@@ -52,13 +51,10 @@ class Workers(Struct):
     def _retire(self, worker: str) -> None:
         self.retired_totals.add(self.active.pop(worker))
         self.retired.append(worker)
-
-    def forget_retired(self, kept: Collection[str]) -> None:
-        """Forget the names of retired workers, except the newest RETIRED_LIMIT and those in ``kept``."""
-        old = self.retired[:-RETIRED_LIMIT]
-        named = [worker for worker in old if worker not in kept and _begins_with_time(worker)]
-        self.forgotten = max(self.forgotten, *named, "")
-        self.retired = [worker for worker in old if worker in kept] + self.retired[-RETIRED_LIMIT:]
+        while len(self.retired) > RETIRED_LIMIT:
+            oldest = self.retired.pop(0)
+            if _begins_with_time(oldest):
+                self.forgotten = max(self.forgotten, oldest)
 
     def find_fault(self) -> str | None:
         """Return what no worker can report, or None; a file may hold anything."""

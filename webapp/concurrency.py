@@ -37,12 +37,12 @@ def run_in_threadpool(call: Callable[[], T]) -> T:
 
 
 def every(seconds: float, call: Callable[[], None]) -> None:
-    """Make a call every ``seconds`` until the process ends; it must not raise."""
+    """Make a call now and every ``seconds``, until the process ends; it must not raise."""
 
     def run() -> None:
         while True:
-            time.sleep(seconds)
             call()
+            time.sleep(seconds)
 
     spawn(run)
 

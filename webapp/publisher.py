@@ -201,12 +201,6 @@ class Publisher:
         with contextlib.suppress(JournalError):
             self._hints.use(run_in_threadpool(partial(self._connection.ask, read)))
 
-    def write_totals(self, totals: WorkerTotals) -> None:
-        """Write the final totals of this worker to the journal. Raises JournalError."""
-        with self._journal_lock:
-            body = messages.encode_totals(totals)
-            self._connection.ask(lambda journal: journal.write_final_totals(totals.worker, body))
-
     def check(self) -> None:
         """Check that a trade could be accepted now. Raises JournalError."""
         with self._journal_lock:

@@ -12,7 +12,7 @@ PRAGMA application_id = {APPLICATION_ID};
 """
 
 # Journals keep these names: ``origin`` is the journal_id, ``base`` the checkpoint, ``room`` the probe of writability,
-# ``facts`` the last totals of workers that have ended.
+# ``facts`` what release 0.1.0 kept of workers that had ended; no later version reads or writes it.
 _VERSION_1 = """
 CREATE TABLE journal (origin TEXT NOT NULL, base BLOB, room BLOB);
 CREATE TABLE trades (

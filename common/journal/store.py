@@ -1,6 +1,6 @@
 """The journal: accepted trades in a SQLite file, in the order of their commits. The commit is the acceptance."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -204,21 +204,6 @@ class Journal:
         with journal_errors(self.path):
             # A plain execute would run one step of it, and free one page.
             self._db.executescript("PRAGMA incremental_vacuum")
-
-    def write_final_totals(self, worker: str, body: bytes) -> None:
-        """Keep the final totals of a worker that ends. Raises JournalError."""
-        with self._write():
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (worker, body))
-
-    def read_final_totals(self) -> list[tuple[str, bytes]]:
-        """Read the workers that have ended, with their final totals. Raises JournalError."""
-        with self._reading():
-            return self._db.execute("SELECT worker, body FROM facts").fetchall()
-
-    def delete_final_totals(self, workers: Iterable[str]) -> None:
-        """Delete the final totals of workers. Raises JournalError."""
-        with self._write():
-            self._db.executemany("DELETE FROM facts WHERE worker = ?", [(worker,) for worker in workers])
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:

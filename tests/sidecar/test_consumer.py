@@ -276,7 +276,7 @@ def test_worker_totals_are_taken_between_hints_and_a_silent_worker_is_not_active
     assert rig.consumer.list_active() == [W1]
     rig.receiver.now += SILENT_SECONDS
     assert rig.consumer.list_active() == []
-    rig.consumer.update_workers(
-        [WorkerTotals(W1, 2, requests={"GET / 200": 5}), WorkerTotals(W2, 1), WorkerTotals(W1, 3, ended=True)]
-    )
+    for totals in (WorkerTotals(W1, 2), WorkerTotals(W2, 1), WorkerTotals(W1, 3, ended=True)):
+        rig.receiver.messages.append(messages.encode_report(totals))
+    rig.drain()
     assert rig.consumer.list_active() == [W2]

@@ -14,15 +14,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from common.journal.store import Journal
+from common.wire.transport import KeyPair
 from sidecar.collector import StateCollector
 from sidecar.consumer import Consumer
-from sidecar.final_totals import FinalTotals
 from sidecar.retention import read_checkpoint
 from sidecar.snapshot import load_snapshot
 from sidecar.state import NOTIONAL_BOUNDS, State
 from tests.conftest import ROOT
 from tests.sidecar.test_collector import NO_STARTS, make_sight
-from tests.sidecar.test_final_totals import NoMessages
 from tests.system.faults.client import read_counters
 from webapp.cli.audit import fold, total_journal
 
@@ -75,6 +74,14 @@ def check_notionals(state: State, folder: Path, count: int | None) -> None:
     for (_, side), (_, _, notional) in add_up(folder, count, limited=True).items():
         sums[side] += notional
     assert {side: histogram.total for side, histogram in state.notional.items()} == sums
+
+
+class NoMessages:
+    def use(self, keys: KeyPair) -> None:
+        """Ignore the key pair."""
+
+    def receive(self, timeout: float) -> list[bytes] | None:  # noqa: ARG002 - part of the protocol
+        return None
 
 
 def make_consumer(state: State, journal: Journal) -> Consumer:
@@ -139,16 +146,3 @@ def test_a_journal_is_audited_with_what_was_pruned_from_it(folder: Path, journal
     for (symbol, side), tally in fold(audited, OWN).items():
         totals[symbol, side] = (tally.trades, tally.quantity, tally.notional)
     assert totals == add_up(folder, None, limited=True)
-
-
-def test_the_final_totals_of_a_worker_are_counted(folder: Path, journal: Journal) -> None:
-    consumer = make_consumer(State(journal.journal_id), journal)
-    final_totals = FinalTotals(partial(Journal, folder / "journal.db"), consumer)
-    final_totals.step([])
-    final_totals.close()
-    total = consumer.state.observed.workers.sum_up()
-    assert total.requests["POST /trade 201"] > 0
-    assert sum(total.durations["POST /trade"].buckets.values()) == total.requests["POST /trade 201"]
-    assert total.durations["POST /trade"].exemplars
-    assert total.groups.total == sum(total.commits.buckets.values())
-    assert consumer.state.observed.rejected["body"] == 0

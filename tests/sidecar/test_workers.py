@@ -84,23 +84,9 @@ def test_memory_is_bounded_however_many_workers_come_and_go() -> None:
     for number in range(2000):
         workers.update(make_totals(f"killed-{number}", 1, 1))
         workers.update(make_totals(f"ended-{number}", 1, 1, ended=True))
-        workers.forget_retired(())
     assert len(workers.active) == ACTIVE_LIMIT
     assert len(workers.retired) == RETIRED_LIMIT
     assert count(workers) == 4000
-
-
-def test_a_retired_worker_is_known_while_its_final_totals_may_be_read_again() -> None:
-    workers = Workers()
-    ended = [make_totals(f"w{number}", 1, 1, ended=True) for number in range(3 * RETIRED_LIMIT)]
-    for totals in ended:
-        workers.update(totals)
-    workers.forget_retired({totals.worker for totals in ended[:10]})
-    assert len(workers.retired) == RETIRED_LIMIT + 10
-    assert not any(workers.update(totals) for totals in (*ended[:10], *ended[-RETIRED_LIMIT:]))
-    workers.forget_retired(())
-    assert len(workers.retired) == RETIRED_LIMIT
-    assert count(workers) == 3 * RETIRED_LIMIT
 
 
 def test_a_worker_that_was_silent_for_long_is_not_counted_twice_when_it_reports_again() -> None:
@@ -120,7 +106,6 @@ def test_a_forgotten_worker_that_still_runs_is_never_counted_twice() -> None:
     later = [name_worker(number) for number in range(2, 2 + ACTIVE_LIMIT + 2 * RETIRED_LIMIT)]
     for worker in later:
         workers.update(make_totals(worker, 1, 1))
-        workers.forget_retired(())
     assert frozen not in workers.active
     assert frozen not in workers.retired
     for number in (2, 3):
@@ -135,10 +120,10 @@ def test_a_forgotten_worker_that_still_runs_is_never_counted_twice() -> None:
 
 
 def test_random_names_of_an_earlier_release_do_not_mark_later_workers_as_forgotten() -> None:
-    workers = Workers(retired=["f" * 12 + "4" + "f" * 19] * (RETIRED_LIMIT + 1))
-    workers.forget_retired(())
+    workers = Workers(retired=["f" * 12 + "4" + "f" * 19] * RETIRED_LIMIT)
+    assert workers.update(make_totals(name_worker(1), 1, 1, ended=True))
     assert workers.forgotten == ""
-    assert workers.update(make_totals(name_worker(1), 1, 1))
+    assert workers.update(make_totals(name_worker(2), 1, 1))
 
 
 def make_largest(number: int) -> WorkerTotals:
