@@ -16,6 +16,7 @@ from common.journal.store import Journal
 from common.wire.messages import decode_message, encode_message
 from common.wire.transport import KeyPair
 from sidecar.consumer import Consumer
+from sidecar.counters import Counters
 from sidecar.state import NOTIONAL_BOUNDS, State
 
 EVENTS = 50_000
@@ -126,12 +127,11 @@ def _no_journal() -> Journal:
 
 def _consume(messages: Messages) -> int:
     # The clock is fixed: after a pause of the machine the consumer would read the journal.
-    consumer = Consumer(
-        State(JOURNAL_ID), _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0
-    )
+    counters = Counters(State(JOURNAL_ID))
+    consumer = Consumer(counters, _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0)
     while consumer.step():
         pass
-    return consumer.state.observed.events["live"]
+    return counters.state.observed.events["live"]
 
 
 class Metrics:
@@ -174,9 +174,10 @@ def _increment(messages: Messages) -> int:
 
 
 def _replay(path: Path, journal_id: str) -> int:
-    consumer = Consumer(State(journal_id), _Recording([]), partial(Journal, path), symbol_limit=SYMBOL_LIMIT)
+    counters = Counters(State(journal_id))
+    consumer = Consumer(counters, _Recording([]), partial(Journal, path), symbol_limit=SYMBOL_LIMIT)
     consumer.catch_up(threading.Event())
-    return consumer.state.observed.events["journal"]
+    return counters.state.observed.events["journal"]
 
 
 def read_journal(path: Path) -> int:

@@ -1,8 +1,7 @@
 """The collector: reads the state once per scrape and exposes it as metrics (docs/metrics.md)."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -12,35 +11,20 @@ from common import __version__
 from common.errors import JournalError
 from common.journal.disk import DiskUsage
 from common.wire.messages import BAD_MESSAGE_REASONS
+from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
 from sidecar.series_start import SeriesStarts
+from sidecar.snapshot import Snapshots
 from sidecar.state import OTHER, Observed, State, read_seconds
 from sidecar.worker_collector import expose_workers
 
 
-@dataclass
-class SnapshotStatus:
-    """When the last snapshot was saved, in seconds since 1970 (0: never), and what both snapshots hold.
-
-    The state is kept in two files, the snapshot and the previous one. ``observed`` and ``durable_seq`` are taken from
-    the previous one, so both files hold them: after a kill, or the loss of either file, the sidecar restarts from at
-    least these values. ``observed`` is not in the journal, so it is exposed in place of the state's own, and no counter
-    falls. Trades up to ``durable_seq`` are counted in both files, so they may be pruned from the journal.
-    """
-
-    saved_at: float = 0.0
-    failures: int = 0
-    durable_seq: int = 0
-    observed: Observed = field(default_factory=Observed)
-
-
 @dataclass(frozen=True)
 class Sight:
-    """What a collector reads; ``read_state`` is called under ``lock``, ``read_journal`` may raise JournalError."""
+    """What a collector reads; ``read_journal`` may raise JournalError."""
 
-    read_state: Callable[[], State]
-    lock: threading.Lock
-    snapshots: SnapshotStatus
+    counters: Counters
+    snapshots: Snapshots
     read_journal: Callable[[], tuple[int, DiskUsage]]
     list_active: Callable[[], Sequence[str]]
 
@@ -64,8 +48,8 @@ class StateCollector(Collector):
             journal = sight.read_journal()
         except JournalError:
             journal = None
-        with sight.lock:
-            state = sight.read_state()
+        with sight.counters.lock:
+            state = sight.counters.state
             families = [*_expose_trades(state, self._series_starts), *_expose_progress(state)]
             last_seq = state.last_seq
         yield from families

@@ -15,6 +15,7 @@ from common.throttle import Throttle
 from common.wire.messages import decode_message
 from common.wire.transport import KeyPair
 from common.wire.worker_totals import WorkerTotals
+from sidecar.counters import Counters
 from sidecar.retention import read_checkpoint
 from sidecar.state import State
 
@@ -41,11 +42,11 @@ class MessageSource(Protocol):
 
 
 class Consumer:
-    """Counts what it receives in one state; other threads read it under ``lock``."""
+    """Counts what it receives."""
 
     def __init__(  # noqa: PLR0913 - dependencies are injected
         self,
-        state: State,
+        counters: Counters,
         receiver: MessageSource,
         open_journal: Callable[[], Journal],
         *,
@@ -54,10 +55,9 @@ class Consumer:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Continue counting from ``state``."""
-        self.state = state
-        self.lock = threading.Lock()
+        """Continue counting in ``counters``."""
         self.journal_error: JournalError | None = None
+        self._counters = counters
         self._receiver = receiver
         self._connection = Connection(open_journal)
         self._limit = symbol_limit
@@ -123,20 +123,22 @@ class Consumer:
         state, batches, keys = self._connection.ask(self._read_next)
         # A restored journal has its own key pair.
         self._receiver.use(keys)
-        if state is not self.state:
+        if state is not self._counters.state:
             _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
-        with self.lock:
-            self.state = state
+            self._counters.replace(state)
+        with self._counters.lock:
             state.count(batches, "journal", self._limit)
         return sum(len(batch.prices) for batch in batches)
 
     def _read_next(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
-        state = self.state if journal.journal_id == self.state.journal_id else read_checkpoint(journal, self._symbols)
+        state = self._counters.state
+        if journal.journal_id != state.journal_id:
+            state = read_checkpoint(journal, self._symbols)
         return state, read_batches(journal, state.last_seq, CHUNK), journal.key_pair
 
     def _process(self, frames: Sequence[bytes]) -> None:
         try:
-            message = decode_message(frames, self.state.journal_id)
+            message = decode_message(frames, self._counters.state.journal_id)
         except BadMessageError as error:
             self.reject(error)
             return
@@ -146,21 +148,22 @@ class Consumer:
             self._count_all(message)
 
     def _update_worker(self, totals: WorkerTotals) -> None:
+        workers = self._counters.state.observed.workers
         try:
-            with self.lock:
-                is_new = self.state.observed.workers.update(totals)
+            with self._counters.lock:
+                is_new = workers.update(totals)
         except BadMessageError as error:
             self.reject(error)
             return
         if is_new:
             self._last_report[totals.worker] = self._clock()
-        for worker in self._last_report.keys() - self.state.observed.workers.active.keys():
+        for worker in self._last_report.keys() - workers.active.keys():
             del self._last_report[worker]
 
     def reject(self, error: BadMessageError) -> None:
         """Count a rejected message or peer, and log it at most once a second for each reason."""
-        with self.lock:
-            rejected = self.state.observed.rejected
+        with self._counters.lock:
+            rejected = self._counters.state.observed.rejected
             # A snapshot of an earlier version may lack a reason.
             rejected[error.reason] = rejected.get(error.reason, 0) + 1
         self._log_throttled(logging.WARNING, "message rejected", error.reason, error.detail[:200])
@@ -177,7 +180,7 @@ class Consumer:
 
     def _count_all(self, events: Sequence[Event]) -> None:
         counted_at = self._wall_clock()
-        last = self.state.last_seq
+        last = self._counters.state.last_seq
         if events and [event.seq for event in events] == list(range(last + 1, last + 1 + len(events))):
             self._apply_live(events, counted_at)
         else:
@@ -185,19 +188,19 @@ class Consumer:
                 self._count(event, counted_at)
 
     def _apply_live(self, events: Sequence[Event], counted_at: float) -> None:
-        with self.lock:
-            self.state.apply(events, "live", self._limit, counted_at)
+        with self._counters.lock:
+            self._counters.state.apply(events, "live", self._limit, counted_at)
         self._last_progress = self._clock()
         self.journal_error = None
 
     def _count(self, event: Event, counted_at: float) -> None:
-        if event.seq > self.state.last_seq + 1:
-            with self.lock:
-                self.state.observed.gaps += 1
-            while self.state.last_seq < event.seq and self.recover():
+        if event.seq > self._counters.state.last_seq + 1:
+            with self._counters.lock:
+                self._counters.state.observed.gaps += 1
+            while self._counters.state.last_seq < event.seq and self.recover():
                 pass
-        elif event.seq <= self.state.last_seq:
-            with self.lock:
-                self.state.observed.duplicates += 1
+        elif event.seq <= self._counters.state.last_seq:
+            with self._counters.lock:
+                self._counters.state.observed.duplicates += 1
         else:
             self._apply_live((event,), counted_at)

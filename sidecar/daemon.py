@@ -1,4 +1,4 @@
-"""The daemon: set-up, a loop of small steps, shutdown. All threads start here."""
+"""The daemon: set-up, a loop of small steps, shutdown."""
 
 import logging
 import signal
@@ -8,29 +8,29 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from common.errors import JournalError, SnapshotError
+from common.errors import JournalError
 from common.hosts import HostRule
 from common.journal.connection import Connection
 from common.journal.disk import DiskUsage, measure_disk
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
-from sidecar.collector import Sight, SnapshotStatus
+from sidecar.collector import Sight
 from sidecar.consumer import Consumer
+from sidecar.counters import Counters
 from sidecar.lock import locked
+from sidecar.overflow import OverflowLog
 from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.routes import Routes
 from sidecar.server import Server
-from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
+from sidecar.snapshot import Snapshots
 from sidecar.state import State
+from sidecar.threads import Threads
 
 SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1
 WATCH_SECONDS: Final = 0.1
-JOIN_SECONDS: Final = 1.0
-OVERFLOW_LOG_SECONDS: Final = 60.0
-OVERFLOW_LOG_SYMBOLS: Final = 5
 
 _log = logging.getLogger(__name__)
 
@@ -42,13 +42,9 @@ class Daemon:
         """Keep the settings; nothing is opened yet."""
         self._settings = settings
         self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._snapshots = SnapshotStatus()
-        self._saved = State(journal_id="")
+        self._threads = Threads()
+        self._snapshots = Snapshots(settings.snapshot_path)
         self._open_journal = partial(Journal, settings.journal_path)
-        self._saved_at = time.monotonic()
-        self._overflow_logged = 0
-        self._overflow_logged_at = float("-inf")
 
     def stop(self, *_: object) -> None:
         """Ask the daemon to stop; usable as a signal handler."""
@@ -67,39 +63,31 @@ class Daemon:
         ):
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
-                with self._open_journal() as journal:
-                    state = self._load(journal)
-                self._saved = decode_state(encode_state(state))
-                # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
-                self._snapshots.observed = self._saved.observed
-                state.register(settings.trading_symbols)
+                counters = Counters(self._load())
                 consumer = Consumer(
-                    state,
+                    counters,
                     receiver,
                     self._open_journal,
                     symbol_limit=settings.symbol_limit,
                     trading_symbols=settings.trading_symbols,
                 )
                 consumer.catch_up(self._stopping)
-                self._save(consumer)
+                self._snapshots.save(counters)
                 if self._stopping.is_set():
                     # Metrics of a partly read journal would look like a counter reset.
                     return 0
-                registries = Registries(self._make_sight(consumer))
-                ready = partial(_ready, consumer)
-                rule = HostRule(settings.sidecar_http_host, settings.allowed_hosts)
-                routes = Routes(rule, registries.choose, self._check_alive, ready, lambda: consumer.state.last_seq)
-                server.open(routes.answer)
-                self._start("consumer", partial(consumer.run, self._stopping))
-                self._start("http", partial(server.serve_forever, poll_interval=0.1))
+                server.open(self._make_routes(counters, consumer).answer)
+                self._threads.start("consumer", partial(consumer.run, self._stopping))
+                self._threads.start("http", partial(server.serve_forever, poll_interval=0.1))
+                last_seq = counters.state.last_seq
                 _log.info(
                     "sidecar is counting",
-                    extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": state.last_seq},
+                    extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": last_seq},
                 )
-                code = self._watch(consumer, self._make_pruner())
+                code = self._watch(counters)
                 server.shutdown()
-                self._join()
-                self._save(consumer)
+                self._threads.join()
+                self._snapshots.save(counters)
             finally:
                 server.server_close()
         return code
@@ -108,31 +96,29 @@ class Daemon:
         with self._open_journal() as journal:
             return journal.key_pair
 
-    def _load(self, journal: Journal) -> State:
-        checkpoint, last_seq = read_checkpoint(journal, self._settings.trading_symbols), journal.last_seq()
-        path = self._settings.snapshot_path
-        for each in (path, name_previous(path)):
-            try:
-                state = load_snapshot(each, checkpoint, last_seq)
-            except SnapshotError as error:
-                aside = set_aside(each, error.reason)
-                _log.error(
-                    "snapshot set aside; using the previous one and the journal",
-                    extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
-                )
-            else:
-                if state is not None:
-                    return state
-        return checkpoint
+    def _load(self) -> State:
+        symbols = self._settings.trading_symbols
+        with self._open_journal() as journal:
+            state = self._snapshots.load(read_checkpoint(journal, symbols), journal.last_seq())
+        state.register(symbols)
+        return state
 
-    def _make_sight(self, consumer: Consumer) -> Sight:
+    def _make_routes(self, counters: Counters, consumer: Consumer) -> Routes:
         connection, lock = Connection(self._open_journal), threading.Lock()
 
         def read_journal() -> tuple[int, DiskUsage]:
             with lock:
                 return connection.ask(lambda journal: (journal.last_seq(), measure_disk(journal.path)))
 
-        return Sight(lambda: consumer.state, consumer.lock, self._snapshots, read_journal, consumer.list_active)
+        def check_ready() -> str | None:
+            error = consumer.journal_error
+            return None if error is None else error.detail
+
+        sight = Sight(counters, self._snapshots, read_journal, consumer.list_active)
+        rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
+        return Routes(
+            rule, Registries(sight).choose, self._threads.find_dead, check_ready, lambda: counters.state.last_seq
+        )
 
     def _make_pruner(self) -> Pruner:
         settings = self._settings
@@ -143,40 +129,20 @@ class Daemon:
             trading_symbols=settings.trading_symbols,
         )
 
-    def _start(self, name: str, work: partial[None]) -> None:
-        def run() -> None:
-            try:
-                work()
-            except Exception:  # noqa: BLE001 - any error must end the process and be logged
-                _log.exception("thread died", extra={"worker": name})
-
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
-
-    def _watch(self, consumer: Consumer, pruner: Pruner) -> int:
+    def _watch(self, counters: Counters) -> int:
         """Save every SNAPSHOT_SECONDS; return 0 when asked to stop, 1 when a thread has died."""
+        pruner, overflow_log = self._make_pruner(), OverflowLog(counters, self._settings.symbol_limit)
+        saved_at = time.monotonic()
         while not self._stopping.wait(WATCH_SECONDS):
-            if self._check_alive() is not None:
+            if self._threads.find_dead() is not None:
                 self._stopping.set()
                 return 1
-            if time.monotonic() - self._saved_at >= SNAPSHOT_SECONDS:
-                self._save(consumer)
+            if time.monotonic() - saved_at >= SNAPSHOT_SECONDS:
+                saved_at = time.monotonic()
+                self._snapshots.save(counters)
                 self._prune(pruner)
-                self._log_overflow(consumer)
+                overflow_log.step()
         return 0
-
-    def _log_overflow(self, consumer: Consumer) -> None:
-        """Log at most every OVERFLOW_LOG_SECONDS which symbols are past the limit, the most frequent first."""
-        with consumer.lock:
-            trades, names = consumer.state.overflow_trades, dict(consumer.state.overflow_symbols)
-        if trades == self._overflow_logged or time.monotonic() - self._overflow_logged_at < OVERFLOW_LOG_SECONDS:
-            return
-        worst = sorted(names, key=names.__getitem__, reverse=True)[:OVERFLOW_LOG_SYMBOLS]
-        _log.warning(
-            "symbol limit exceeded", extra={"trades": trades, "limit": self._settings.symbol_limit, "worst": worst}
-        )
-        self._overflow_logged, self._overflow_logged_at = trades, time.monotonic()
 
     def _prune(self, pruner: Pruner) -> None:
         try:
@@ -186,40 +152,6 @@ class Daemon:
         else:
             if pruned:
                 _log.info("journal pruned", extra={"trades": pruned})
-
-    def _save(self, consumer: Consumer) -> None:
-        self._saved_at = time.monotonic()
-        try:
-            with consumer.lock:
-                encoded = encode_state(consumer.state)
-            saved = decode_state(encoded)
-            write_snapshot(self._settings.snapshot_path, encoded)
-        except SnapshotError as error:
-            self._snapshots.failures += 1
-            _log.error("snapshot failed", extra={"reason": error.reason, "detail": error.detail})
-        else:
-            # What is not in the journal is exposed as both snapshots hold it, that is, as the previous one does: after
-            # the loss of either file the sidecar restarts from at least that, so no counter falls. The journal is
-            # pruned only up to the previous one's seq, so every later trade can be read again.
-            self._snapshots.saved_at = time.time()
-            self._snapshots.durable_seq = self._saved.last_seq
-            self._snapshots.observed = self._saved.observed
-            self._saved = saved
-
-    def _join(self) -> None:
-        for thread in self._threads:
-            thread.join(JOIN_SECONDS)
-            if thread.is_alive():
-                _log.error("thread did not stop in time", extra={"worker": thread.name})
-
-    def _check_alive(self) -> str | None:
-        dead = [thread.name for thread in self._threads if not thread.is_alive()]
-        return f"thread {', '.join(dead)} is dead" if dead else None
-
-
-def _ready(consumer: Consumer) -> str | None:
-    error = consumer.journal_error
-    return None if error is None else error.detail
 
 
 def run_daemon(settings: Settings) -> int:

@@ -1,12 +1,15 @@
 """The snapshot: the state in one file, atomic and checksummed, so that counters survive restarts.
 
-The previous snapshot is kept too. Of what is not in the journal only what both hold is exposed (``SnapshotStatus``),
-and only trades that both hold are pruned, so either file may be lost or damaged and no counter falls.
+The previous snapshot is kept too. Of what is not in the journal only what both hold is exposed (``Snapshots``), and
+only trades that both hold are pruned, so either file may be lost or damaged and no counter falls.
 """
 
 import contextlib
 import hashlib
+import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +19,14 @@ from msgspec import Struct
 from common.errors import SnapshotError
 from common.paths import DRAFT, PREVIOUS
 from common.private_files import create, tighten
-from sidecar.state import STATE_VERSION, State
+from sidecar.counters import Counters
+from sidecar.state import STATE_VERSION, Observed, State
 from sidecar.upgrades import upgrade_state
 
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file format: a checksum, then a state, which has its own version."""
+
+_log = logging.getLogger(__name__)
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(State)
@@ -31,6 +37,67 @@ class _Versioned(Struct):
 
 
 _versions = msgspec.json.Decoder(_Versioned)
+
+
+class Snapshots:
+    """The snapshot, the previous one, and what both hold: the previous one is never newer.
+
+    ``saved_at`` is when the last one was saved, in seconds since 1970; 0: never. Trades up to ``durable_seq`` are
+    counted in both files, so they may be pruned from the journal. ``observed``, which is not in the journal, is exposed
+    in place of the state's own: after a kill, or the loss of either file, the sidecar starts with at least these
+    values.
+    """
+
+    def __init__(self, path: Path, wall_clock: Callable[[], float] = time.time) -> None:
+        """Keep the path; nothing is opened yet."""
+        self.saved_at = 0.0
+        self.failures = 0
+        self.durable_seq = 0
+        self.observed = Observed()
+        self._path = path
+        self._wall_clock = wall_clock
+        self._newest = State(journal_id="")
+
+    def load(self, checkpoint: State, last_seq: int) -> State:
+        """Load the newest usable snapshot of a journal, else return its ``checkpoint``; see ``load_snapshot``.
+
+        Unusable snapshots are set aside and logged.
+        """
+        state = self._load_newest(checkpoint, last_seq)
+        self._newest = decode_state(encode_state(state))
+        # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
+        self.observed = self._newest.observed
+        return state
+
+    def _load_newest(self, checkpoint: State, last_seq: int) -> State:
+        for path in (self._path, name_previous(self._path)):
+            try:
+                state = load_snapshot(path, checkpoint, last_seq)
+            except SnapshotError as error:
+                aside = set_aside(path, error.reason)
+                _log.error(
+                    "snapshot set aside; using the previous one and the journal",
+                    extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
+                )
+            else:
+                if state is not None:
+                    return state
+        return checkpoint
+
+    def save(self, counters: Counters) -> None:
+        """Save the state; a failure is counted and logged."""
+        try:
+            with counters.lock:
+                encoded = encode_state(counters.state)
+            saved = decode_state(encoded)
+            write_snapshot(self._path, encoded)
+        except SnapshotError as error:
+            self.failures += 1
+            _log.error("snapshot failed", extra={"reason": error.reason, "detail": error.detail})
+        else:
+            self.saved_at = self._wall_clock()
+            self.durable_seq, self.observed = self._newest.last_seq, self._newest.observed
+            self._newest = saved
 
 
 def write_snapshot(path: Path, state: bytes) -> None:

@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -19,8 +18,10 @@ from common.journal.disk import DiskUsage
 from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS, TOTALS, TRADES
 from infra.grafana.dashboard import FILES
-from sidecar.collector import Sight, SnapshotStatus, StateCollector
+from sidecar.collector import Sight, StateCollector
+from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
+from sidecar.snapshot import Snapshots
 from sidecar.state import State
 from tests.conftest import JOURNAL_ID, ROOT, make_event
 from tests.docs.test_layers import LAYERS, MODULES
@@ -73,7 +74,7 @@ def test_the_settings_page_has_every_setting_with_its_default() -> None:
 def exposed_names() -> set[str]:
     state = State(JOURNAL_ID)
     state.apply([make_event(1)], "live", 200, 0.0)
-    sight = Sight(lambda: state, threading.Lock(), SnapshotStatus(), lambda: (1, DiskUsage(1, 1, 1)), list)
+    sight = Sight(Counters(state), Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list)
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
     families = text_string_to_metric_families(generate_latest(registry).decode())

@@ -182,7 +182,7 @@ def test_the_environment_is_read_in_the_settings() -> None:
 def test_threads_start_in_two_modules() -> None:
     starters = {module for module, path in MODULES.items() if "Thread(" in path.read_text()}
     # Under gevent the second one starts a greenlet.
-    assert starters == {"sidecar/daemon.py", "webapp/concurrency.py"}
+    assert starters == {"sidecar/threads.py", "webapp/concurrency.py"}
 
 
 def test_a_module_has_at_most_250_lines() -> None:

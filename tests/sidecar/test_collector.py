@@ -1,4 +1,4 @@
-import threading
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -9,8 +9,10 @@ from common.histogram import Histogram
 from common.journal.disk import DiskUsage
 from common.wire import messages
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
-from sidecar.collector import Sight, SnapshotStatus, StateCollector
+from sidecar.collector import Sight, StateCollector
+from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
+from sidecar.snapshot import Snapshots
 from sidecar.state import State, read_seconds
 from tests.conftest import JOURNAL_ID, make_event
 
@@ -23,8 +25,9 @@ def make_sight(state: State, journal_seq: int | None = 9) -> Sight:
             raise JournalError("locked", "locked")
         return journal_seq, DiskUsage(1000, 20_000, 300_000)
 
-    snapshots = SnapshotStatus(5.0, 2, 0, state.observed)
-    return Sight(lambda: state, threading.Lock(), snapshots, read_journal, lambda: ["w1"])
+    snapshots = Snapshots(Path())
+    snapshots.saved_at, snapshots.failures, snapshots.observed = 5.0, 2, state.observed
+    return Sight(Counters(state), snapshots, read_journal, lambda: ["w1"])
 
 
 def write(state: State, journal_seq: int | None = 9) -> str:

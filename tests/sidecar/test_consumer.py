@@ -15,6 +15,7 @@ from common.wire import messages
 from common.wire.transport import KeyPair
 from common.wire.worker_totals import WorkerTotals
 from sidecar.consumer import QUIET_SECONDS, SILENT_SECONDS, Consumer
+from sidecar.counters import Counters
 from sidecar.state import State
 from tests.conftest import make_event, name_worker
 
@@ -47,8 +48,9 @@ class Rig:
         self.path = folder / "journal.db"
         self.journal = Journal(self.path)
         self.receiver = FakeReceiver()
+        self.counters = Counters(State(self.journal.journal_id))
         self.consumer = Consumer(
-            State(self.journal.journal_id),
+            self.counters,
             self.receiver,
             partial(Journal, self.path, busy_seconds=0.01),
             symbol_limit=200,
@@ -59,7 +61,7 @@ class Rig:
 
     @property
     def state(self) -> State:
-        return self.consumer.state
+        return self.counters.state
 
     def accept(self, count: int) -> None:
         last = self.journal.last_seq()

@@ -17,6 +17,7 @@ from common.journal.store import Journal
 from common.wire.transport import KeyPair
 from sidecar.collector import StateCollector
 from sidecar.consumer import Consumer
+from sidecar.counters import Counters
 from sidecar.retention import read_checkpoint
 from sidecar.snapshot import load_snapshot
 from sidecar.state import NOTIONAL_BOUNDS, State
@@ -85,7 +86,9 @@ class NoMessages:
 
 
 def make_consumer(state: State, journal: Journal) -> Consumer:
-    return Consumer(state, NoMessages(), partial(Journal, journal.path), symbol_limit=LIMIT, trading_symbols=REGISTERED)
+    return Consumer(
+        Counters(state), NoMessages(), partial(Journal, journal.path), symbol_limit=LIMIT, trading_symbols=REGISTERED
+    )
 
 
 def expose(state: State) -> dict[str, float]:

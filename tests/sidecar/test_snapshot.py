@@ -1,5 +1,4 @@
 import random
-import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,18 @@ from common.histogram import Histogram
 from common.journal.disk import DiskUsage
 from common.wire.messages import BAD_MESSAGE_REASONS
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
-from sidecar.collector import Sight, SnapshotStatus, StateCollector
+from sidecar.collector import Sight, StateCollector
+from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
-from sidecar.snapshot import decode_state, encode_state, load_snapshot, name_previous, set_aside, write_snapshot
+from sidecar.snapshot import (
+    Snapshots,
+    decode_state,
+    encode_state,
+    load_snapshot,
+    name_previous,
+    set_aside,
+    write_snapshot,
+)
 from sidecar.state import STATE_VERSION, State
 from tests.conftest import JOURNAL_ID, make_event
 
@@ -117,6 +125,42 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_last_one(path: Path, state
     assert path.read_bytes() == before
 
 
+def test_what_both_snapshots_hold_is_what_the_previous_one_holds(tmp_path: Path, state: State) -> None:
+    counters, snapshots = Counters(state), Snapshots(tmp_path / "snapshot", lambda: 7.0)
+    assert snapshots.load(State(JOURNAL_ID), 9) == State(JOURNAL_ID)
+    snapshots.save(counters)
+    assert (snapshots.durable_seq, snapshots.observed.rejected["body"], snapshots.saved_at) == (0, 0, 7.0)
+    state.apply([make_event(3)], "live", 1, 1e10)
+    state.observed.rejected["body"] = 4
+    snapshots.save(counters)
+    assert (snapshots.durable_seq, snapshots.observed.rejected["body"]) == (2, 3)
+    (tmp_path / "snapshot").unlink()
+    restarted = Snapshots(tmp_path / "snapshot")
+    assert restarted.load(State(JOURNAL_ID), 9).last_seq == 2
+    assert restarted.observed.rejected["body"] == 3
+
+
+def test_a_failed_save_is_counted_and_changes_nothing_else(path: Path, state: State) -> None:
+    snapshots = Snapshots(path)
+    assert snapshots.load(State(JOURNAL_ID), 9) == state
+    (path.parent / "snapshot.new").mkdir()
+    snapshots.save(Counters(state))
+    assert (snapshots.failures, snapshots.saved_at, snapshots.durable_seq) == (1, 0.0, 0)
+    (path.parent / "snapshot.new").rmdir()
+    snapshots.save(Counters(state))
+    assert (snapshots.failures, snapshots.durable_seq) == (1, 2)
+
+
+def test_an_unusable_snapshot_is_set_aside_and_the_previous_one_used(
+    path: Path, state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    name_previous(path).write_bytes(path.read_bytes())
+    path.write_bytes(b"torn")
+    assert Snapshots(path).load(State(JOURNAL_ID), 9) == state
+    assert [record.__dict__["reason"] for record in caplog.records] == ["version"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["snapshot.previous", "snapshot.version"]
+
+
 def alter(encoded: bytes, dice: random.Random) -> bytes:
     """Replace or remove one value of a JSON text."""
     whole = msgspec.json.decode(encoded)
@@ -179,7 +223,7 @@ def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State, d
 
 
 def expose(state: State) -> bytes:
-    sight = Sight(lambda: state, threading.Lock(), SnapshotStatus(), lambda: (9, DiskUsage(1, 2, 3)), lambda: ["w1"])
+    sight = Sight(Counters(state), Snapshots(Path()), lambda: (9, DiskUsage(1, 2, 3)), lambda: ["w1"])
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
