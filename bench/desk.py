@@ -105,8 +105,8 @@ def append_flood(path: Path) -> None:
             journal.append(
                 [
                     Event(
-                        0, f"flood-{n}", "", timestamp, timestamp, f"SYMBOL{n % SYMBOLS}", "BUY" if n % 3 else "SELL",
-                        f"{100 + n % 97}.25", "0.5",
+                        timestamp, f"SYMBOL{n % SYMBOLS}", "BUY" if n % 3 else "SELL", f"{100 + n % 97}.25", "0.5",
+                        seq=0, id=f"flood-{n}", journal_id="", accepted_at=timestamp,
                     )
                     for n in range(first, first + commit_size)
                 ]

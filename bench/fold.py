@@ -87,8 +87,9 @@ def _make_event(seq: int) -> Event:
     price, qty = f"{chance.uniform(10, 40_000):.2f}", f"{chance.uniform(0.001, 9):.4f}"
     # Ids have the length of real ones, which is part of what is decoded.
     return Event(
-        seq, f"{seq:036}", JOURNAL_ID, timestamp, timestamp, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty
-    )
+        timestamp, f"SYMBOL{seq % SYMBOLS}", chance.choice(SIDES), price, qty,
+        seq=seq, id=f"{seq:036}", journal_id=JOURNAL_ID, accepted_at=timestamp,
+    )  # fmt: skip
 
 
 def _apply(messages: Messages) -> int:

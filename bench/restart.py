@@ -32,8 +32,9 @@ def fill(path: Path, trades: int) -> None:
             journal.append(
                 [
                     Event(
-                        0, f"{n:036}", "", timestamp, timestamp, f"SYMBOL{n % 20}", "SELL" if n % 3 else "BUY",
+                        timestamp, f"SYMBOL{n % 20}", "SELL" if n % 3 else "BUY",
                         f"{20_000 + n % 7919}.{n % 97:02}", f"{n % 13}.{n % 9973:04}1",
+                        seq=0, id=f"{n:036}", journal_id="", accepted_at=timestamp,
                     )
                     for n in range(start, start + COMMIT_SIZE)
                 ]

@@ -34,11 +34,12 @@ def fill(path: Path) -> None:
             journal.append(
                 [
                     Event(
-                        0, f"{n:036}", "", timestamp, timestamp, f"SYMBOL{n % 20}", "BUY", f"{1 + n % 7919}.5", "0.125"
+                        timestamp, f"SYMBOL{n % 20}", "BUY", f"{1 + n % 7919}.5", "0.125",
+                        seq=0, id=f"{n:036}", journal_id="", accepted_at=timestamp,
                     )
                     for n in range(start, start + COMMIT_SIZE)
                 ]
-            )
+            )  # fmt: skip
 
 
 class Load:

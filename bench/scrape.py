@@ -29,10 +29,13 @@ def make_events(symbols: int) -> list[Event]:
     """Make a buy and a sell of each symbol."""
     timestamp = "2026-01-31T09:30:00.000000Z"
     return [
-        Event(0, f"{side}{n}", "", timestamp, timestamp, f"SYMBOL{n}", side, "100.25", "3")
+        Event(
+            timestamp, f"SYMBOL{n}", side, "100.25", "3",
+            seq=0, id=f"{side}{n}", journal_id="", accepted_at=timestamp,
+        )
         for n in range(symbols)
         for side in SIDES
-    ]
+    ]  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -1,11 +1,15 @@
 """A trade as a client sends it, and the event it becomes when it is accepted.
 
+The fields of ``Trade`` are declared here alone: the journal's columns, the messages, the answers, the downloads and
+the columns of a replay are derived from them.
+
 Decimals and times are canonical text from end to end, so every digit that came in goes out; code that calculates
 converts them to ``Decimal`` or ``datetime`` where it does so.
 """
 
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from common.timestamps import Timestamp
@@ -31,15 +35,17 @@ class Trade(Struct, frozen=True):
     qty: DecimalText
 
 
-class Event(Struct, frozen=True):
+class Event(Trade, frozen=True, kw_only=True):
     """An accepted trade: ``seq`` is its number in the journal's order, ``journal_id`` names that journal."""
 
     seq: Seq
     id: str
     journal_id: str
     accepted_at: Timestamp
-    ts: Timestamp
-    symbol: Symbol
-    side: Side
-    price: DecimalText
-    qty: DecimalText
+
+
+TRADE_FIELDS: Final = Trade.__struct_fields__
+"""The names of a trade's fields, in order."""
+
+REQUIRED_FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(Trade) if field.required)
+"""Those without a default."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,19 +23,10 @@ def name_worker(number: int) -> str:
 
 
 def make_event(seq: int, **fields: str) -> Event:
-    given = {"symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"} | fields
     timestamp = "2026-01-31T09:30:00.000000Z"
-    return Event(
-        seq=seq,
-        id=fields.pop("id", f"id-{seq}"),
-        journal_id=given.get("journal_id", JOURNAL_ID),
-        accepted_at=given.get("accepted_at", timestamp),
-        ts=given.get("ts", timestamp),
-        symbol=given["symbol"],
-        side="SELL" if given["side"] == "SELL" else "BUY",
-        price=given["price"],
-        qty=given["qty"],
-    )
+    trade = {"ts": timestamp, "symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"}
+    accepted: dict[str, Any] = {"seq": seq, "id": f"id-{seq}", "journal_id": JOURNAL_ID, "accepted_at": timestamp}
+    return Event(**(trade | accepted | fields))
 
 
 BUY = Trade("2026-01-31T09:30:00.000000Z", "BTCUSDT", "BUY", "27123.450", "0.25")

@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from uuid6 import uuid7
 
 from common.errors import JournalError, KeyInFlightError, KeyReusedError, TelemetryError
-from common.event import Event, Trade
+from common.event import TRADE_FIELDS, Event, Trade
 from common.journal.appending import AppendResult, Request, Row
 from common.journal.connection import Connection, Latch
 from common.journal.keys import Key
@@ -214,8 +214,8 @@ class Publisher:
 
 
 def _make_event(trade: Trade, accepted_at: Timestamp) -> Event:
-    t = trade
-    return Event(0, str(uuid7()), "", accepted_at, t.ts, t.symbol, t.side, t.price, t.qty)
+    fields = (getattr(trade, name) for name in TRADE_FIELDS)
+    return Event(*fields, seq=0, id=str(uuid7()), journal_id="", accepted_at=accepted_at)
 
 
 def init_app(app: Flask) -> None:

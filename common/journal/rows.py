@@ -3,25 +3,29 @@
 import re
 from typing import Final
 
-from common.event import Event
+from common.event import TRADE_FIELDS, Event
 from common.journal.file import Database
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-_INSERT: Final = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SELECT: Final = "SELECT seq, id, accepted_at, ts, symbol, side, price, qty FROM trades"
+_INSERTED: Final = ("id", "accepted_at", *TRADE_FIELDS)
+_INSERT: Final = f"INSERT INTO trades ({', '.join(_INSERTED)}) VALUES ({', '.join('?' * len(_INSERTED))})"  # noqa: S608
+_SELECT: Final = f"SELECT seq, id, accepted_at, {', '.join(TRADE_FIELDS)} FROM trades"  # noqa: S608 - names of columns
 
 
 def insert(db: Database, event: Event) -> int:
     """Insert an event, ignoring its ``seq`` and ``journal_id``, and return its seq."""
-    row = (store_id(event.id), event.accepted_at, event.ts, event.symbol, event.side, event.price, event.qty)
+    row = (store_id(event.id), event.accepted_at, *(getattr(event, name) for name in TRADE_FIELDS))
     return db.execute(_INSERT, row).lastrowid or 0
 
 
 def select(db: Database, journal_id: str, rest: str, *values: object) -> list[Event]:
     """Select the events of the journal named ``journal_id``; ``rest`` is what follows FROM trades."""
     found = db.execute(f"{_SELECT} {rest}", values)
-    return [Event(seq, read_id(stored), journal_id, *fields) for seq, stored, *fields in found]
+    return [
+        Event(*fields, seq=seq, id=read_id(stored), journal_id=journal_id, accepted_at=accepted_at)
+        for seq, stored, accepted_at, *fields in found
+    ]
 
 
 def select_id(db: Database, journal_id: str, event_id: str) -> list[Event]:

@@ -26,7 +26,7 @@ EVENTS_MAX: Final = 250
 """Events in one message: the longest possible ones together stay below the receiver's limit."""
 
 
-class Hint(Event, frozen=True):
+class Hint(Event, frozen=True, kw_only=True):
     """An event on its way to the sidecar, with the id of its request."""
 
     request_id: RequestId = ""
@@ -48,8 +48,7 @@ def encode_page(events: Sequence[Event], following: int | None) -> bytes:
 
 def hint(event: Event, request_id: str) -> Hint:
     """Make the hint of an event, with the id of its request."""
-    e = event
-    return Hint(e.seq, e.id, e.journal_id, e.accepted_at, e.ts, e.symbol, e.side, e.price, e.qty, request_id)
+    return Hint(**msgspec.structs.asdict(event), request_id=request_id)
 
 
 def encode_message(events: Sequence[Event]) -> list[bytes]:

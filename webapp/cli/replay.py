@@ -3,18 +3,16 @@
 import csv
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import click
 from flask.cli import with_appcontext
 
+from common.event import REQUIRED_FIELDS, TRADE_FIELDS
 from common.timestamps import parse_timestamp
 from webapp.cli.client import Entry, choose_url, send_all, url_option
-
-COLUMNS: Final = ("ts", "symbol", "side", "price", "qty")
 
 
 class Speed(click.ParamType[float | None]):
@@ -46,17 +44,22 @@ def read_rows(path: Path, run: str = "") -> list[Entry]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            missing = [name for name in REQUIRED_FIELDS if name not in (reader.fieldnames or ())]
             if missing:
-                message = f"{path}: no column {', '.join(missing)} in the first line; expected {','.join(COLUMNS)}"
+                expected = ",".join(REQUIRED_FIELDS)
+                message = f"{path}: no column {', '.join(missing)} in the first line; expected {expected}"
                 raise click.ClickException(message)
             return [
-                Entry(f"{path}:{reader.line_num}", {name: row[name] for name in COLUMNS}, f"{digest}-{reader.line_num}")
-                for row in reader
+                Entry(f"{path}:{reader.line_num}", _read_trade(row), f"{digest}-{reader.line_num}") for row in reader
             ]
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path} is not a CSV in UTF-8: {error}"
         raise click.ClickException(message) from error
+
+
+def _read_trade(row: Mapping[str, str]) -> dict[str, str]:
+    """Read a trade; a column that is not required is left out when it is missing or empty."""
+    return {name: row[name] for name in TRADE_FIELDS if name in REQUIRED_FIELDS or row.get(name)}
 
 
 def pace(

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request, url_for
 from marshmallow import ValidationError
 
-from common.event import SIDES, Event
+from common.event import SIDES, TRADE_FIELDS, Event
 from common.process import PerProcess
 from common.wire import messages
 from webapp.input.query import BLOTTER_FILTERS, read_blotter
@@ -27,7 +27,7 @@ CHUNK: Final = 500
 DOWNLOADS_LIMIT: Final = 2
 """The most downloads that one worker sends at once."""
 
-COLUMNS: Final = ("seq", "id", "accepted_at", "ts", "symbol", "side", "price", "qty")
+COLUMNS: Final = ("seq", "id", "accepted_at", *TRADE_FIELDS)
 
 bp = Blueprint("blotter", __name__)
 
