@@ -19,20 +19,31 @@ SIDES: Final[tuple[Side, ...]] = ("BUY", "SELL")
 
 SYMBOL_PATTERN: Final = r"^[A-Z0-9._/-]{1,32}\Z"
 DECIMAL_PATTERN: Final = r"^[0-9]{1,18}(\.[0-9]{1,12})?\Z"
+SOURCE_PATTERN: Final = r"^(?!other\Z)[A-Za-z0-9._-]{1,64}\Z"
+REF_LENGTH: Final = 64
 
 Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN)]
 DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
+Source = Annotated[str, Meta(pattern=rf"{SOURCE_PATTERN}|^\Z")]
+Ref = Annotated[str, Meta(min_length=1, max_length=REF_LENGTH)]
 
 
 class Trade(Struct, frozen=True):
-    """A validated trade, not yet accepted: ``ts`` is when it happened, ``price`` is per unit of ``qty``."""
+    """A validated trade, not yet accepted: ``ts`` is when it happened, ``price`` is per unit of ``qty``.
+
+    ``source`` names the bot, strategy or account that traded, ``ref`` is the exchange's id of the order or fill, and
+    ``fee`` is in the quote currency.
+    """
 
     ts: Timestamp
     symbol: Symbol
     side: Side
     price: DecimalText
     qty: DecimalText
+    source: Source = ""
+    ref: Ref | None = None
+    fee: DecimalText | None = None
 
 
 class Event(Trade, frozen=True, kw_only=True):

@@ -69,7 +69,8 @@ def find_row(db: Database, key: Key) -> RowUse | None:
     if db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is None:
         return None
     uses = [RowUse(payload == key.digest.hex(), seq) for payload, seq in db.execute(_FIND_VERSION_1, (key.name,))]
-    return next((use for use in uses if use.same), uses[0] if uses else None)
+    # Keys of version 1 had no such owner: those of a source or a token are others, unless the fields are the same.
+    return next((use for use in uses if use.same), uses[0] if uses and key.owner == SERVER else None)
 
 
 def add_row(db: Database, key: Key, seq: int) -> None:

@@ -94,7 +94,7 @@ def _read_ts(text: str) -> datetime | None:
 @url_option
 @with_appcontext
 def replay(file: Path, speed: float | None, run: str, url: str | None) -> None:
-    """Post the trades of a CSV FILE (ts,symbol,side,price,qty), in its order.
+    """Post the trades of a CSV FILE (ts,symbol,side,price,qty, and any of source,ref,fee), in its order.
 
     An interrupted replay can be run again: trades that are still in the journal are not accepted twice.
     """

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from common.event import DECIMAL_PATTERN, SIDES, SYMBOL_PATTERN
+from common.event import DECIMAL_PATTERN, REF_LENGTH, SIDES, SOURCE_PATTERN, SYMBOL_PATTERN
 from common.timestamps import format_timestamp, now, parse_timestamp
 from webapp.input.json_body import JsonNumber, shorten, show
 
@@ -75,14 +75,47 @@ class SideField(_NamingField[str]):
 class DecimalField(_NamingField[str]):
     """An exact decimal above 0; every digit is kept."""
 
+    may_be_zero = False
     expected = "a decimal above 0 with at most 18 digits before and 12 after the point, and no exponent"
 
     def read(self, value: object) -> str:
         """Read a decimal, given as text or as a JSON number. Raises ValueError."""
         text = value.text if isinstance(value, JsonNumber) else _ascii(value)
-        if not re.match(DECIMAL_PATTERN, text) or not text.strip("0."):
+        if not re.match(DECIMAL_PATTERN, text) or not (self.may_be_zero or text.strip("0.")):
             raise ValueError
         return text
+
+
+class FeeField(DecimalField):
+    """An exact decimal, 0 or more."""
+
+    may_be_zero = True
+    expected = DecimalField.expected.replace("above 0", "of 0 or more")
+
+
+class SourceField(_NamingField[str]):
+    """The name of what traded."""
+
+    expected = "1 to 64 of A-Z a-z 0-9 . _ -, and not other"
+
+    def read(self, value: object) -> str:
+        """Read a source. Raises ValueError."""
+        source = _ascii(value)
+        if not re.match(SOURCE_PATTERN, source):
+            raise ValueError
+        return source
+
+
+class RefField(_NamingField[str]):
+    """An exchange's id of an order or a fill; every character is kept."""
+
+    expected = f"1 to {REF_LENGTH} printable characters"
+
+    def read(self, value: object) -> str:
+        """Read a reference. Raises ValueError."""
+        if not isinstance(value, str) or not 1 <= len(value) <= REF_LENGTH or not value.isprintable():
+            raise ValueError
+        return value
 
 
 class TradeTimeField(_NamingField[str]):

@@ -19,8 +19,11 @@ FORM_FIELD = "idempotency_key"
 _NAME = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 
 
-def read_header(values: Mapping[str, object]) -> Key | None:
-    """Read the key of the request's header, for its fields; None without the header. Raises BadRequest."""
+def read_header(values: Mapping[str, object], source: str) -> Key | None:
+    """Read the key of the request's header, for the fields and the source of its trade; None without the header.
+
+    Raises BadRequest.
+    """
     given = request.headers.get(HEADER)
     if given is None:
         return None
@@ -28,16 +31,19 @@ def read_header(values: Mapping[str, object]) -> Key | None:
     if found is None:
         message = f"{HEADER} is {given[:64]!r}; expected 1 to 255 visible ASCII characters, in double quotes or not"
         raise BadRequest(message)
-    return _make(found[1] or found[2], values)
+    return _make(f"source:{source}" if source else SERVER, found[1] or found[2], values)
 
 
 def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
-    """Read the one-time key of a posted form, for its fields; None without a well-formed one."""
+    """Read the one-time key of a posted form, for its fields; None without a well-formed one.
+
+    The server made it, and owns it.
+    """
     found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
-    return _make(found[0], values) if found else None
+    return _make(SERVER, found[0], values) if found else None
 
 
-def _make(name: str, values: Mapping[str, object]) -> Key:
-    # Trades have no source yet, so the server owns every key. The digest is that of version 1.
+def _make(owner: str, name: str, values: Mapping[str, object]) -> Key:
+    # The digest is that of version 1.
     text = json.dumps(values, sort_keys=True, default=lambda number: number.text)
-    return Key(SERVER, name, hashlib.sha256(text.encode()).digest())
+    return Key(owner, name, hashlib.sha256(text.encode()).digest())

@@ -7,17 +7,29 @@ from marshmallow import ValidationError, post_load
 
 from common.event import Trade
 from common.timestamps import format_timestamp, now
-from webapp.input.fields import DecimalField, SideField, StrictSchema, SymbolField, TradeTimeField
+from webapp.input.fields import (
+    DecimalField,
+    FeeField,
+    RefField,
+    SideField,
+    SourceField,
+    StrictSchema,
+    SymbolField,
+    TradeTimeField,
+)
 
 
 class TradeSchema(StrictSchema):
-    """The fields of a trade; ``ts`` is now by default."""
+    """The fields of a trade; ``ts`` is now by default, and a field that is left out has no value."""
 
     symbol = SymbolField(required=True)
     side = SideField(required=True)
     price = DecimalField(required=True)
     qty = DecimalField(required=True)
     ts = TradeTimeField(load_default=lambda: format_timestamp(now()))
+    source = SourceField()
+    ref = RefField()
+    fee = FeeField()
 
     @post_load
     def _make(self, values: dict[str, Any], **_: object) -> Trade:

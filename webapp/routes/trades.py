@@ -51,7 +51,7 @@ def accept_json() -> Response:
     """
     values = read_object(receive(request))
     trade = read_trade(values)
-    result = current_publisher().accept([KeyedTrade(trade, read_header(values))], request_id=g.request_id)
+    result = current_publisher().accept([KeyedTrade(trade, read_header(values, trade.source))], request_id=g.request_id)
     (event,) = result.events
     response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
     if not result.accepted:

@@ -35,6 +35,12 @@ def test_events_are_decoded_with_every_digit() -> None:
     assert [hint.price for hint in hints] == ["1.10", "100.50"]
 
 
+def test_hints_of_an_earlier_program_have_no_source_ref_and_fee() -> None:
+    assert BODY.count(b',"source":"","ref":null,"fee":null') == len(EVENTS)
+    earlier = TRADES + BODY.replace(b',"source":"","ref":null,"fee":null', b"")
+    assert messages.decode_message([earlier], JOURNAL_ID) == [messages.hint(event, "") for event in EVENTS]
+
+
 def test_a_hint_carries_the_id_of_its_request() -> None:
     (hint,) = cast(
         "list[messages.Hint]",
@@ -72,6 +78,9 @@ def test_totals_are_decoded_as_they_were_encoded() -> None:
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":9223372036854775808')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"a b","seq":8')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"' + b"r" * 65 + b'","seq":8')], "body"),
+        ([TRADES + BODY.replace(b'"source":""', b'"source":"a b"')], "body"),
+        ([TRADES + BODY.replace(b'"ref":null', b'"ref":""')], "body"),
+        ([TRADES + BODY.replace(b'"fee":null', b'"fee":"-1"')], "body"),
         ([b"totals/2\n{}"], "version"),
         ([TOTALS_KIND + b"[]"], "body"),
         ([NAMED + b'"requests":{"GET / 200":-1}}'], "body"),
@@ -105,17 +114,16 @@ def test_an_unusable_message_is_rejected_with_its_reason(frames: list[bytes], re
 
 
 def test_any_number_of_events_is_encoded_as_messages_below_the_receivers_limit() -> None:
-    longest = make_event(
-        2**63 - 1, symbol="W" * 32, price="9" * 18 + "." + "9" * 12, qty="9" * 18 + "." + "9" * 12, id="f" * 36
-    )
+    decimal = "9" * 18 + "." + "9" * 12
+    texts = {"symbol": "W" * 32, "source": "s" * 64, "ref": "😀" * 64, "id": "f" * 36}
+    longest = make_event(2**63 - 1, price=decimal, qty=decimal, fee=decimal, **texts)
     written = list(messages.encode_messages([messages.hint(longest, "r" * 64)] * (2 * messages.EVENTS_MAX + 1)))
     assert [len(cast("list[messages.Hint]", messages.decode_message(each, JOURNAL_ID))) for each in written] == [
         250,
         250,
         1,
     ]
-    # Half of the limit is left for fields that trades may get later.
-    assert max(len(message[0]) for message in written) < MESSAGE_LIMIT // 2
+    assert max(len(message[0]) for message in written) < MESSAGE_LIMIT
     assert list(messages.encode_messages([])) == []
 
 

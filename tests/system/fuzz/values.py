@@ -69,6 +69,13 @@ def make_trade(rng: random.Random) -> dict[str, Any]:
     }
     if rng.random() < 0.3:
         trade["ts"] = f"20{rng.randint(10, 25)}-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}T0{rng.randint(0, 9)}:30:00Z"
+    if rng.random() < 0.3:
+        extra = {
+            "source": rng.choice(("bot-1", "a", "s" * 64)),
+            "ref": rng.choice(("7", "'é\"")),
+            "fee": rng.choice(("0", 0.5)),
+        }
+        trade |= {name: value for name, value in extra.items() if rng.random() < 0.5}
     return trade
 
 

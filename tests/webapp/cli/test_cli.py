@@ -22,6 +22,13 @@ def test_rows_have_their_text_and_line(tmp_path: Path) -> None:
     assert second.trade["qty"] == ""
 
 
+def test_columns_that_may_be_missing_or_empty_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "trades.csv"
+    path.write_text("seq,fee,ts,symbol,side,price,qty,source\n7,0.10,now,BTC,BUY,1,2,bot\n8,,now,BTC,BUY,1,2,\n")
+    required = {"ts": "now", "symbol": "BTC", "side": "BUY", "price": "1", "qty": "2"}
+    assert [entry.trade for entry in read_rows(path)] == [required | {"source": "bot", "fee": "0.10"}, required]
+
+
 @pytest.mark.parametrize(("text", "message"), [("", "no column ts"), ("ts,symbol,side\n", "no column price, qty")])
 def test_a_missing_column_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "trades.csv"

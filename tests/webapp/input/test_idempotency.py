@@ -65,6 +65,13 @@ def test_a_key_is_found_from_any_address(client: FlaskClient, journal: Journal) 
     assert journal.last_seq() == 1
 
 
+def test_a_key_belongs_to_the_source_of_its_trade(client: FlaskClient, journal: Journal) -> None:
+    answers = [send(client, "k", **fields) for fields in ({}, {"source": "a"}, {"source": "b"}, {"source": "a"})]
+    assert [(answer.json or {})["seq"] for answer in answers] == [1, 2, 3, 2]
+    assert send(client, "k", source="b", ref="1").status_code == 422
+    assert journal.last_seq() == 3
+
+
 def test_a_rejected_trade_does_not_use_its_key(client: FlaskClient) -> None:
     assert send(client, "k", price="-1").status_code == 422
     assert send(client, "k").status_code == 201
@@ -128,8 +135,9 @@ def test_a_key_of_a_version_1_journal_is_found_from_any_address(client: FlaskCli
     assert (again.json or {})["seq"] == 2
     assert send(client, "k", price="1").status_code == 422
     assert send(client, "other").status_code == 422
+    assert (send(client, "other", source="a").json or {})["seq"] == 3
     with Journal(settings.journal_path) as journal:
-        assert journal.last_seq() == 2
+        assert journal.last_seq() == 3
         journal.prune(2, b"{}")
         assert journal.query("SELECT * FROM keys") == []
     assert "Idempotent-Replayed" not in client.post("/trade", json=body, headers={"Idempotency-Key": "k"}).headers

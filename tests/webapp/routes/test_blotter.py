@@ -101,7 +101,7 @@ def test_downloads_have_all_trades_in_order(
     assert answer.headers["Content-Disposition"] == 'attachment; filename="trades.json"'
     assert [event["seq"] for event in json.loads(answer.data)] == list(range(1, filled.last_seq() + 1))
     lines = client.get("/blotter.csv").text.splitlines()
-    assert lines[0] == "seq,id,accepted_at,ts,symbol,side,price,qty"
+    assert lines[0] == "seq,id,accepted_at,ts,symbol,side,price,qty,source,ref,fee"
     assert len(lines) == 251
 
 

@@ -43,6 +43,9 @@ def test_an_accepted_trade_is_answered_with_its_event(client: FlaskClient, journ
         "side": "BUY",
         "price": "27123.450",
         "qty": "0.25",
+        "source": "",
+        "ref": None,
+        "fee": None,
     }
     assert client.get(answer.headers["Location"]).data == answer.data
     assert journal.read_after(0)[0].price == "27123.450"
@@ -66,6 +69,30 @@ def test_ts_is_now_by_default_and_may_be_any_past_time(client: FlaskClient) -> N
     assert send(client, ts="1970-01-01T00:00:00Z").status_code == 201
     ahead = datetime.now(UTC) + timedelta(seconds=30)
     assert send(client, ts=ahead.isoformat()).status_code == 201
+
+
+OPTIONAL = [
+    {"source": "a"},
+    {"source": "Grid_2.BTC-usdt", "ref": "84213-A", "fee": "0.0750"},
+    {"source": "Other", "ref": " two words ", "fee": 0},
+    {"source": "s" * 64, "ref": '«№ 7» 🚀 \'=1+1,"x"', "fee": "0.000"},
+    {"ref": "é" * 64, "fee": "123456789012345678.123456789012"},
+]
+
+
+@pytest.mark.parametrize("given", OPTIONAL, ids=lambda given: ascii(given)[:40])
+def test_source_ref_and_fee_are_kept_as_they_were_sent(
+    client: FlaskClient, journal: Journal, given: dict[str, object]
+) -> None:
+    answer = send(client, **given)
+    assert answer.status_code == 201
+    expected = {"source": "", "ref": None, "fee": None} | given
+    expected["fee"] = None if expected["fee"] is None else str(expected["fee"])
+    assert {name: (answer.json or {})[name] for name in expected} == expected
+    (event,) = journal.read_after(0)
+    assert {name: getattr(event, name) for name in expected} == expected
+    (listed,) = (client.get("/trades").json or {})["trades"]
+    assert listed == answer.json
 
 
 BAD_DECIMALS = [
@@ -124,6 +151,26 @@ BAD_FIELDS: dict[str, list[object]] = {
     "side": [None, "", "HOLD", "\u017fell", "B", 1, True, [], {}, "BUY\u0000", " BUY"],
     "price": list(BAD_DECIMALS),
     "qty": list(BAD_DECIMALS),
+    "source": [
+        None,
+        "",
+        " ",
+        "a b",
+        "other",
+        "s" * 65,
+        "é",
+        "\uff21",
+        "a\n",
+        "a/b",
+        "\u0000",
+        "\ud800",
+        1,
+        True,
+        [],
+        {},
+    ],
+    "ref": [None, "", "r" * 65, "a\tb", "a\n", "\u0000", "\u202e", "\u2028", "\ud800", 1, True, [], {}],
+    "fee": [value for value in BAD_DECIMALS if value not in ("0", "0.0")],
     "ts": [
         None,
         "",
