@@ -1,13 +1,15 @@
-"""Request ids, the access log and the request counts: one line per request, with the reason of a rejection."""
+"""Request ids, request counts, and the access log: one line per request, with its client and its trade or reason."""
 
 import logging
 import re
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from flask import Flask, Response, g, request
 from uuid6 import uuid7
 
+from common.event import Event
 from webapp.worker_metrics import current_metrics
 
 UNMATCHED: Final = "(unmatched)"
@@ -16,6 +18,10 @@ UNMATCHED: Final = "(unmatched)"
 OTHER_METHOD: Final = "(other)"
 """The method of every request with a non-standard or unreadable one."""
 
+USER_AGENT_LENGTH: Final = 200
+"""The most characters of a User-Agent that are logged: clients choose it."""
+
+_SHARED: Final = {"trade_id": "id", "symbol": "symbol", "source": "source"}
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -26,6 +32,15 @@ def _begin() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _WELL_FORMED.fullmatch(given) else str(uuid7())
+
+
+def log_trades(events: Sequence[Event], accepted: int) -> None:
+    """Add the trades of this request to its line: how many were ``accepted``, and the fields that all of them share."""
+    g.logged = {"trades": accepted}
+    for name, field in _SHARED.items():
+        values = {getattr(event, field) for event in events}
+        if len(values) == 1:
+            g.logged[name] = values.pop()
 
 
 def _finish(response: Response) -> Response:
@@ -39,6 +54,9 @@ def _finish(response: Response) -> Response:
         "route": route,
         "status": response.status_code,
         "duration_ms": round(seconds * 1000, 3),
+        "client": request.remote_addr or "",
+        "user_agent": request.headers.get("User-Agent", "")[:USER_AGENT_LENGTH],
+        **g.get("logged", {}),
     }
     current_metrics().count_request(method, route, response.status_code, seconds, g.request_id)
     if "reason" in g:

@@ -17,6 +17,7 @@ from webapp.input.form import TradeForm, read_values
 from webapp.input.idempotency import read_form
 from webapp.input.json_body import receive
 from webapp.input.schemas import read_messages, read_trade
+from webapp.middleware.access_log import log_trades
 from webapp.middleware.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, reject
 from webapp.publisher import KeyedTrade, current_publisher
 from webapp.reader import current_reader
@@ -49,7 +50,7 @@ def accept_form() -> BaseResponse:
     try:
         keyed = KeyedTrade(trade, read_form(form.idempotency_key.data, values))
         # A double click gets the answer of the first click, not a 409.
-        (event,) = current_publisher().accept([keyed], wait_for_key=True, request_id=g.request_id).events
+        result = current_publisher().accept([keyed], wait_for_key=True, request_id=g.request_id)
     except KeyReusedError as error:
         reject(error.reason)
         form.idempotency_key.data = None
@@ -61,6 +62,8 @@ def accept_form() -> BaseResponse:
         response = render_desk(form, http.HTTPStatus.SERVICE_UNAVAILABLE, [describe_journal_failure(error)])
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
+    log_trades(result.events, result.accepted)
+    (event,) = result.events
     flash(f"Accepted as #{event.seq}: {event.side} {event.qty} {event.symbol} at {event.price}")
     return redirect(url_for("desk.show_desk"), http.HTTPStatus.SEE_OTHER)
 

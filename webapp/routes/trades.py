@@ -11,6 +11,7 @@ from webapp.input.idempotency import read_header
 from webapp.input.json_body import read_object, receive, shorten
 from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
+from webapp.middleware.access_log import log_trades
 from webapp.publisher import KeyedTrade, current_publisher
 from webapp.reader import current_reader
 from webapp.routes.trade_form import accept_form
@@ -52,6 +53,7 @@ def accept_json() -> Response:
     values = read_object(receive(request))
     trade = read_trade(values)
     result = current_publisher().accept([KeyedTrade(trade, read_header(values, trade.source))], request_id=g.request_id)
+    log_trades(result.events, result.accepted)
     (event,) = result.events
     response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
     if not result.accepted:

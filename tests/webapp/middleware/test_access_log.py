@@ -1,11 +1,15 @@
-import logging
+import json
+import logging.config
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.webapp.conftest import GOOD
+from common.logs import describe_logging
+from tests.conftest import make_event
+from tests.webapp.conftest import GOOD, read_token
+from webapp.middleware.access_log import log_trades
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +30,70 @@ def test_a_request_has_one_line(client: FlaskClient, caplog: pytest.LogCaptureFi
     assert first.duration_ms > 0
     assert not hasattr(first, "reason")
     assert second.route == "/trades/<event_id>"
+
+
+def test_a_line_has_the_client_and_the_trade(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    headers = {"User-Agent": "grid-bot/2.1", "Idempotency-Key": "k1"}
+    trade = GOOD | {"source": "grid-bot"}
+    event = client.post("/trade", json=trade, headers=headers, environ_base={"REMOTE_ADDR": "10.1.2.3"}).json
+    client.post("/trade", json=trade, headers=headers)
+    assert event is not None
+    first, again = access(caplog)
+    assert (first.client, first.user_agent) == ("10.1.2.3", "grid-bot/2.1")
+    for line, accepted in ((first, 1), (again, 0)):
+        assert (line.trade_id, line.symbol, line.source) == (event["id"], "BTCUSDT", "grid-bot")
+        assert line.trades == accepted
+
+
+def test_the_line_of_a_posted_form_has_the_trade(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    token = read_token(client.get("/").text)
+    client.post("/trade", data=GOOD | {"csrf_token": token})
+    line = access(caplog)[-1]
+    assert (line.status, line.trades, line.symbol, line.source) == (303, 1, "BTCUSDT", "")
+    assert line.trade_id
+
+
+def test_the_line_of_several_trades_has_their_number_and_what_they_share(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.post("/several")
+    def accept_several() -> str:
+        log_trades([make_event(1, source="bot"), make_event(2, source="bot", symbol="ETHUSDT")], 2)
+        return ""
+
+    app.test_client().post("/several")
+    (line,) = access(caplog)
+    assert (line.trades, line.source) == (2, "bot")
+    assert not hasattr(line, "symbol")
+    assert not hasattr(line, "trade_id")
+
+
+def test_a_request_without_a_trade_has_none_in_its_line(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    client.post("/trade", json=GOOD | {"price": "-1"})
+    client.get("/healthz")
+    assert not any(hasattr(line, "trades") or hasattr(line, "symbol") for line in access(caplog))
+
+
+def test_a_written_line_is_bounded_and_holds_no_credential(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {
+        "User-Agent": "bot\x1b[31m\x7f" + "x" * 5000,
+        "Authorization": "Bearer tt_in_a_header",
+        "Idempotency-Key": "tt_in_a_key",
+        "Cookie": "trading_session=tt_in_a_cookie",
+    }
+    client.post("/trade?token=tt_in_a_query", json=GOOD, headers=headers)
+    client.post("/hooks/tt_in_a_path", json=GOOD, headers=headers)
+    logs = describe_logging("web", "INFO")
+    formatter = logging.config.DictConfigurator(logs).configure_formatter(logs["formatters"]["json"])
+    for record in access(caplog):
+        line = formatter.format(record)
+        assert line.isprintable()
+        assert line.isascii()
+        assert json.loads(line)["user_agent"] == "bot\x1b[31m\x7f" + "x" * (200 - 9)
+        assert "tt_" not in line
+        assert len(line) < 1000
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b"])
