@@ -1,18 +1,22 @@
 """Search: accepted trades by any filter, in bounded reads, with an index or without."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from flask import Flask, current_app
 
 from common.event import Event
 from common.journal.block_ranges import SEQ_MAX, BlockRanges, Range, clip
-from common.journal.store import Journal
+from common.journal.store import FILTERS, Journal
 from common.process import PerProcess
 from webapp.reader import JournalReader, current_reader
 
 SLICE: Final = 20_000
 """Seqs that one read scans where no index helps: a few milliseconds."""
+
+
+SCANNED: Final = FILTERS.keys() - {"symbol"}
+"""The filters without an index."""
 
 
 class Search:
@@ -33,26 +37,22 @@ class Search:
                 break
         return found[-limit:] if newest else found[:limit]
 
-    def walk(  # noqa: PLR0913 - one per filter
+    def walk(
         self,
         chunk: int,
         *,
         after: int | None = None,
         before: int | None = None,
         newest: bool = False,
-        symbol: str | None = None,
-        side: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
+        **filters: str | None,
     ) -> Iterator[list[Event]]:
         """Yield all matching events in chunks of at most ``chunk``, the ``newest`` chunk first or the oldest one.
 
         Each chunk is in ``seq`` order. Raises JournalError.
         """
-        filters = {"symbol": symbol, "side": side, "since": since, "until": until}
-        ranges, first, last = self._find(since, until)
+        ranges, first, last = self._find(filters.get("since"), filters.get("until"))
         parts = clip(ranges, max(first, (after or 0) + 1), min(last, (before or last + 1) - 1))
-        if side or since or until:
+        if _needs_scan(filters):
             parts = [piece for part in parts for piece in _slice(part)]
         for low, high in reversed(parts) if newest else parts:
             yield from self._walk_part(chunk, (low, high), filters, newest=newest)
@@ -89,6 +89,10 @@ class Search:
         return found
 
 
+def _needs_scan(wanted: Mapping[str, object]) -> bool:
+    return any(wanted.get(name) is not None for name in SCANNED)
+
+
 def _slice(part: Range) -> list[Range]:
     first, last = part
     return [(low, min(low + SLICE - 1, last)) for low in range(first, last + 1, SLICE)]
@@ -96,7 +100,7 @@ def _slice(part: Range) -> list[Range]:
 
 def look_up(limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
     """Select events as ``Journal.select`` does, in one read where an index helps. Raises JournalError."""
-    if any(wanted.get(name) is not None for name in ("side", "since", "until")):
+    if _needs_scan(wanted):
         return current_search().select(limit, **wanted)
     return current_reader().select(limit=limit, **wanted)
 

@@ -16,6 +16,15 @@ from common.journal.schema import SCHEMA_VERSION
 from common.timestamps import Timestamp
 from common.wire.transport import KeyPair
 
+FILTERS: Final = {
+    "symbol": "symbol = ?",
+    "side": "side = ?",
+    "source": "source = ?",
+    "since": "accepted_at >= ?",
+    "until": "accepted_at < ?",
+}
+"""What trades are selected by, besides their seqs; only ``symbol`` has an index."""
+
 PROBE_BYTES: Final = 32 * 1024
 """More pages than a trade touches, in its table and its indexes."""
 
@@ -141,31 +150,21 @@ class Journal:
             found = rows.select_id(self._db, self.journal_id, event_id)
         return found[0] if found else None
 
-    def select(  # noqa: PLR0913 - they are filters
+    def select(
         self,
         *,
         limit: int,
         after: int | None = None,
         before: int | None = None,
         newest: bool | None = None,
-        symbol: str | None = None,
-        side: str | None = None,
-        since: Timestamp | None = None,
-        until: Timestamp | None = None,
+        **filters: str | None,
     ) -> list[Event]:
         """Select up to ``limit`` events: the ``newest`` (the default without ``after``) or the oldest; oldest first.
 
-        Their seqs are above ``after`` and below ``before``; they were accepted at ``since`` or later, before ``until``.
+        Their seqs are above ``after`` and below ``before``, and they match the FILTERS that are given.
         Raises JournalError.
         """
-        wanted = {
-            "seq > ?": after,
-            "seq < ?": before,
-            "symbol = ?": symbol,
-            "side = ?": side,
-            "accepted_at >= ?": since,
-            "accepted_at < ?": until,
-        }
+        wanted = {"seq > ?": after, "seq < ?": before} | {FILTERS[name]: value for name, value in filters.items()}
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if newest or (newest is None and after is None) else "ASC"

@@ -1,7 +1,8 @@
 // The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
 import { makeElement, newKey } from "./format.js";
 
-const FIELDS = ["symbol", "side", "price", "qty", "ts"];
+const KEPT = ["symbol", "side", "source"];
+const HIDDEN = ["csrf_token", "idempotency_key"];
 const ATTEMPTS = 8;
 const RETRY_MS = 1000;
 
@@ -13,6 +14,7 @@ export class Form {
     this.form = form;
     this.trades = trades;
     this.notices = notices;
+    this.names = [...new Set(Array.from(form.elements, (each) => each.name))].filter((name) => name && !HIDDEN.includes(name));
     this.sending = false;
     this.key = newKey();
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
@@ -32,9 +34,9 @@ export class Form {
 
   read() {
     const trade = {};
-    for (const name of FIELDS) {
-      const text = this.form.elements[name].value.trim();
-      if (text || name !== "ts") trade[name] = text;
+    for (const name of this.names) {
+      const { value, required } = this.form.elements[name];
+      if (value.trim() || required) trade[name] = value.trim();
     }
     return trade;
   }
@@ -79,7 +81,7 @@ export class Form {
     this.key = newKey();
     this.showErrors({});
     this.notify("success", "status", `Accepted as #${event.seq}: ${event.side} ${event.qty} ${event.symbol} at ${event.price}`);
-    for (const name of ["price", "qty", "ts"]) this.form.elements[name].value = "";
+    for (const name of this.names.filter((each) => !KEPT.includes(each))) this.form.elements[name].value = "";
     this.form.elements.price.focus();
     this.writeCurl();
   }
@@ -90,16 +92,17 @@ export class Form {
     this.showErrors(errors);
     const text = Object.keys(errors).length ? "Nothing was sent: please look at the marked fields." : problem.detail;
     this.notify("failure", "alert", text);
-    const first = FIELDS.find((name) => errors[name]);
+    const first = this.names.find((name) => errors[name]);
     if (first) (this.form.elements[first].focus ? this.form.elements[first] : this.form.elements[first][0]).focus();
   }
 
   showErrors(errors) {
-    for (const name of FIELDS) {
+    for (const name of this.names) {
       const control = this.form.elements[name];
       const field = (control.closest ? control : control[0]).closest(".field");
       const messages = errors[name];
       field.classList.toggle("invalid", Boolean(messages));
+      if (messages) field.closest("details")?.setAttribute("open", "");
       document.getElementById(`${name}-error`)?.remove();
       if (messages) field.append(makeElement("p", messages.join(" "), { class: "error", id: `${name}-error` }));
       if (!control.closest) continue;
@@ -119,11 +122,9 @@ export class Form {
 
   writeCurl() {
     const body = {};
-    for (const name of FIELDS) {
-      const field = this.form.elements[name];
-      const text = (field.value || "").trim();
-      if (text) body[name] = text;
-      else if (name !== "ts") body[name] = field.placeholder ?? "";
+    for (const name of this.names) {
+      const { value, required, placeholder } = this.form.elements[name];
+      if (value.trim() || required) body[name] = value.trim() || placeholder;
     }
     document.getElementById("curl").textContent =
       `curl ${shellQuote(this.form.action)} -H 'Content-Type: application/json' -d ${shellQuote(JSON.stringify(body))}`;

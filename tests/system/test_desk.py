@@ -65,6 +65,27 @@ def test_a_trade_sent_by_form_appears_in_browsers_of_every_worker(browser: Brows
         context.close()
 
 
+def test_a_trade_sent_by_form_has_its_source_ref_and_fee(desk: Page, shared: Stack) -> None:
+    desk.locator("[name=symbol]").fill("details")
+    desk.locator("[name=price]").fill("1")
+    desk.locator("[name=qty]").fill("2")
+    desk.get_by_text("Source, reference, fee").click()
+    desk.locator("[name=source]").fill("grid")
+    desk.locator("[name=fee]").fill("-1")
+    expect(desk.locator("#curl")).to_contain_text('"source":"grid","fee":"-1"}')
+    desk.get_by_text("Source, reference, fee").click()
+    desk.get_by_role("button", name="Send trade").click()
+    expect(desk.locator("#fee-error")).to_contain_text("0 or more")
+    expect(desk.locator("#fee-error")).to_be_visible()
+    desk.locator("[name=fee]").fill("0.05")
+    desk.get_by_role("button", name="Send trade").click()
+    expect(desk.locator("#notices")).to_contain_text("BUY 2 DETAILS at 1")
+    (trade,) = requests.get(f"{shared.web_url}/trades?symbol=details", timeout=10).json()["trades"]
+    assert (trade["source"], trade["ref"], trade["fee"]) == ("grid", None, "0.05")
+    expect(desk.locator("[name=source]")).to_have_value("grid")
+    expect(desk.locator("[name=fee]")).to_have_value("")
+
+
 def test_tiles_symbols_and_chart_follow_the_trades(desk: Page, shared: Stack) -> None:
     for price in ("10", "12", "11"):
         shared.post(TRADE | {"symbol": "CHART", "price": price, "qty": "1000000"})

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
+from common.csv_cells import unmark
 from common.event import REQUIRED_FIELDS, TRADE_FIELDS
 from common.timestamps import parse_timestamp
 from webapp.cli.client import Entry, choose_url, send_all, url_option
@@ -59,7 +60,7 @@ def read_rows(path: Path, run: str = "") -> list[Entry]:
 
 def _read_trade(row: Mapping[str, str]) -> dict[str, str]:
     """Read a trade; a column that is not required is left out when it is missing or empty."""
-    return {name: row[name] for name in TRADE_FIELDS if name in REQUIRED_FIELDS or row.get(name)}
+    return {name: unmark(row[name]) for name in TRADE_FIELDS if name in REQUIRED_FIELDS or row.get(name)}
 
 
 def pace(

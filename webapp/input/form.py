@@ -5,11 +5,12 @@ from typing import Any
 
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from werkzeug.datastructures import MultiDict
-from wtforms import HiddenField, RadioField, StringField
+from wtforms import Field, HiddenField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined] # newer than its stubs
 
-from common.event import SIDES
+from common.event import SIDES, TRADE_FIELDS
 from webapp.input.idempotency import FORM_FIELD
+from webapp.input.schemas import OPTIONAL_FIELDS
 
 
 class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
@@ -22,7 +23,25 @@ class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
     price = StringField("Price", description="27123.45")
     qty = StringField("Quantity", description="0.25")
     ts = StringField("Time", description="now")
+    source = StringField("Source", description="desk")
+    ref = StringField("Reference", description="84213-A")
+    fee = StringField("Fee", description="0.05")
     idempotency_key = HiddenField()
+
+    @property
+    def details(self) -> list[Field]:
+        """The fields that few trades have."""
+        return [self[name] for name in OPTIONAL_FIELDS if name != "ts"]
+
+    @property
+    def example(self) -> dict[str, str]:
+        """The entered values, with an example for each missing one that a trade must have."""
+        fields = [field for field in self if field.name in TRADE_FIELDS]
+        return {
+            field.name: field.data or field.description
+            for field in fields
+            if field.data or field.name not in OPTIONAL_FIELDS
+        }
 
     def show_errors(self, errors: Mapping[str, list[str]]) -> list[str]:
         """Set the messages of each field, and return those of fields that the form does not have."""
@@ -33,13 +52,11 @@ class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed
 
 
 def read_values(posted: MultiDict[str, str]) -> dict[str, Any]:
-    """Convert a posted form to the fields of the API: trimmed, without an empty ``ts``, a duplicate field as a list."""
+    """Convert a posted form to the fields of the API: trimmed, without empty optional ones, a duplicate as a list."""
     values: dict[str, Any] = {}
     for name, given in posted.lists():
         texts = [text.strip() for text in given]
         values[name] = texts[0] if len(texts) == 1 else texts
     for name in ("csrf_token", FORM_FIELD):
         values.pop(name, None)
-    if values.get("ts") == "":
-        del values["ts"]
-    return values
+    return {name: value for name, value in values.items() if value != "" or name not in OPTIONAL_FIELDS}

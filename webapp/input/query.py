@@ -6,7 +6,8 @@ from typing import Any, Final
 from marshmallow import ValidationError, validates_schema
 from werkzeug.datastructures import MultiDict
 
-from webapp.input.fields import SideField, StrictSchema, SymbolField, TimestampField, WholeField
+from common.journal.store import FILTERS
+from webapp.input.fields import SideField, SourceField, StrictSchema, SymbolField, TimestampField, WholeField
 
 BARS_MAX: Final = 2000
 SEQ_MAX: Final = 2**63 - 1
@@ -23,6 +24,7 @@ class PageSchema(_QuerySchema):
 
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
+    source = SourceField(load_default=None)
     after = WholeField(0, SEQ_MAX, load_default=None)
     limit = WholeField(1, 1000, load_default=100)
 
@@ -53,13 +55,14 @@ class BlotterSchema(_QuerySchema):
 
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
+    source = SourceField(load_default=None)
     since = TimestampField(load_default=None)
     until = TimestampField(load_default=None)
     before = WholeField(1, SEQ_MAX, load_default=None)
     limit = WholeField(1, 1000, load_default=50)
 
 
-BLOTTER_FILTERS: Final = ("symbol", "side", "since", "until", "limit")
+BLOTTER_FILTERS: Final = (*FILTERS, "limit")
 """The parameters that the links between pages keep, besides ``before``."""
 
 _PAGE, _FEED, _MARKET, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BlotterSchema()

@@ -1,7 +1,7 @@
 """The schema of a trade: the only validation, for the form and the API."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import ValidationError, post_load
 
@@ -37,6 +37,9 @@ class TradeSchema(StrictSchema):
 
 
 _TRADE = TradeSchema()
+
+OPTIONAL_FIELDS: Final = tuple(name for name, field in _TRADE.fields.items() if not field.required)
+"""The names of the fields that may be left out."""
 
 
 def read_trade(values: Mapping[str, object]) -> Trade:

@@ -12,7 +12,9 @@ from typing import Any, Final, cast
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request, url_for
 from marshmallow import ValidationError
 
+from common.csv_cells import mark
 from common.event import SIDES, TRADE_FIELDS, Event
+from common.journal.store import FILTERS
 from common.process import PerProcess
 from common.wire import messages
 from webapp.input.query import BLOTTER_FILTERS, read_blotter
@@ -94,7 +96,7 @@ def _read_chunks(wanted: dict[str, Any]) -> Iterator[list[Event]]:
     # Trades accepted during the download are left out, or it might never end.
     end = current_reader().last_seq() + 1
     before = min(wanted["before"] or end, end)
-    filters = {name: wanted[name] for name in ("symbol", "side", "since", "until")}
+    filters = {name: wanted[name] for name in FILTERS}
     chunks = current_search().walk(CHUNK, before=before, **filters)
     # Read before the response starts, so that a journal that cannot be read is still a 503.
     first = next(chunks, None)
@@ -105,8 +107,12 @@ def _write_csv(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
     yield (",".join(COLUMNS) + "\r\n").encode()
     for events in chunks:
         text = io.StringIO()
-        csv.writer(text).writerows([getattr(event, name) for name in COLUMNS] for event in events)
+        csv.writer(text).writerows([_write_cell(getattr(event, name)) for name in COLUMNS] for event in events)
         yield text.getvalue().encode()
+
+
+def _write_cell(value: str | int | None) -> str:
+    return "" if value is None else mark(str(value))
 
 
 def _write_json(chunks: Iterator[list[Event]]) -> Iterator[bytes]:

@@ -89,8 +89,7 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
 
 
 def _write_curl(form: TradeForm) -> str:
-    body = {field.name: field.data or field.description for field in (form.symbol, form.side, form.price, form.qty)}
-    if form.ts.data:
-        body["ts"] = form.ts.data
     endpoint = url_for("trades.accept_trade", _external=True)
-    return f"curl {shlex.quote(endpoint)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
+    return (
+        f"curl {shlex.quote(endpoint)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(form.example))}"
+    )

@@ -4,17 +4,20 @@ import json
 import random
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from common.event import TRADE_FIELDS
 from common.journal import block_ranges
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
 from tests.conftest import make_event
 from webapp import search
+from webapp.cli.replay import read_rows
 from webapp.routes import blotter
 
 
@@ -105,13 +108,48 @@ def test_downloads_have_all_trades_in_order(
     assert len(lines) == 251
 
 
+def test_the_blotter_shows_and_filters_by_source(client: FlaskClient, journal: Journal) -> None:
+    for source, fields in (("grid", {"ref": "<b>7", "fee": "0.0750"}), ("", {}), ("grid-2", {})):
+        journal.append([make_event(0, id=f"id-{source}", source=source, **fields)])
+    page = client.get("/blotter?source=grid").text
+    assert numbers(page) == [1]
+    for cell in ("<td>grid</td>", "&lt;b&gt;7</td>", "0.0750</td>"):
+        assert cell in page
+    assert 'value="grid"' in page
+    assert "blotter.csv?source=grid" in page
+    assert "None" not in client.get("/blotter").text
+    downloaded: Any = client.get("/blotter.json?source=grid-2").json
+    assert [event["seq"] for event in downloaded] == [3]
+
+
+REFS = ["=1+1", "+1", "-1", "@x", "'", "'a'", "a=1", 'a,"b"', " lead", "№"]
+CELLS = ["'=1+1", "'+1", "'-1", "'@x", "''", "''a'", "a=1", 'a,"b"', " lead", "№"]
+
+
+def test_a_downloaded_csv_can_be_replayed_to_the_same_trades(
+    client: FlaskClient, journal: Journal, tmp_path: Path
+) -> None:
+    journal.append([make_event(0, id=str(n), ref=ref, fee="0.10", source="a") for n, ref in enumerate(REFS)])
+    journal.append([make_event(0, id="none")])
+    text = client.get("/blotter.csv").text
+    assert [row["ref"] for row in csv.DictReader(io.StringIO(text))] == [*CELLS, ""]
+    path = tmp_path / "trades.csv"
+    path.write_text(text, newline="")
+    for entry, event in zip(read_rows(path), journal.read_after(0), strict=True):
+        assert client.post("/trade", json=entry.trade).status_code == 201
+        kept = journal.read_after(journal.last_seq() - 1)[0]
+        assert [getattr(kept, name) for name in TRADE_FIELDS] == [getattr(event, name) for name in TRADE_FIELDS]
+
+
 def test_downloads_of_an_empty_journal_are_empty(client: FlaskClient) -> None:
     assert client.get("/blotter.json").json == []
     assert client.get("/blotter.csv").text.count("\n") == 1
     assert "No trades match the filters" in client.get("/blotter").text
 
 
-@pytest.mark.parametrize("query", ["symbol=a+b", "side=hold", "since=yesterday", "limit=0", "before=x", "colour=red"])
+@pytest.mark.parametrize(
+    "query", ["symbol=a+b", "side=hold", "source=other", "since=yesterday", "limit=0", "before=x", "colour=red"]
+)
 def test_a_bad_filter_is_named(client: FlaskClient, query: str) -> None:
     page = client.get(f"/blotter?{query}")
     assert page.status_code == 422

@@ -32,6 +32,20 @@ def test_an_invalid_form_is_shown_again_with_its_errors_and_input(client: FlaskC
     assert journal.last_seq() == 0
 
 
+def test_a_form_has_source_ref_and_fee_and_leaves_out_empty_ones(client: FlaskClient, journal: Journal) -> None:
+    assert "<details>" in client.get("/").text
+    assert post_form(client, source=" grid ", ref="", fee="0.10")[0] == 303
+    (event,) = journal.read_after(0)
+    assert (event.source, event.ref, event.fee) == ("grid", None, "0.10")
+    status, page = post_form(client, source="other", fee="-1")
+    assert status == 422
+    assert '"other" is not accepted; expected 1 to 64' in page
+    assert '"-1" is not accepted; expected a decimal of 0 or more' in page
+    assert "<details open>" in page
+    assert '"source": "other"' in page
+    assert journal.last_seq() == 1
+
+
 def test_input_is_escaped(client: FlaskClient) -> None:
     token = read_token(client.get("/").text)
     answer = client.post("/trade", data=GOOD | {"csrf_token": token, "symbol": '"><script>alert(1)</script>'})

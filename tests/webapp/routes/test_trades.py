@@ -8,6 +8,7 @@ from werkzeug.test import TestResponse
 
 from common.journal.store import Journal
 from tests.webapp.conftest import GOOD
+from webapp import search
 from webapp.input.json_body import BadBodyError, read_pairs
 
 
@@ -351,6 +352,18 @@ def test_trades_are_listed_and_paged_forward(client: FlaskClient) -> None:
     assert [trade["seq"] for trade in filtered["trades"]] == [2, 4]
 
 
+def test_trades_are_filtered_by_source(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "SLICE", 2)
+    for source in ("a", "b", "a", "A", "a"):
+        send(client, source=source)
+    send(client)
+    for query, seqs in (("source=a", [1, 3, 5]), ("source=a&after=1&symbol=btcusdt", [3, 5]), ("source=c", [])):
+        found: Any = client.get(f"/trades?{query}").json
+        assert [trade["seq"] for trade in found["trades"]] == seqs
+    page: Any = client.get("/trades?source=a&after=0&limit=2").json
+    assert ([trade["seq"] for trade in page["trades"]], page["next"]) == ([1, 3], 3)
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -365,6 +378,9 @@ def test_trades_are_listed_and_paged_forward(client: FlaskClient) -> None:
         ("after=1e3", "after"),
         ("symbol=B%00", "symbol"),
         ("side=HOLD", "side"),
+        ("source=other", "source"),
+        ("source=a+b", "source"),
+        ("source=", "source"),
         ("page=2", "page"),
     ],
 )
