@@ -9,8 +9,7 @@ from msgspec import Meta, Struct
 from common.timestamps import Timestamp
 
 EXACT: Final = Context(prec=100)
-"""Wide enough that no sum rounds: a notional has up to 36 + 24 digits, and a journal holds under 10^19 of them."""
-
+"""Wide enough that no sum rounds: a notional has up to 40 + 36 digits, and a journal holds under 10^19 of them."""
 
 SUM_MAX: Final = Decimal(10) ** 62
 SUM_PLACES: Final = 38

@@ -9,7 +9,8 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from common.event import SIDES, DecimalText, Event, Side
+from common.decimals import DecimalText
+from common.event import SIDES, Event, Side
 from common.histogram import Histogram
 from common.journal.batches import SymbolSideBatch, group
 from common.tally import EXACT, Count, Tally

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from common.event import DecimalText, Event, Side, Symbol
+from common.decimals import DecimalText
+from common.event import Event, Side, Symbol
 from common.journal.store import Journal
 from common.timestamps import Timestamp
 

@@ -35,7 +35,7 @@ from tests.conftest import JOURNAL_ID, make_event
 def state() -> State:
     state = State(JOURNAL_ID)
     state.register(["ETHUSDT"])
-    widest = "999999999999999999.999999999999"
+    widest = f"{'9' * 20}.{'9' * 18}"
     state.apply([make_event(1, price=widest, qty=widest), make_event(2, side="SELL", symbol="X")], "live", 1, 1e10)
     state.observed.rejected["body"] = 3
     return state

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from common.event import DECIMAL_PATTERN, REF_LENGTH, SIDES, SOURCE_PATTERN, SYMBOL_PATTERN
+from common.decimals import DIGITS, PLACES, is_zero, read_decimal
+from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN, SYMBOL_PATTERN
 from common.timestamps import format_timestamp, now, parse_timestamp
 from webapp.input.json_body import JsonNumber, shorten, show
 
@@ -76,14 +77,15 @@ class DecimalField(_NamingField[str]):
     """An exact decimal above 0; every digit is kept."""
 
     may_be_zero = False
-    expected = "a decimal above 0 with at most 18 digits before and 12 after the point, and no exponent"
+    expected = f"a decimal above 0 (at most {DIGITS} digits before the point and {PLACES} after it)"
 
     def read(self, value: object) -> str:
         """Read a decimal, given as text or as a JSON number. Raises ValueError."""
         text = value.text if isinstance(value, JsonNumber) else _ascii(value)
-        if not re.match(DECIMAL_PATTERN, text) or not (self.may_be_zero or text.strip("0.")):
+        decimal = read_decimal(text)
+        if is_zero(decimal) and not self.may_be_zero:
             raise ValueError
-        return text
+        return decimal
 
 
 class FeeField(DecimalField):

@@ -1,0 +1,50 @@
+"""Decimals: the text in which a price, a quantity or a fee is kept, and what is read as one."""
+
+import re
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+DIGITS: Final = 20
+"""The most digits before the point."""
+
+PLACES: Final = 18
+"""The most digits after it."""
+
+DECIMAL_PATTERN: Final = rf"^[0-9]{{1,{DIGITS}}}(\.[0-9]{{1,{PLACES}}})?\Z"
+
+DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
+
+_PLAIN = re.compile(DECIMAL_PATTERN)
+_SCIENTIFIC = re.compile(r"([0-9]+)(?:\.([0-9]+))?[Ee]([+-]?[0-9]{1,9})")
+
+
+def read_decimal(text: str) -> DecimalText:
+    """Read a decimal of 0 or more: every digit is kept, and an exponent is written out.
+
+    Raises ValueError for anything else, and for one with more digits than are kept.
+    """
+    return text if _PLAIN.match(text) else _write_out(text)
+
+
+def is_zero(decimal: DecimalText) -> bool:
+    """Return whether a decimal is 0."""
+    return not decimal.strip("0.")
+
+
+def _write_out(text: str) -> DecimalText:
+    found = _SCIENTIFIC.fullmatch(text)
+    if found is None:
+        raise ValueError
+    whole, fraction = found[1], found[2] or ""
+    places = len(fraction) - int(found[3])
+    digits = (whole + fraction).lstrip("0")
+    if not digits:
+        places = max(places, 0)
+    # Before a text is made that is as long as an exponent may say.
+    if places > PLACES or len(digits) - places > DIGITS:
+        raise ValueError
+    if places <= 0:
+        return digits + "0" * -places or "0"
+    padded = digits.rjust(places + 1, "0")
+    return f"{padded[:-places]}.{padded[-places:]}"
