@@ -51,7 +51,7 @@ PIPELINE: Final = Dashboard(
                 "from unknown programs or another version.", "ops", (
                 ("gaps", f"sum({rate('sidecar_gaps_total')})"),
                 ("duplicates", f"sum({rate('sidecar_duplicates_total')})"),
-                ("rejected: {{reason}}", f"sum by (reason) ({rate('sidecar_messages_rejected_total')}) > 0")), 8),
+                ("rejected: {{reason}}", f"sum by (reason) ({rate('sidecar_messages_rejected_total')})")), 8),
         )),
         Row("HTTP", (
             Panel("Requests per second by route", "All requests, by route and status.", "reqps", (
@@ -60,7 +60,7 @@ PIPELINE: Final = Dashboard(
             Panel("Duration by route, p99", "From arrival to answer; exemplars carry request ids.", "s", (
                 ("{{method}} {{route}}", quantile(0.99, "webapp_http_request_duration_seconds", "method", "route")),)),
             Panel("Trades rejected per second", "By the reason in the answer.", "ops", (
-                ("{{reason}}", f"sum by (reason) ({rate('webapp_trades_rejected_total')}) > 0"),
+                ("{{reason}}", f"sum by (reason) ({rate('webapp_trades_rejected_total')})"),
                 ("all", f"sum({rate('webapp_trades_rejected_total')})"))),
             Panel("Commit time", "One commit to the journal, including its sync to disk.", "s",
                 _quantiles("webapp_commit_duration_seconds")),

@@ -52,7 +52,8 @@ def prometheus(shared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setattr(infra_stack, "INFRA", root / "infra")
         patch.setattr(infra_stack, "VAR", root / "var")
         patch.setattr(infra_stack, "has_engine", lambda: False)
-        patch.setattr(shutil, "which", lambda name: None if name == "grafana-server" else f"/usr/bin/{name}")
+        which = shutil.which
+        patch.setattr(shutil, "which", lambda name: None if name == "grafana-server" else which(name))
         infra_stack.up(Settings.from_env(shared.settings), port, 0)
         yield f"http://127.0.0.1:{port}"
         infra_stack.down()
@@ -70,17 +71,10 @@ def ask(prometheus: str, query: str) -> list[float]:
     return [value for value in values if not math.isnan(value)]
 
 
-def test_every_panel_shows_data_under_load(shared: Stack, prometheus: str) -> None:
-    with shared.under_trades(rate=100), shared.peer() as peer:
-
-        def query_with_errors(query: str) -> list[float]:
-            # Panels of errors need errors to show.
-            shared.post({"symbol": ""})
-            peer.send(b"garbage")
-            return ask(prometheus, query)
-
+def test_every_panel_shows_data_under_load_without_a_single_error(shared: Stack, prometheus: str) -> None:
+    with shared.under_trades(rate=100):
         for title, query in QUERIES.items():
-            values = wait_for(partial(query_with_errors, query), f"the panel {title!r} shows data", 30)
+            values = wait_for(partial(ask, prometheus, query), f"the panel {title!r} shows data", 30)
             sys.stdout.write(f"{title}: {query}: {values[:6]}\n")
 
 
