@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDERS = [ROOT / "static/vendor/lightweight-charts", ROOT / "tests/system/axe"]
+FOLDERS = [*sorted((ROOT / "static" / "vendor").iterdir()), ROOT / "tests" / "system" / "axe"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

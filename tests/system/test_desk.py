@@ -278,7 +278,8 @@ def test_the_rate_does_not_depend_on_the_clock_of_the_browser(browser: Browser, 
         page.goto("/")
         expect(page.locator("#status-feed")).to_contain_text("live")
         shared.accept(5)
-        expect(page.locator("#tile-rate")).not_to_have_text("0.0")
+        # Up to five trades in at least a second.
+        expect(page.locator("#tile-rate")).to_have_text(re.compile(r"^(0\.[1-9]|[1-5]\.\d)$"))
 
 
 def test_selecting_a_symbol_again_loses_no_trade(desk: Page, shared: Stack) -> None:

@@ -18,7 +18,7 @@ def at_second(second: int) -> str:
     return f"2026-01-31T09:00:{second:02}.000000Z"
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(st.lists(st.integers(0, 59), max_size=60), st.integers(0, 40), st.integers(0, 59), st.integers(0, 59))
 def test_no_trade_of_a_window_is_outside_of_its_ranges(seconds: list[int], pruned: int, since: int, until: int) -> None:
     blocks = BlockRanges()

@@ -129,10 +129,10 @@ def test_a_journal_of_version_1_is_backed_up_as_it_is_while_its_program_runs(
     old: Path, holder: int, tmp_path: Path
 ) -> None:
     assert back_up(old, tmp_path / "copy.db") == 2
+    assert [each.pid for each in find_holders(old)] == [holder]
     for path in (old, tmp_path / "copy.db"):
         with contextlib.closing(sqlite3.connect(path)) as db:
             assert db.execute("PRAGMA user_version").fetchone() == (1,)
-    assert holder
 
 
 def test_waiting_for_another_migration_times_out(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ def test_input_is_escaped(client: FlaskClient) -> None:
     token = read_token(client.get("/").text)
     answer = client.post("/trade", data=GOOD | {"csrf_token": token, "symbol": '"><script>alert(1)</script>'})
     assert "<script>alert" not in answer.text
+    assert 'value="&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in answer.text
 
 
 def test_unknown_and_duplicate_fields_are_rejected_as_in_the_api(client: FlaskClient, journal: Journal) -> None:
