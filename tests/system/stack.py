@@ -117,6 +117,18 @@ class Stack:
     def workers(self) -> set[psutil.Process]:
         return set(self.find("web").children())
 
+    @contextlib.contextmanager
+    def only(self, worker: psutil.Process) -> Iterator[None]:
+        """Suspend the other workers, so that this one accepts each new connection; the kernel would choose."""
+        others = self.workers() - {worker}
+        try:
+            for other in others:
+                other.suspend()
+            yield
+        finally:
+            for other in others:
+                other.resume()
+
     def post(self, trade: dict[str, Any] | None = None, **fields: str) -> requests.Response:
         return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=10)
 

@@ -1,7 +1,7 @@
 """The feed with real workers: several of them, restarts, and clients that read slowly or not at all."""
 
+import contextlib
 import itertools
-import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -47,11 +47,6 @@ def write_trades(stack: Stack, count: int, symbol: str = "BTCUSDT") -> int:
         return journal.last_seq()
 
 
-def feed_pids(stack: Stack) -> set[str]:
-    """Return the pids of the workers that have served a feed."""
-    return set(re.findall(r'"pid": (\d+), [^\n]*"route": "/feed"', stack.log.read_text()))
-
-
 def is_connected(stack: Stack, name: tuple[str, int]) -> bool:
     """Whether a worker still holds the connection of a client."""
     connections = [each for worker in stack.workers() for each in worker.net_connections("tcp")]
@@ -90,21 +85,25 @@ def test_fifty_clients_receive_every_trade_once_across_kills_and_restarts(cold: 
 
 def test_a_trade_of_one_worker_reaches_the_clients_of_the_other(cold: Stack) -> None:
     cold.start("web")
-    clients: list[FeedClient] = []
-    # The kernel chooses the worker that accepts a connection.
-    while len(feed_pids(cold)) < 2 and len(clients) < 60:
-        clients.append(FeedClient(cold, 0))
-        clients[-1].connect()
-        clients[-1].read()
-    assert len(feed_pids(cold)) == 2
-    cold.accept(10)
-    for client in clients:
-        assert client.read_to(10) == 0
-        assert client.ids == list(range(1, 11))
-    cold.stop("web", STOP_SECONDS)
-    for client in clients:
-        client.read_to_end()
-        client.close()
+    workers = sorted(cold.workers(), key=lambda worker: worker.pid)
+    assert len(workers) == 2
+    with contextlib.ExitStack() as opened:
+        clients = []
+        for worker in workers:
+            with cold.only(worker):
+                clients.append(opened.enter_context(FeedClient(cold, 0)))
+                clients[-1].read()
+                assert clients[-1].connected == 1
+        for worker in workers:
+            with cold.only(worker):
+                cold.renew()
+                cold.accept(5)
+        for client in clients:
+            assert client.read_to(10) == 0
+            assert client.ids == list(range(1, 11))
+        cold.stop("web", STOP_SECONDS)
+        for client in clients:
+            client.read_to_end()
 
 
 def test_a_client_that_does_not_read_is_disconnected_and_counted_and_resumes(tmp_path: Path) -> None:
