@@ -188,16 +188,23 @@ class Stack:
         return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100, check=False)
 
     @contextlib.contextmanager
-    def under_trades(self, rate: int) -> Iterator[None]:
-        """Send trades at ``rate`` per second during the block."""
-        command = [*CLI, "simulate", "--rate", str(rate), "--count", "1000000"]
-        with subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | self.settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
+    def launch_cli(self, output: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run ``flask --app webapp trades …`` during the block; all that it prints is in ``output``."""
+        environ = os.environ | self.settings
+        with (
+            output.open("wb") as file,
+            subprocess.Popen([*CLI, *arguments], cwd=ROOT, env=environ, stdout=file, stderr=file) as process,
+        ):
             try:
-                yield
+                yield process
             finally:
                 process.kill()
+
+    @contextlib.contextmanager
+    def under_trades(self, rate: int) -> Iterator[None]:
+        """Send trades at ``rate`` per second during the block."""
+        with self.launch_cli(Path(os.devnull), "simulate", "--rate", str(rate), "--count", "1000000"):
+            yield
 
 
 REAL_DATA = ROOT.parent / "shared" / "data"

@@ -1,8 +1,13 @@
 """The commands, against a running stack."""
 
+import re
 from pathlib import Path
 
+import pytest
+import requests
+
 from tests.system.stack import Stack, free_ports
+from tests.waiting import wait_for
 
 
 def test_a_simulation_is_accepted_and_totalled(shared: Stack) -> None:
@@ -62,10 +67,38 @@ def test_an_interrupted_replay_can_be_repeated(shared: Stack, tmp_path: Path) ->
     file = tmp_path / "long.csv"
     file.write_text(head + "".join(row.format(n + 1) for n in range(20)))
     assert "accepted 20, rejected 0" in shared.run_cli("replay", str(file)).stdout
-    assert "accepted 20 (20 of them by an earlier run), rejected 0" in shared.run_cli("replay", str(file)).stdout
+    assert "accepted 20 (20 of them by an earlier attempt), rejected 0" in shared.run_cli("replay", str(file)).stdout
     assert shared.journalled() == before + 20
     assert "accepted 20, rejected 0" in shared.run_cli("replay", str(file), "--run", "again").stdout
     assert shared.journalled() == before + 40
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_a_simulation_outlives_a_restart_and_nothing_counts_twice(cold: Stack, tmp_path: Path, *, kill: bool) -> None:
+    cold.start()
+    count = 300
+    with cold.launch_cli(tmp_path / "out", "simulate", "--rate", "40", "--count", str(count)) as simulation:
+        wait_for(lambda: cold.journalled() >= 20, "some trades are accepted")
+        if kill:
+            for process in (cold.find("web"), *cold.workers()):
+                process.kill()
+        cold.stop()
+        wait_for(lambda: "sending it again" in (tmp_path / "out").read_text(), "the loss is reported")
+        cold.renew()
+        cold.start()
+        assert simulation.wait(60) == 0
+    printed = (tmp_path / "out").read_text()
+    assert re.search(rf"accepted {count}( \(1 of them by an earlier attempt\))?, rejected 0", printed)
+    cold.wait_counted(count)
+    assert cold.journalled() == count
+
+
+def test_a_simulation_goes_on_from_the_last_price(shared: Stack) -> None:
+    assert shared.post(symbol="ONWARD", price="7000000").status_code == 201
+    assert shared.run_cli("simulate", "--count", "3", "--rate", "1000", "--symbols", "ONWARD").returncode == 0
+    trades = requests.get(f"{shared.web_url}/trades", params={"symbol": "ONWARD"}, timeout=10).json()["trades"]
+    assert all(6_900_000 < float(trade["price"]) < 7_100_000 for trade in trades)
+    assert len(trades) == 4
 
 
 def test_an_audit_of_a_correct_stack_succeeds(shared: Stack) -> None:

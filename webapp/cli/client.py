@@ -17,6 +17,10 @@ from common.tally import Tally
 TRIES: Final = 5
 """The most attempts for one trade while the stack answers 503, which guarantees that nothing was written, or 409."""
 
+RETRY_SECONDS: Final = 60.0
+"""How long a trade with a key is sent again when the stack, which answered before, gives no answer."""
+
+_RETRY_PAUSE_SECONDS = 0.25
 _TIMEOUT_SECONDS = 30
 _SHOWN = 20
 _AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
@@ -39,7 +43,7 @@ class Outcome:
     duplicates: int = 0
 
     def count(self, event: Mapping[str, Any], *, is_duplicate: bool) -> None:
-        """Count one accepted event; ``is_duplicate`` if an earlier run sent it."""
+        """Count one accepted event; ``is_duplicate`` if an earlier attempt or run sent it."""
         self.duplicates += is_duplicate
         self.accepted.setdefault((event["symbol"], event["side"]), Tally()).add([event["price"]], [event["qty"]])
 
@@ -56,7 +60,7 @@ class Outcome:
             texts = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
             click.echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *texts[2:]]))
         total = sum(tally.trades for tally in self.accepted.values())
-        before = f" ({self.duplicates} of them by an earlier run)" if self.duplicates else ""
+        before = f" ({self.duplicates} of them by an earlier attempt)" if self.duplicates else ""
         click.echo(f"accepted {total}{before}, rejected {len(self.rejected)}")
         for rejection in self.rejected[:_SHOWN]:
             click.echo(rejection, err=True)
@@ -69,10 +73,17 @@ class Outcome:
 class Client:
     """A keep-alive connection to the stack at ``url``."""
 
-    def __init__(self, url: str, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Keep the address; ``pause`` is called with the seconds between attempts."""
         self._url = url
         self._pause = pause
+        self._clock = clock
+        self._has_answered = False
         self._session = requests.Session()
 
     def __enter__(self) -> Self:
@@ -100,14 +111,39 @@ class Client:
             outcome.rejected.append(f"{entry.label}: {answer.status_code} {_read_detail(answer)}")
 
     def _post(self, entry: Entry) -> requests.Response:
-        headers = {"Idempotency-Key": entry.key} if entry.key else {}
         try:
-            return self._session.post(
-                urljoin(self._url, "/trade"), json=entry.trade, headers=headers, timeout=_TIMEOUT_SECONDS
-            )
+            return self._post_once(entry)
         except requests.RequestException as error:
-            message = f"{entry.label}: no answer from {self._url}; is the stack up (`make apps-up`)? {error}"
-            raise click.ClickException(message) from error
+            # Without a key it could be accepted twice; an address that never answered is probably a wrong one.
+            if not (entry.key and self._has_answered):
+                raise self._no_answer(entry, error) from error
+        click.echo(
+            f"\n{entry.label}: no answer from {self._url}; sending it again for up to {RETRY_SECONDS:g} s,"
+            " with the same key, so that it counts once.",
+            err=True,
+        )
+        deadline = self._clock() + RETRY_SECONDS
+        while True:
+            self._pause(_RETRY_PAUSE_SECONDS)
+            try:
+                return self._post_once(entry)
+            except requests.RequestException as error:
+                if self._clock() >= deadline:
+                    raise self._no_answer(entry, error) from error
+
+    def _post_once(self, entry: Entry) -> requests.Response:
+        headers = {"Idempotency-Key": entry.key} if entry.key else {}
+        url = urljoin(self._url, "/trade")
+        answer = self._session.post(url, json=entry.trade, headers=headers, timeout=_TIMEOUT_SECONDS)
+        self._has_answered = True
+        return answer
+
+    def _no_answer(self, entry: Entry, error: requests.RequestException) -> click.ClickException:
+        return click.ClickException(f"{entry.label}: {_describe_silence(self._url, error)}")
+
+
+def _describe_silence(url: str, error: requests.RequestException) -> str:
+    return f"no answer from {url}; is the stack up (`make apps-up`)? {error}"
 
 
 def _read_detail(answer: requests.Response) -> str:
@@ -121,10 +157,11 @@ def get(url: str, **query: str) -> requests.Response:
     """Get a URL. Raises ClickException for an error status, or without an answer."""
     try:
         answer = requests.get(url, params=query, timeout=_TIMEOUT_SECONDS)
-        answer.raise_for_status()
     except requests.RequestException as error:
-        message = f"no answer from {url}; is the stack up (`make apps-up`)? {error}"
-        raise click.ClickException(message) from error
+        raise click.ClickException(_describe_silence(url, error)) from error
+    if not answer.ok:
+        message = f"{answer.url}: {answer.status_code} {_read_detail(answer)}"
+        raise click.ClickException(message)
     return answer
 
 

@@ -1,58 +1,121 @@
 """``simulate``: sends the trades of a random walk to a running stack."""
 
+import math
 import random
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from typing import Final
+from urllib.parse import urljoin
 
 import click
 from flask.cli import with_appcontext
 
-from webapp.cli.client import Entry, choose_url, send_all, url_option
+from common.decimals import DIGITS, PLACES
+from webapp.cli.client import Entry, choose_url, get, send_all, url_option
 
+STARTS: Final = {
+    "BTC": (60_000, 100_000),
+    "XBT": (60_000, 100_000),
+    "ETH": (2_000, 5_000),
+    "SOL": (100, 250),
+    "DOGE": (0.1, 0.4),
+    "XRP": (1, 4),
+}
+"""The price of a symbol that has not traded, by its base currency, in dollars or something like them: from, to."""
+
+OTHER_START: Final = (10, 200)
+
+_BASE = re.compile(rf"({'|'.join(STARTS)})([-_./]?(USD|EUR).*)?")
 _STEP = 0.0008
-_CENT = Decimal("0.01")
+_NOTIONAL_MEDIAN = 500
+_NOTIONAL_SIGMA = 1.2
+_PRICE_DIGITS = 5
+_PRICE_PLACES = range(2, PLACES + 1)
+_QTY_PLACES = range(9)
+_LARGEST = 10 ** (DIGITS - 1)
 
 
-def walk(symbols: Sequence[str], seed: int | None, count: int) -> Iterator[Mapping[str, str]]:
-    """Yield ``count`` trades with prices of a random walk; the same seed gives the same trades."""
+def walk(
+    symbols: Sequence[str], seed: int | None, count: int, last_prices: Mapping[str, float] | None = None
+) -> Iterator[Mapping[str, str]]:
+    """Yield ``count`` trades with prices of a random walk; the same seed gives the same trades.
+
+    The walk of a symbol starts from its last price, or from a plausible one.
+    """
     rng = random.Random(seed)  # noqa: S311 - a demo needs no secret randomness
-    prices = {symbol: rng.uniform(20, 40_000) for symbol in symbols}
+    # Drawn for every symbol, so that the steps are the same from any last price.
+    prices = {symbol: rng.uniform(*_find_start(symbol)) for symbol in symbols} | dict(last_prices or {})
     for _ in range(count):
         symbol = rng.choice(symbols)
         prices[symbol] *= 1 + rng.gauss(0, _STEP)
+        price = prices[symbol]
+        magnitude = math.floor(math.log10(price))
+        notional = rng.lognormvariate(math.log(_NOTIONAL_MEDIAN), _NOTIONAL_SIGMA)
         yield {
             "symbol": symbol,
             "side": rng.choice(("BUY", "SELL")),
-            "price": str(max(Decimal(prices[symbol]).quantize(_CENT), _CENT)),
-            "qty": str(Decimal(rng.lognormvariate(0, 1)).quantize(Decimal("0.0001")) + Decimal("0.0001")),
+            "price": _write(price, _PRICE_DIGITS - 1 - magnitude, _PRICE_PLACES),
+            "qty": _write(notional / price, 1 + magnitude, _QTY_PLACES),
         }
+
+
+def _find_start(symbol: str) -> tuple[float, float]:
+    base = _BASE.fullmatch(symbol.upper())
+    return STARTS[base[1]] if base else OTHER_START
+
+
+def _write(number: float, places: int, allowed: range) -> str:
+    """Write a number with as many decimal places as are allowed, never as 0 or with too many digits."""
+    places = min(max(places, allowed[0]), allowed[-1])
+    return f"{min(max(number, 10**-places), _LARGEST):.{places}f}"
 
 
 def pace_evenly(
     trades: Iterator[Mapping[str, str]],
     rate: float,
+    run: str,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Entry]:
-    """Yield ``rate`` trades a second, each labelled with its number."""
+    """Yield ``rate`` trades a second, each labelled with its number, and with a key made of it and ``run``."""
     started = clock()
     for number, trade in enumerate(trades):
         pause(max(0.0, started + number / rate - clock()))
-        yield Entry(f"trade {number + 1}", trade)
+        yield Entry(f"trade {number + 1}", trade, f"{run}-{number + 1}")
+
+
+def read_last_prices(url: str, symbols: Sequence[str]) -> dict[str, float]:
+    """Ask the stack for the last price of each symbol that has traded. Raises ClickException."""
+    prices: dict[str, float] = {}
+    for symbol in symbols:
+        answer = get(urljoin(url, "/trades"), symbol=symbol, limit="1")
+        try:
+            for trade in answer.json()["trades"]:
+                prices[symbol] = float(trade["price"])
+        except (ValueError, LookupError, TypeError) as error:
+            message = f"{answer.url} answered something else than trades; is {url} the stack's address?"
+            raise click.ClickException(message) from error
+    return prices
 
 
 @click.command()
 @click.option("--rate", type=click.FloatRange(0.01, 100_000), default=10, show_default=True, help="Trades a second.")
 @click.option("--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT", show_default=True, help="Symbols, separated by commas.")
-@click.option("--seed", type=int, help="A seed, for the same walk each time.")
+@click.option("--seed", type=int, help="A seed, for the same walk each time from the same prices.")
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="How many trades.")
 @url_option
 @with_appcontext
 def simulate(rate: float, symbols: str, seed: int | None, count: int, url: str | None) -> None:
-    """Post a random walk of trades."""
+    """Post a random walk of trades, from each symbol's last price in the journal.
+
+    A trade that got no answer is sent again with its key, so it counts once.
+    """
     names = symbols.replace(",", " ").split()
     if not names:
         message = f"{symbols!r}; expected symbols, separated by commas"
         raise click.BadParameter(message, param_hint="--symbols")
-    send_all(choose_url(url), pace_evenly(walk(names, seed, count), rate), count, "simulate")
+    address = choose_url(url)
+    trades = walk(names, seed, count, read_last_prices(address, names))
+    send_all(address, pace_evenly(trades, rate, f"simulate-{secrets.token_hex(8)}"), count, "simulate")
