@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.event import SIDES, Event
 from common.journal.store import Journal
+from common.settings import Settings
 from common.wire.messages import decode_message, encode_message
 from common.wire.transport import KeyPair
 from sidecar.consumer import Consumer
@@ -24,7 +25,7 @@ REPLAYED = 200_000
 ROUNDS = 7
 REPLAY_ROUNDS = 5
 SYMBOLS = 20
-SYMBOL_LIMIT = 200
+SETTINGS = Settings(symbol_limit=200)
 JOURNAL_ID = "0" * 32
 
 PEERS = {
@@ -95,7 +96,7 @@ def _make_event(seq: int) -> Event:
 def _apply(messages: Messages) -> int:
     state = State(JOURNAL_ID)
     for frames in messages:
-        state.apply(_decode(frames), "live", SYMBOL_LIMIT, time.time())
+        state.apply(_decode(frames), "live", SETTINGS, time.time())
     return sum(tally.trades for symbol in state.symbols.values() for tally in symbol.tallies.values())
 
 
@@ -129,7 +130,7 @@ def _no_journal() -> Journal:
 def _consume(messages: Messages) -> int:
     # The clock is fixed: after a pause of the machine the consumer would read the journal.
     counters = Counters(State(JOURNAL_ID))
-    consumer = Consumer(counters, _Recording(messages), _no_journal, symbol_limit=SYMBOL_LIMIT, clock=lambda: 0.0)
+    consumer = Consumer(counters, _Recording(messages), _no_journal, SETTINGS, clock=lambda: 0.0)
     while consumer.step():
         pass
     return counters.state.observed.events["live"]
@@ -176,7 +177,7 @@ def _increment(messages: Messages) -> int:
 
 def _replay(path: Path, journal_id: str) -> int:
     counters = Counters(State(journal_id))
-    consumer = Consumer(counters, _Recording([]), partial(Journal, path), symbol_limit=SYMBOL_LIMIT)
+    consumer = Consumer(counters, _Recording([]), partial(Journal, path), SETTINGS)
     consumer.catch_up(threading.Event())
     return counters.state.observed.events["journal"]
 

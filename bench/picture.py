@@ -29,7 +29,7 @@ Series = tuple[str, list[tuple[float, float]]]
 
 _COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#14b8a6", "#ec4899", "#84cc16")
 _VARIABLES = {"$__rate_interval": "4s", "$__range": f"{SECONDS}s"} | dict.fromkeys(
-    ("$job", "$instance", "$symbol", "$side"), ".+"
+    ("$job", "$instance", "$symbol", "$side", "$quote"), ".+"
 )
 _STYLE = """
 :root{color-scheme:light dark;--bg:light-dark(#f4f5f7,#111217);--panel:light-dark(#fff,#181b1f);

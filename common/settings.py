@@ -10,6 +10,7 @@ from typing import Any, Self
 from common.errors import BadSettingError
 from common.event import SYMBOL_PATTERN
 from common.paths import find_clash
+from common.quotes import CURRENCIES
 
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
@@ -98,6 +99,13 @@ def _symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
+def _currencies(text: str) -> tuple[str, ...]:
+    currencies = tuple(name.strip().upper() for name in text.split(",")) if text else ()
+    if not all(re.fullmatch(r"[A-Z0-9]{2,10}", currency) for currency in currencies):
+        raise ValueError
+    return currencies
+
+
 def write_address(host: str, port: int) -> str:
     """Write an address as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -141,6 +149,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
+    "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),
     "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
 }
 
@@ -165,6 +174,7 @@ class Settings:
     web_concurrency: int = 2
     symbol_limit: int = 200
     trading_symbols: tuple[str, ...] = ()
+    quote_currencies: tuple[str, ...] = CURRENCIES
     feed_max_clients: int = 400
     body_timeout: int = 10
 

@@ -91,9 +91,10 @@ def _expose_trades(state: State, series_starts: SeriesStarts) -> Iterator[Metric
             price.add_metric([name], float(symbol.last_price))
         if symbol.last_ts is not None:
             last_trade.add_metric([name], read_seconds(symbol.last_ts))
-    sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side"])
-    for side, histogram in state.notional.items():
-        add_histogram(sizes, [side], histogram)
+    sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side", "quote"])
+    for quote, histograms in state.notional.items():
+        for side, histogram in histograms.items():
+            add_histogram(sizes, [side, quote], histogram)
     yield from (trades, quantity, notional, price, last_trade, sizes)
 
 

@@ -8,9 +8,10 @@ from typing import Final, Protocol
 
 from common.errors import AddressError, BadMessageError, JournalError
 from common.event import Event
-from common.journal.batches import SymbolSideBatch, read_batches
+from common.journal.batches import CHUNK, SymbolSideBatch, read_batches
 from common.journal.connection import Connection
 from common.journal.store import Journal
+from common.settings import Settings
 from common.throttle import Throttle
 from common.wire.messages import decode_message
 from common.wire.transport import KeyPair
@@ -24,9 +25,6 @@ QUIET_SECONDS: Final = 0.25
 
 SILENT_SECONDS: Final = 3.5
 """A web worker that has not reported for this long is not listed as active."""
-
-CHUNK: Final = 10_000
-"""Events read from the journal in one query."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +47,8 @@ class Consumer:
         counters: Counters,
         receiver: MessageSource,
         open_journal: Callable[[], Journal],
+        settings: Settings,
         *,
-        symbol_limit: int,
-        trading_symbols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -60,8 +57,7 @@ class Consumer:
         self._counters = counters
         self._receiver = receiver
         self._connection = Connection(open_journal)
-        self._limit = symbol_limit
-        self._symbols = trading_symbols
+        self._settings = settings
         self._clock = clock
         self._wall_clock = wall_clock
         self._last_progress = clock()
@@ -127,13 +123,13 @@ class Consumer:
             _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
             self._counters.replace(state)
         with self._counters.lock:
-            state.count(batches, "journal", self._limit)
+            state.count(batches, "journal", self._settings)
         return sum(len(batch.prices) for batch in batches)
 
     def _read_next(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
         state = self._counters.state
         if journal.journal_id != state.journal_id:
-            state = read_checkpoint(journal, self._symbols)
+            state = read_checkpoint(journal, self._settings)
         return state, read_batches(journal, state.last_seq, CHUNK), journal.key_pair
 
     def _process(self, frames: Sequence[bytes]) -> None:
@@ -189,7 +185,7 @@ class Consumer:
 
     def _apply_live(self, events: Sequence[Event], counted_at: float) -> None:
         with self._counters.lock:
-            self._counters.state.apply(events, "live", self._limit, counted_at)
+            self._counters.state.apply(events, "live", self._settings, counted_at)
         self._last_progress = self._clock()
         self.journal_error = None
 

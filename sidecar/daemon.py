@@ -4,7 +4,6 @@ import logging
 import signal
 import threading
 import time
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -64,13 +63,7 @@ class Daemon:
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
                 counters = Counters(self._load())
-                consumer = Consumer(
-                    counters,
-                    receiver,
-                    self._open_journal,
-                    symbol_limit=settings.symbol_limit,
-                    trading_symbols=settings.trading_symbols,
-                )
+                consumer = Consumer(counters, receiver, self._open_journal, settings)
                 consumer.catch_up(self._stopping)
                 self._snapshots.save(counters)
                 if self._stopping.is_set():
@@ -97,10 +90,9 @@ class Daemon:
             return journal.key_pair
 
     def _load(self) -> State:
-        symbols = self._settings.trading_symbols
         with self._open_journal() as journal:
-            state = self._snapshots.load(read_checkpoint(journal, symbols), journal.last_seq())
-        state.register(symbols)
+            state = self._snapshots.load(journal, read_checkpoint(journal, self._settings), self._settings)
+        state.register(self._settings)
         return state
 
     def _make_routes(self, counters: Counters, consumer: Consumer) -> Routes:
@@ -120,18 +112,11 @@ class Daemon:
             rule, Registries(sight).choose, self._threads.find_dead, check_ready, lambda: counters.state.last_seq
         )
 
-    def _make_pruner(self) -> Pruner:
-        settings = self._settings
-        return Pruner(
-            partial(Journal, settings.journal_path, settings.journal_sync),
-            retention=timedelta(seconds=settings.journal_retention),
-            symbol_limit=settings.symbol_limit,
-            trading_symbols=settings.trading_symbols,
-        )
-
     def _watch(self, counters: Counters) -> int:
         """Save every SNAPSHOT_SECONDS; return 0 when asked to stop, 1 when a thread has died."""
-        pruner, overflow_log = self._make_pruner(), OverflowLog(counters, self._settings.symbol_limit)
+        settings = self._settings
+        pruner = Pruner(partial(Journal, settings.journal_path, settings.journal_sync), settings)
+        overflow_log = OverflowLog(counters, settings.symbol_limit)
         saved_at = time.monotonic()
         while not self._stopping.wait(WATCH_SECONDS):
             if self._threads.find_dead() is not None:

@@ -1,7 +1,7 @@
 """Retention: old trades that both snapshots hold are pruned from the journal; their totals stay in its checkpoint."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from common.errors import JournalError, SnapshotError
 from common.journal.connection import Connection
 from common.journal.store import Journal
+from common.settings import Settings
 from common.timestamps import Timestamp, format_timestamp, now
 from sidecar.snapshot import decode_state, encode_state
 from sidecar.state import State
@@ -20,15 +21,15 @@ SCAN: Final = 1000
 """Acceptance times read in one query."""
 
 
-def read_checkpoint(journal: Journal, symbols: Iterable[str]) -> State:
-    """Read the totals of the pruned trades, up to their last seq; ``symbols`` get series before any trade.
+def read_checkpoint(journal: Journal, settings: Settings) -> State:
+    """Read the totals of the pruned trades, up to their last seq, with series for ``trading_symbols``.
 
     Raises JournalError.
     """
     checkpoint = journal.read_checkpoint()
     if checkpoint is None:
         state = State(journal.journal_id)
-        state.register(symbols)
+        state.register(settings)
         return state
     try:
         state = decode_state(checkpoint)
@@ -36,7 +37,7 @@ def read_checkpoint(journal: Journal, symbols: Iterable[str]) -> State:
         raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error.detail}") from error
     # A journal restored from a copy has the original's checkpoint and its own journal_id.
     state.journal_id = journal.journal_id
-    state.register(symbols)
+    state.register(settings)
     return state
 
 
@@ -48,21 +49,18 @@ class Pruner:
     the next one that is old enough.
     """
 
-    def __init__(  # noqa: PLR0913 - dependencies are injected
+    def __init__(
         self,
         open_journal: Callable[[], Journal],
+        settings: Settings,
         *,
-        retention: timedelta,
-        symbol_limit: int,
-        trading_symbols: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
-        """Keep the retention (zero: trades are never pruned); the journal opens with the first step."""
+        """Keep the settings (a retention of 0: trades are never pruned); the journal opens with the first step."""
         self._connection = Connection(open_journal)
-        self._retention = retention
-        self._limit = symbol_limit
-        self._symbols = trading_symbols
+        self._retention = timedelta(seconds=settings.journal_retention)
+        self._settings = settings
         self._clock = clock
         self._wall_clock = wall_clock
         self._prefix: _Prefix | None = None
@@ -79,7 +77,7 @@ class Pruner:
         pruned = 0
         if not self._retention:
             return pruned
-        checkpoint = read_checkpoint(journal, self._symbols)
+        checkpoint = read_checkpoint(journal, self._settings)
         if self._prefix is None or self._prefix.journal_id != journal.journal_id:
             self._prefix = _Prefix(journal.journal_id, checkpoint.last_seq, checkpoint.last_seq)
         oldest_kept, newest = _find_oldest_kept(current, self._retention), format_timestamp(current)
@@ -91,7 +89,7 @@ class Pruner:
             if self._prefix.end > checkpoint.last_seq:
                 events = journal.read_after(checkpoint.last_seq, BATCH)
                 batch = [event for event in events if event.seq <= self._prefix.end]
-                checkpoint.apply(batch, "journal", self._limit)
+                checkpoint.apply(batch, "journal", self._settings)
                 journal.prune(checkpoint.last_seq, encode_state(checkpoint))
                 pruned += len(batch)
         return pruned

@@ -11,20 +11,26 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from common.errors import SnapshotError
+from common.journal.batches import CHUNK, read_batches
+from common.journal.store import Journal
 from common.paths import DRAFT, PREVIOUS
 from common.private_files import create, tighten
+from common.settings import Settings
 from sidecar.counters import Counters
 from sidecar.state import STATE_VERSION, Observed, State
 from sidecar.upgrades import upgrade_state
 
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file format: a checksum, then a state, which has its own version."""
+
+COUNTED_AGAIN_BEFORE: Final = 4
+"""States of earlier versions have no notional by quote, so their trades are counted again, from the checkpoint."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,21 +64,27 @@ class Snapshots:
         self._wall_clock = wall_clock
         self._newest = State(journal_id="")
 
-    def load(self, checkpoint: State, last_seq: int) -> State:
+    def load(self, journal: Journal, checkpoint: State, settings: Settings) -> State:
         """Load the newest usable snapshot of a journal, else return its ``checkpoint``; see ``load_snapshot``.
 
-        Unusable snapshots are set aside and logged.
+        Unusable snapshots are set aside and logged. Raises JournalError.
         """
-        state = self._load_newest(checkpoint, last_seq)
+        snapshot = self._load_newest(checkpoint, journal.last_seq())
+        if snapshot is None:
+            state = checkpoint
+        elif snapshot.version < COUNTED_AGAIN_BEFORE:
+            state = _count_again(snapshot.state, journal, checkpoint, settings)
+        else:
+            state = snapshot.state
         self._newest = decode_state(encode_state(state))
         # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
         self.observed = self._newest.observed
         return state
 
-    def _load_newest(self, checkpoint: State, last_seq: int) -> State:
+    def _load_newest(self, checkpoint: State, last_seq: int) -> "Snapshot | None":
         for path in (self._path, name_previous(self._path)):
             try:
-                state = load_snapshot(path, checkpoint, last_seq)
+                snapshot = load_snapshot(path, checkpoint, last_seq)
             except SnapshotError as error:
                 aside = set_aside(path, error.reason)
                 _log.error(
@@ -80,9 +92,9 @@ class Snapshots:
                     extra={"reason": error.reason, "detail": error.detail, "aside": str(aside)},
                 )
             else:
-                if state is not None:
-                    return state
-        return checkpoint
+                if snapshot is not None:
+                    return snapshot
+        return None
 
     def save(self, counters: Counters) -> None:
         """Save the state; a failure is counted and logged."""
@@ -98,6 +110,23 @@ class Snapshots:
             self.saved_at = self._wall_clock()
             self.durable_seq, self.observed = self._newest.last_seq, self._newest.observed
             self._newest = saved
+
+
+class Snapshot(NamedTuple):
+    """A loaded snapshot; ``version`` is that of the state in its file."""
+
+    state: State
+    version: int
+
+
+def _count_again(old: State, journal: Journal, state: State, settings: Settings) -> State:
+    """Count the trades after ``state`` again, and keep of ``old`` what is not in the journal."""
+    _log.info("snapshot of an earlier version; counting its trades again", extra={"last_seq": old.last_seq})
+    while state.last_seq < old.last_seq and (batches := read_batches(journal, state.last_seq, CHUNK)):
+        state.count(batches, "journal", settings)
+    old.observed.events["journal"] += state.count_trades() - old.count_trades()
+    state.observed = old.observed
+    return state
 
 
 def write_snapshot(path: Path, state: bytes) -> None:
@@ -149,8 +178,8 @@ def decode_state(encoded: bytes) -> State:
     return state
 
 
-def load_snapshot(path: Path, checkpoint: State, last_seq: int) -> State | None:
-    """Load the state of a journal that begins after ``checkpoint`` and ends at ``last_seq``; None without a file.
+def load_snapshot(path: Path, checkpoint: State, last_seq: int) -> Snapshot | None:
+    """Load the snapshot of a journal that begins after ``checkpoint`` and ends at ``last_seq``; None without a file.
 
     Raises SnapshotError with one of the reasons in ``common.paths.SNAPSHOT_REASONS``.
     """
@@ -170,6 +199,7 @@ def load_snapshot(path: Path, checkpoint: State, last_seq: int) -> State | None:
         raise SnapshotError("torn", f"snapshot {path} does not match its checksum")
     try:
         state = decode_state(body)
+        state_version = _versions.decode(body).version
     except SnapshotError as error:
         raise SnapshotError(error.reason, f"snapshot {path}: {error.detail}") from error
     if state.journal_id != checkpoint.journal_id:
@@ -182,7 +212,7 @@ def load_snapshot(path: Path, checkpoint: State, last_seq: int) -> State | None:
         raise SnapshotError(
             "behind", f"snapshot {path} is at seq {state.last_seq}, but seq {checkpoint.last_seq} is pruned"
         )
-    return state
+    return Snapshot(state, state_version)
 
 
 def set_aside(path: Path, reason: str) -> Path | None:

@@ -1,7 +1,7 @@
 """The state: what has been counted, a pure function of the events. It uses no clock, socket or file."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -13,16 +13,21 @@ from common.decimals import DecimalText
 from common.event import SIDES, Event, Side
 from common.histogram import Histogram
 from common.journal.batches import SymbolSideBatch, group
+from common.quotes import OTHER_QUOTE, find_quote
+from common.settings import Settings
 from common.tally import EXACT, Count, Tally
 from common.timestamps import Timestamp
 from common.wire.messages import BAD_MESSAGE_REASONS, Hint
 from common.wire.worker_totals import Reason
 from sidecar.workers import Workers
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
 
-OTHER: Final = "other"
-"""The symbol of the trades past the limit; in lower case, so no trade can have it."""
+OTHER: Final = OTHER_QUOTE
+"""The symbol and the quote of the trades past the limits; in lower case, so no trade can have it."""
+
+QUOTE_LIMIT: Final = 50
+"""Quotes with series of their own, besides the known currencies: symbols are users' input."""
 
 NOTIONAL_BOUNDS: Final = (*(Decimal(factor * 10**power) for power in range(7) for factor in (1, 3)), Decimal(10**7))
 DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -40,6 +45,10 @@ class Symbol(Struct):
     tallies: dict[Side, Tally] = field(default_factory=lambda: {side: Tally() for side in SIDES})
     last_price: DecimalText | None = None
     last_ts: Timestamp | None = None
+
+
+def _make_histograms() -> dict[Side, Histogram]:
+    return {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES}
 
 
 class Observed(Struct):
@@ -62,8 +71,8 @@ class Observed(Struct):
 class State(Struct):
     """Everything the sidecar counts, up to and including ``last_seq`` of the journal ``journal_id``.
 
-    ``notional`` is the notional of trades by side. ``overflow_symbols`` counts the trades of some symbols past the
-    limit; the frequent ones are always among them.
+    ``notional`` is the notional of trades by quote and side. ``overflow_symbols`` counts the trades of some symbols
+    past the limit; the frequent ones are always among them.
     """
 
     journal_id: str
@@ -71,26 +80,30 @@ class State(Struct):
     symbols: dict[str, Symbol] = field(default_factory=dict)
     overflow_trades: Count = 0
     overflow_symbols: dict[str, Count] = field(default_factory=dict)
-    notional: dict[Side, Histogram] = field(
-        default_factory=lambda: {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES}
-    )
+    notional: dict[str, dict[Side, Histogram]] = field(default_factory=lambda: {OTHER: _make_histograms()})
     observed: Observed = field(default_factory=Observed)
     version: int = STATE_VERSION
 
     def __post_init__(self) -> None:
         """Change to the bounds of this version."""
-        for histogram in self.notional.values():
-            histogram.rebound(NOTIONAL_BOUNDS)
+        for by_side in self.notional.values():
+            for histogram in by_side.values():
+                histogram.rebound(NOTIONAL_BOUNDS)
+
+    def count_trades(self) -> int:
+        """Return how many trades are counted."""
+        return sum(tally.trades for symbol in self.symbols.values() for tally in symbol.tallies.values())
 
     def find_fault(self) -> str | None:
         """Return what no sequence of events can lead to, or None; a file may hold anything."""
         counted = 0
         for side in SIDES:
             tallies = [symbol.tallies.get(side) for symbol in self.symbols.values()]
-            if None in tallies or side not in self.notional:
+            histograms = [by_side.get(side) for by_side in self.notional.values()]
+            if None in tallies or None in histograms or OTHER not in self.notional:
                 return f"side {side} is missing"
             trades = sum(tally.trades for tally in tallies if tally)
-            if trades != sum(self.notional[side].buckets.values()):
+            if trades != sum(sum(histogram.buckets.values()) for histogram in histograms if histogram):
                 return f"{trades} trades of side {side}, but another number in the notional buckets"
             counted += trades
         if counted > self.last_seq or (counted == 0 and self.last_seq > 0):
@@ -101,35 +114,37 @@ class State(Struct):
                     return f"{timestamp} is not in the calendar"
         return self.observed.workers.find_fault()
 
-    def register(self, symbols: Iterable[str]) -> None:
-        """Add series for symbols before their first trade."""
-        for symbol in symbols:
+    def register(self, settings: Settings) -> None:
+        """Add the series of ``trading_symbols`` before their first trade."""
+        for symbol in settings.trading_symbols:
             self.symbols.setdefault(symbol, Symbol())
+            self._find_histograms(symbol, settings)
 
-    def apply(self, events: Sequence[Event], source: Source, limit: int, counted_at: float = math.nan) -> None:
-        """Count events past ``last_seq``, in ``seq`` order; symbols past ``limit`` are counted under OTHER.
+    def apply(self, events: Sequence[Event], source: Source, settings: Settings, counted_at: float = math.nan) -> None:
+        """Count events past ``last_seq``, in ``seq`` order; what is past a limit of ``settings`` goes under OTHER.
 
         ``counted_at``, in seconds since 1970, is when live events were received.
         """
-        self.count(group(events), source, limit)
+        self.count(group(events), source, settings)
         if source == "live":
             for event in events:
                 delay = max(0.0, counted_at - read_seconds(event.accepted_at))
                 request_id = event.request_id if isinstance(event, Hint) else ""
                 self.observed.delay.observe(delay, request_id, counted_at)
 
-    def count(self, batches: Sequence[SymbolSideBatch], source: Source, limit: int) -> None:
-        """Count batches of events past ``last_seq``; symbols past ``limit`` are counted under OTHER.
+    def count(self, batches: Sequence[SymbolSideBatch], source: Source, settings: Settings) -> None:
+        """Count batches of events past ``last_seq``; what is past a limit of ``settings`` goes under OTHER.
 
-        Batches are in the order of their first events, which decides which symbols get their own series.
+        Batches are in the order of their first events, which decides which symbols and quotes get series of their own.
         """
         for batch in batches:
-            symbol = self.symbols.get(batch.symbol) or self._add_symbol(batch, limit)
+            symbol = self.symbols.get(batch.symbol) or self._add_symbol(batch, settings.symbol_limit)
             tally = symbol.tallies[batch.side]
             tally.created_at = tally.created_at or batch.first_accepted_at
             before = tally.notional
             notionals = tally.add(batch.prices, batch.quantities)
-            self.notional[batch.side].count(notionals, EXACT.subtract(tally.notional, before))
+            histograms = self._find_histograms(batch.symbol, settings)
+            histograms[batch.side].count(notionals, EXACT.subtract(tally.notional, before))
             self.observed.events[source] += len(notionals)
             self.last_seq = max(self.last_seq, batch.last_seq)
         # Of trades with the same ts the later seq is the newer, whichever side it is on.
@@ -145,6 +160,15 @@ class State(Struct):
             self._count_overflow(name, len(first.prices))
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
+
+    def _find_histograms(self, symbol: str, settings: Settings) -> dict[Side, Histogram]:
+        quote = find_quote(symbol, settings.quote_currencies)
+        if quote not in self.notional:
+            if len(self.notional) >= QUOTE_LIMIT and quote not in settings.quote_currencies:
+                quote = OTHER
+            else:
+                self.notional[quote] = _make_histograms()
+        return self.notional[quote]
 
     def _count_overflow(self, name: str, trades: int) -> None:
         # The Space-Saving sketch (Metwally, Agrawal, El Abbadi 2005) bounds memory: symbols are users' input.

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from common.tally import EXACT
-from sidecar.state import STATE_VERSION
+from sidecar.state import OTHER, STATE_VERSION
 
 SECONDS: Final = (
     "0.001",
@@ -73,7 +73,13 @@ def _rename(state: dict[str, Any]) -> None:
         _rename_keys(totals, {"viewers": "subscribers"})
 
 
-_STEPS: Final = (_key_buckets, _rename)
+def _label_quotes(state: dict[str, Any]) -> None:
+    """Version 4: notionals are by quote. Those of pruned trades were added up, and cannot be told apart any more."""
+    if "notional" in state:
+        state["notional"] = {OTHER: state["notional"]}
+
+
+_STEPS: Final = (_key_buckets, _rename, _label_quotes)
 
 
 def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> None:

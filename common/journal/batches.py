@@ -9,6 +9,9 @@ from common.event import Event, Side, Symbol
 from common.journal.store import Journal
 from common.timestamps import Timestamp
 
+CHUNK: Final = 10_000
+"""Events that are read and counted at once."""
+
 _WIDE: Final = 10**18
 """Added to a seq, it makes all seqs texts of one width, so that a ts followed by a seq sorts as the pair does."""
 

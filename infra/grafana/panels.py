@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any, Final
 
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
@@ -14,7 +15,10 @@ Thresholds = tuple[tuple[float, str], ...]
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: ``queries`` are (legend, PromQL) pairs, ``width`` is in 24ths of the dashboard."""
+    """One panel: ``queries`` are (legend, PromQL) pairs, ``width`` is in 24ths of the dashboard.
+
+    With ``repeat`` it is drawn once for each chosen value of that variable.
+    """
 
     title: str
     about: str
@@ -27,6 +31,7 @@ class Panel:
     floor: float | None = 0
     ceiling: float | None = None
     decimals: int | None = None
+    repeat: str = ""
 
     @property
     def height(self) -> int:
@@ -44,13 +49,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard; ``choices`` are labels with a variable, besides data source, job and instance."""
+    """One dashboard; ``choices`` are labels with a variable, and a metric that has them.
+
+    Every dashboard also has the variables data source, job and instance.
+    """
 
     uid: str
     title: str
     about: str
     rows: tuple[Row, ...]
-    choices: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = field(default=())
 
 
@@ -85,7 +93,7 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "time": {"from": "now-15m", "to": "now"},
         "timepicker": {"refresh_intervals": ["1s", "5s", "30s", "1m"]},
         "timezone": "browser",
-        "templating": {"list": [_choose_datasource(), *_choose_source(), *map(_choose_label, dashboard.choices)]},
+        "templating": {"list": [_choose_datasource(), *_choose_source(), *starmap(_choose_label, dashboard.choices)]},
         "annotations": {"list": []},
         "links": [_link(title, uid) for title, uid in dashboard.links],
         "panels": list(_lay_out(dashboard.rows)),
@@ -126,12 +134,14 @@ def _draw(panel: Panel) -> dict[str, Any]:
             "stacking": {"mode": "normal" if panel.stacked else "none"},
             "thresholdsStyle": {"mode": "dashed" if panel.thresholds else "off"},
         }
+    repeat = {"repeat": panel.repeat, "repeatDirection": "v"} if panel.repeat else {}
     shape = "heatmap" if panel.kind == "heatmap" else "time_series"
     return {
         "type": panel.kind,
         "title": panel.title,
         "description": panel.about,
         "datasource": DATASOURCE,
+        **repeat,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": _OPTIONS[panel.kind],
         "targets": [
@@ -186,8 +196,8 @@ def _choose_source() -> list[dict[str, Any]]:
     ]
 
 
-def _choose_label(label: str) -> dict[str, Any]:
-    return _choose(label, f"label_values({select('trading_trades_total')}, {label})")
+def _choose_label(label: str, metric: str) -> dict[str, Any]:
+    return _choose(label, f"label_values({select(metric)}, {label})")
 
 
 def _choose(label: str, query: str) -> dict[str, Any]:

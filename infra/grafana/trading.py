@@ -6,34 +6,38 @@ from infra.grafana.panels import Dashboard, Panel, Row, rate, select
 
 _CHOSEN = ('symbol=~"$symbol"', 'side=~"$side"')
 _SYMBOL = ('symbol=~"$symbol"',)
-_SIDE = 'side=~"$side"'
+_SIDE, _QUOTE = 'side=~"$side"', 'quote=~"$quote"'
+_SIDES = ('side="BUY"', 'side="SELL"')
 
-
-_BUY, _SELL = (
-    f"sum by (symbol) ({rate('trading_notional_total', *_SYMBOL, side)})" for side in ('side="BUY"', 'side="SELL"')
-)
+# Notionals of different quotes are never added up: they are by symbol, which has one quote, or by quote.
+_BUY, _SELL = (f"sum by (symbol) ({rate('trading_notional_total', *_SYMBOL, side)})" for side in _SIDES)
+_QUOTE_BUY, _QUOTE_SELL = (f"sum by (quote) ({rate('trading_trade_notional_sum', _QUOTE, side)})" for side in _SIDES)
+_NOTIONAL = f"sum by (quote) ({select('trading_trade_notional_sum', _QUOTE, _SIDE)})"
 _VWAP = (
     f"sum by (symbol) ({rate('trading_notional_total', *_CHOSEN)})"
     f" / sum by (symbol) ({rate('trading_quantity_total', *_CHOSEN)})"
 )
-_TOP = f"topk(10, sum by (symbol) (increase({select('trading_notional_total', *_CHOSEN)}[$__range])))"
+_TOP = f"topk(10, sum by (symbol) (increase({select('trading_trades_total', *_CHOSEN)}[$__range])))"
 
 TRADING: Final = Dashboard(
     uid="trading-telemetry",
     title="Trading",
     about="What is traded: counts, volume, prices and sides of accepted trades.",
-    choices=("symbol", "side"),
+    choices=(
+        ("symbol", "trading_trades_total"), ("side", "trading_trades_total"), ("quote", "trading_trade_notional_count"),
+    ),
     links=(("Pipeline", "trading-telemetry-pipeline"),),
     rows=(
         Row("Now", (
             Panel("Trades", "Trades counted since the journal began.", "short", (
                 ("", f"sum({select('trading_trades_total', *_CHOSEN)})"),), 4, "stat"),
-            Panel("Notional", "Price times quantity since the journal began, over all chosen symbols.", "short", (
-                ("", f"sum({select('trading_notional_total', *_CHOSEN)})"),), 5, "stat"),
+            Panel("Notional", "Price times quantity since the journal began, by quote currency.", "short",
+                (("{{quote}}", f"{_NOTIONAL} > 0 or on () max({_NOTIONAL})"),), 5, "stat"),
             Panel("Trades per second", "Current rate of accepted trades.", "ops", (
                 ("", f"sum({rate('trading_trades_total', *_CHOSEN)})"),), 4, "stat", decimals=1),
-            Panel("Buy share", "Share of buys in the current rate of notional; 50 % is balanced.", "percentunit", (
-                ("", f"sum({_BUY}) / (sum({_BUY}) + sum({_SELL}))"),), 4, "gauge",
+            Panel("Buy share", "Share of buys in the current rate of notional, by quote currency; 50 % is balanced.",
+                "percentunit", (
+                ("{{quote}}", f"{_QUOTE_BUY} / ({_QUOTE_BUY} + {_QUOTE_SELL} > 0)"),), 4, "gauge",
                 ((0.0, "red"), (0.35, "yellow"), (0.45, "green"), (0.55, "yellow"), (0.65, "red")), ceiling=1),
             Panel("Symbols", "Symbols that have traded; those past the limit share the symbol other.", "none", (
                 ("", f"count(sum by (symbol) ({select('trading_trades_total', *_SYMBOL)}) > 0)"),), 3, "stat"),
@@ -44,9 +48,9 @@ TRADING: Final = Dashboard(
             Panel("Trades per second by symbol", "Rate of accepted trades, buys and sells stacked.", "ops", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_trades_total', *_CHOSEN)})"),),
                 stacked=True),
-            Panel("Notional per second by symbol", "Rate of price times quantity.", "short", (
-                ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_notional_total', *_CHOSEN)})"),),
-                stacked=True),
+            Panel("Notional per second by symbol", "Rate of price times quantity, in each symbol's quote currency.",
+                "short", (
+                ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_notional_total', *_CHOSEN)})"),)),
         )),
         Row("Prices", (
             Panel("Last price", "Price of each symbol's newest trade.", "short", (
@@ -60,10 +64,11 @@ TRADING: Final = Dashboard(
                 ("{{symbol}}", f"(({_BUY}) - ({_SELL})) / (({_BUY}) + ({_SELL}))"),), 8, floor=-1, ceiling=1),
             Panel("Quantity per second", "Rate of traded quantity, in units of each symbol.", "short", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_quantity_total', *_CHOSEN)})"),), 8),
-            Panel("Top symbols", "The ten symbols with the most notional in the selected time range.", "short", (
+            Panel("Top symbols", "The ten symbols with the most trades in the selected time range.", "short", (
                 ("{{symbol}}", _TOP),), 8, "bargauge"),
-            Panel("Sizes", "Trades per second by notional: the darker, the more.", "short", (
-                ("{{le}}", f"sum by (le) ({rate('trading_trade_notional_bucket', _SIDE)})"),), 24, "heatmap"),
+            Panel("Sizes in $quote", "Trades per second by notional, for each quote: the darker, the more.", "short", (
+                ("{{le}}", f"sum by (le) ({rate('trading_trade_notional_bucket', _SIDE, _QUOTE)})"),), 24, "heatmap",
+                repeat="quote"),
         )),
     ),
 )  # fmt: skip

@@ -21,6 +21,7 @@ def test_values_are_read_from_their_variables() -> None:
             "WEBAPP_CORS_ORIGINS": "https://a.example, http://b.example:81",
             "ALLOWED_HOSTS": "desk.example, sidecar",
             "TRADING_SYMBOLS": "btcusdt,ETH/USD",
+            "QUOTE_CURRENCIES": "usdt, EUR",
             "WEBAPP_ZMQ_ADDR": "ipc:///run/trades.sock",
         }
     )
@@ -31,6 +32,7 @@ def test_values_are_read_from_their_variables() -> None:
     assert settings.webapp_cors_origins == ("https://a.example", "http://b.example:81")
     assert settings.allowed_hosts == ("desk.example", "sidecar")
     assert settings.trading_symbols == ("BTCUSDT", "ETH/USD")
+    assert settings.quote_currencies == ("USDT", "EUR")
     assert settings.webapp_zmq_addr == "ipc:///run/trades.sock"
 
 
@@ -53,6 +55,7 @@ BAD = {
     "SYMBOL_LIMIT": "1e3",
     "TRADING_SYMBOLS": "BTC USDT 😀",
     "FEED_MAX_CLIENTS": "many",
+    "QUOTE_CURRENCIES": "US$,EUR",
 }
 
 

@@ -73,7 +73,7 @@ def test_the_settings_page_has_every_setting_with_its_default() -> None:
 
 def exposed_names() -> set[str]:
     state = State(JOURNAL_ID)
-    state.apply([make_event(1)], "live", 200, 0.0)
+    state.apply([make_event(1)], "live", Settings(), 0.0)
     sight = Sight(Counters(state), Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list)
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))

@@ -7,6 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from common.errors import JournalError
 from common.histogram import Histogram
 from common.journal.disk import DiskUsage
+from common.settings import Settings
 from common.wire import messages
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
 from sidecar.collector import Sight, StateCollector
@@ -47,16 +48,22 @@ def expose(state: State, journal_seq: int | None = 9) -> dict[str, float]:
 
 def test_every_total_is_exposed_in_valid_openmetrics() -> None:
     state = State(JOURNAL_ID)
-    state.apply([make_event(1, price="20", qty="2"), make_event(2, price="5", qty="1")], "live", 200, 1769851800.02)
+    state.apply(
+        [make_event(1, price="20", qty="2"), make_event(2, price="5", qty="1")],
+        "live",
+        Settings(),
+        1769851800.02,
+    )
     samples = expose(state)
     assert samples["trading_trades_total,side=BUY,symbol=BTCUSDT"] == 2
     assert samples["trading_trades_total,side=SELL,symbol=BTCUSDT"] == 0
     assert samples["trading_quantity_total,side=BUY,symbol=BTCUSDT"] == 3
     assert samples["trading_notional_total,side=BUY,symbol=BTCUSDT"] == 45
     assert samples["trading_last_price,symbol=BTCUSDT"] == 5
-    assert samples["trading_trade_notional_bucket,le=30.0,side=BUY"] == 1
-    assert samples["trading_trade_notional_bucket,le=+Inf,side=BUY"] == 2
-    assert samples["trading_trade_notional_sum,side=BUY"] == 45
+    assert samples["trading_trade_notional_bucket,le=30.0,quote=USDT,side=BUY"] == 1
+    assert samples["trading_trade_notional_bucket,le=+Inf,quote=USDT,side=BUY"] == 2
+    assert samples["trading_trade_notional_sum,quote=USDT,side=BUY"] == 45
+    assert samples["trading_trade_notional_count,quote=other,side=BUY"] == 0
     assert samples["trading_event_delay_seconds_bucket,le=0.025"] == 2
     assert samples["sidecar_last_seq"] == 2
     assert samples["sidecar_journal_last_seq"] == 9
@@ -72,7 +79,7 @@ def test_no_lag_is_exposed_while_the_journal_cannot_be_read() -> None:
 
 def test_symbols_past_the_limit_have_totals_but_no_price() -> None:
     state = State(JOURNAL_ID)
-    state.apply([make_event(n, symbol=f"S{n}") for n in range(1, 5)], "journal", 1)
+    state.apply([make_event(n, symbol=f"S{n}") for n in range(1, 5)], "journal", Settings(symbol_limit=1))
     samples = expose(state)
     assert samples["trading_trades_total,side=BUY,symbol=other"] == 3
     assert samples["sidecar_symbols"] == 1
@@ -99,7 +106,12 @@ def test_the_totals_of_the_workers_are_exposed() -> None:
 
 def test_slow_observations_carry_the_ids_of_their_requests() -> None:
     state = State(JOURNAL_ID)
-    state.apply([messages.hint(make_event(1), "r-slow")], "live", 200, read_seconds(make_event(1).accepted_at) + 3)
+    state.apply(
+        [messages.hint(make_event(1), "r-slow")],
+        "live",
+        Settings(),
+        read_seconds(make_event(1).accepted_at) + 3,
+    )
     histogram = Histogram.over(DURATION_BOUNDS)
     histogram.observe(0.3, "r-web", 5.0)
     state.observed.workers.update(WorkerTotals("w1", 1, durations={"POST /trade": histogram}))

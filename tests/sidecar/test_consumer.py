@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import AddressError, BadMessageError, TelemetryError
 from common.journal.store import Journal
+from common.settings import Settings
 from common.wire import messages
 from common.wire.transport import KeyPair
 from common.wire.worker_totals import WorkerTotals
@@ -53,8 +54,7 @@ class Rig:
             self.counters,
             self.receiver,
             partial(Journal, self.path, busy_seconds=0.01),
-            symbol_limit=200,
-            trading_symbols=["EARLY"],
+            Settings(trading_symbols=("EARLY",)),
             clock=lambda: self.receiver.now,
             wall_clock=lambda: 0.0,
         )

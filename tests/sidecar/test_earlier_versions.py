@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import threading
-from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
@@ -13,24 +13,29 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from common.event import SIDES
+from common.histogram import Histogram
 from common.journal.store import Journal
+from common.quotes import CURRENCIES, OTHER_QUOTE, find_quote
+from common.settings import Settings
 from common.wire.transport import KeyPair
 from sidecar.collector import StateCollector
 from sidecar.consumer import Consumer
 from sidecar.counters import Counters
 from sidecar.retention import read_checkpoint
-from sidecar.snapshot import load_snapshot
+from sidecar.snapshot import Snapshots, load_snapshot
 from sidecar.state import NOTIONAL_BOUNDS, State
 from tests.conftest import ROOT
 from tests.sidecar.test_collector import NO_STARTS, make_sight
 from tests.system.faults.client import read_counters
 from webapp.cli.audit import fold, total_journal
 
-LIMIT = 3
-REGISTERED = ["DOGEUSDT"]
+SETTINGS = Settings(symbol_limit=3, trading_symbols=("DOGEUSDT",))
 OWN = {"BTCUSDT", "ETHUSDT"}
 COUNTED = 90
 """Trades in the snapshot."""
+PRUNED = 60
+"""Trades in the checkpoint alone."""
 
 Totals = dict[tuple[str, str], tuple[int, Decimal, Decimal]]
 
@@ -65,16 +70,14 @@ def total(state: State) -> Totals:
     }
 
 
-def check_notionals(state: State, folder: Path, count: int | None) -> None:
-    expected = {side: [0] * (len(NOTIONAL_BOUNDS) + 1) for side in ("BUY", "SELL")}
-    for trade in json.loads((folder / "trades.json").read_text())[:count]:
+def check_notionals(state: State, folder: Path) -> None:
+    """Check the notional histograms: earlier versions did not tell the quotes of the trades they pruned apart."""
+    expected = {quote: {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES} for quote in (OTHER_QUOTE, "USDT")}
+    for seq, trade in enumerate(json.loads((folder / "trades.json").read_text()), start=1):
         notional = Decimal(trade["price"]) * Decimal(trade["qty"])
-        expected[trade["side"]][bisect_left(NOTIONAL_BOUNDS, notional)] += 1
-    assert {side: list(histogram.buckets.values()) for side, histogram in state.notional.items()} == expected
-    sums = dict.fromkeys(expected, Decimal(0))
-    for (_, side), (_, _, notional) in add_up(folder, count, limited=True).items():
-        sums[side] += notional
-    assert {side: histogram.total for side, histogram in state.notional.items()} == sums
+        quote = OTHER_QUOTE if seq <= PRUNED else find_quote(trade["symbol"], CURRENCIES)
+        expected[quote][trade["side"]].count([notional], notional)
+    assert state.notional == expected
 
 
 class NoMessages:
@@ -86,9 +89,7 @@ class NoMessages:
 
 
 def make_consumer(state: State, journal: Journal) -> Consumer:
-    return Consumer(
-        Counters(state), NoMessages(), partial(Journal, journal.path), symbol_limit=LIMIT, trading_symbols=REGISTERED
-    )
+    return Consumer(Counters(state), NoMessages(), partial(Journal, journal.path), SETTINGS)
 
 
 def expose(state: State) -> dict[str, float]:
@@ -98,18 +99,28 @@ def expose(state: State) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", ["snapshot", "snapshot.previous"])
-def test_a_snapshot_is_loaded_with_every_total_and_counting_continues(
+def test_a_snapshot_is_loaded_with_every_total(folder: Path, journal: Journal, name: str) -> None:
+    snapshot = load_snapshot(folder / name, read_checkpoint(journal, SETTINGS), journal.last_seq())
+    assert snapshot is not None
+    assert snapshot.state.last_seq == COUNTED
+    assert total(snapshot.state) == add_up(folder, COUNTED, limited=True)
+    assert snapshot.state.find_fault() is None
+
+
+@pytest.mark.parametrize("name", ["snapshot", "snapshot.previous"])
+def test_the_trades_in_a_snapshot_without_quotes_are_counted_again_and_its_other_counters_are_kept(
     folder: Path, journal: Journal, name: str
 ) -> None:
-    state = load_snapshot(folder / name, read_checkpoint(journal, REGISTERED), journal.last_seq())
-    assert state is not None
-    assert state.last_seq == COUNTED
-    assert total(state) == add_up(folder, COUNTED, limited=True)
-    check_notionals(state, folder, COUNTED)
+    snapshot = load_snapshot(folder / name, State(journal.journal_id), journal.last_seq())
+    assert snapshot is not None
+    old = snapshot.state.observed
+    state = Snapshots(folder / name).load(journal, read_checkpoint(journal, SETTINGS), SETTINGS)
     make_consumer(state, journal).catch_up(threading.Event())
     assert state.last_seq == journal.last_seq()
     assert total(state) == add_up(folder, None, limited=True)
-    check_notionals(state, folder, None)
+    check_notionals(state, folder)
+    assert state.observed.events == {"live": old.events["live"], "journal": 100 - old.events["live"]}
+    assert (state.observed.delay, state.observed.workers) == (old.delay, old.workers)
 
 
 RENAMED = {
@@ -122,24 +133,26 @@ RENAMED = {
 
 
 def test_no_counter_falls_or_vanishes(folder: Path, journal: Journal) -> None:
-    state = load_snapshot(folder / "snapshot", read_checkpoint(journal, REGISTERED), journal.last_seq())
-    assert state is not None
+    state = Snapshots(folder / "snapshot").load(journal, read_checkpoint(journal, SETTINGS), SETTINGS)
     exposed = read_counters(
         re.sub("|".join(map(re.escape, RENAMED)), lambda found: RENAMED[found[0]], (folder / "metrics.txt").read_text())
     )
-    now = expose(state)
+    now: dict[str, float] = defaultdict(float)
+    for name, value in expose(state).items():
+        # Until version 4 the notional histogram had no quote.
+        now[re.sub(r'quote="\w+",', "", name)] += value
     assert exposed
     assert {name: (value, now.get(name)) for name, value in exposed.items() if now.get(name, -1) < value} == {}
     assert set(state.observed.delay.exemplars) == {"0.001", "0.0025", "0.005", "0.01"}
 
 
 def test_a_journal_alone_is_counted_from_its_checkpoint(folder: Path, journal: Journal) -> None:
-    state = read_checkpoint(journal, REGISTERED)
-    assert state.last_seq == 60
-    assert total(state) == add_up(folder, 60, limited=True)
+    state = read_checkpoint(journal, SETTINGS)
+    assert state.last_seq == PRUNED
+    assert total(state) == add_up(folder, PRUNED, limited=True)
     make_consumer(state, journal).catch_up(threading.Event())
     assert total(state) == add_up(folder, None, limited=True)
-    check_notionals(state, folder, None)
+    check_notionals(state, folder)
 
 
 def test_a_journal_is_audited_with_what_was_pruned_from_it(folder: Path, journal: Journal) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from common.settings import Settings
 from sidecar.counters import Counters
 from sidecar.overflow import LOG_SECONDS, LOG_SYMBOLS, OverflowLog
 from sidecar.state import State
@@ -7,14 +8,14 @@ from tests.conftest import JOURNAL_ID, make_event
 
 
 def test_the_most_frequent_symbols_past_the_limit_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    counters, seconds = Counters(State(JOURNAL_ID)), 0.0
+    counters, seconds, settings = Counters(State(JOURNAL_ID)), 0.0, Settings(symbol_limit=1)
     log = OverflowLog(counters, 1, lambda: seconds)
     log.step()
     assert caplog.records == []
     names = ["FIRST", *(f"S{number}" for number in range(9) for _ in range(number))]
-    counters.state.apply([make_event(seq, symbol=name) for seq, name in enumerate(names, start=1)], "journal", 1)
+    counters.state.apply([make_event(seq, symbol=name) for seq, name in enumerate(names, start=1)], "journal", settings)
     log.step()
-    counters.state.apply([make_event(99, symbol="MORE")], "journal", 1)
+    counters.state.apply([make_event(99, symbol="MORE")], "journal", settings)
     log.step()
     (first,) = caplog.records
     assert first.message == "symbol limit exceeded"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from common.errors import JournalError
 from common.journal.store import Journal
+from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.state import State
@@ -24,13 +25,12 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
+def make_settings(retention: float, symbols: Sequence[str] = ()) -> Settings:
+    return Settings(journal_retention=int(retention), symbol_limit=3, trading_symbols=tuple(symbols))
+
+
 def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ()) -> Pruner:
-    return Pruner(
-        partial(Journal, journal.path),
-        retention=timedelta(seconds=retention),
-        symbol_limit=3,
-        trading_symbols=symbols,
-    )
+    return Pruner(partial(Journal, journal.path), make_settings(retention, symbols))
 
 
 def fill(journal: Journal, count: int, age: timedelta) -> None:
@@ -45,8 +45,9 @@ def fill(journal: Journal, count: int, age: timedelta) -> None:
 
 
 def recount(journal: Journal, symbols: Sequence[str] = ()) -> State:
-    state = read_checkpoint(journal, symbols)
-    state.apply(journal.read_after(state.last_seq, 10**6), "journal", 3)
+    settings = make_settings(0, symbols)
+    state = read_checkpoint(journal, settings)
+    state.apply(journal.read_after(state.last_seq, 10**6), "journal", settings)
     return state
 
 
@@ -97,12 +98,7 @@ def test_without_a_retention_every_trade_is_kept(journal: Journal) -> None:
 def test_a_step_ends_in_time(journal: Journal) -> None:
     fill(journal, 3000, timedelta(hours=2))
     ticks = iter(range(100))
-    pruner = Pruner(
-        partial(Journal, journal.path),
-        retention=timedelta(seconds=60),
-        symbol_limit=3,
-        clock=lambda: float(next(ticks)),
-    )
+    pruner = Pruner(partial(Journal, journal.path), make_settings(60), clock=lambda: float(next(ticks)))
     assert pruner.step(saved_seq=3000, seconds=2.5) == 1000
     pruner.close()
 
@@ -111,7 +107,7 @@ def test_a_step_ends_in_time(journal: Journal) -> None:
 def test_a_damaged_checkpoint_is_a_clear_error(journal: Journal, checkpoint: bytes) -> None:
     journal.prune(0, checkpoint)
     with pytest.raises(JournalError, match=r"journal .*checkpoint") as caught:
-        read_checkpoint(journal, [])
+        read_checkpoint(journal, Settings())
     assert caught.value.reason == "corrupt"
 
 
@@ -132,12 +128,8 @@ class Clock:
 
 
 def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RETENTION) -> Pruner:
-    return Pruner(
-        partial(Journal, journal.path),
-        retention=retention,
-        symbol_limit=3,
-        wall_clock=clock.read,
-    )
+    settings = make_settings(retention.total_seconds())
+    return Pruner(partial(Journal, journal.path), settings, wall_clock=clock.read)
 
 
 def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
@@ -185,7 +177,7 @@ def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in
         pruner = make_timed_pruner(journal, clock)
         for ages, saved, minutes in steps:
             accept(journal, ages)
-            accepted.apply(journal.read_after(accepted.last_seq), "journal", 3)
+            accepted.apply(journal.read_after(accepted.last_seq), "journal", Settings(symbol_limit=3))
             saved_seq = round(journal.last_seq() * saved)
             fresh = make_timed_pruner(journal, clock)
             prunable = find_prunable(journal, saved_seq, clock.now)
@@ -227,8 +219,7 @@ def test_any_number_of_trades_in_the_future_is_pruned_with_the_next_old_one(jour
     ticks = iter(range(1000))
     pruner = Pruner(
         partial(Journal, journal.path),
-        retention=RETENTION,
-        symbol_limit=3,
+        make_settings(RETENTION.total_seconds()),
         clock=lambda: float(next(ticks)),
         wall_clock=Clock().read,
     )
@@ -269,12 +260,12 @@ STEPPING = """
 import sys, time
 real, steps = time.time, iter(range(10**6))
 time.time = lambda: real() - 3600 * next(steps)
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from common.journal.store import Journal
+from common.settings import Settings
 from sidecar.retention import Pruner
-pruner = Pruner(partial(Journal, Path(sys.argv[1])), retention=timedelta(seconds=60), symbol_limit=3)
+pruner = Pruner(partial(Journal, Path(sys.argv[1])), Settings(journal_retention=60))
 print(pruner.step(saved_seq=3000, seconds=0))
 """
 

@@ -1,6 +1,7 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
+from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from sidecar.registries import SCRAPERS_LIMIT, Registries
 from sidecar.series_start import YOUNG_SECONDS, SeriesStarts
@@ -28,7 +29,7 @@ def test_an_old_series_has_no_start() -> None:
 
 def test_each_prometheus_gets_a_series_start_and_other_clients_do_not() -> None:
     state = State(JOURNAL_ID)
-    state.apply([make_event(1, accepted_at=format_timestamp(now()))], "journal", 10)
+    state.apply([make_event(1, accepted_at=format_timestamp(now()))], "journal", Settings(symbol_limit=10))
     registries = Registries(make_sight(state))
 
     def scrape(scraper: str | None) -> list[float]:

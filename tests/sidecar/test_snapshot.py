@@ -1,5 +1,6 @@
 import random
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from common.errors import SnapshotError
 from common.histogram import Histogram
 from common.journal.disk import DiskUsage
+from common.journal.store import Journal
+from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
 from sidecar.collector import Sight, StateCollector
@@ -26,16 +29,17 @@ from sidecar.snapshot import (
     set_aside,
     write_snapshot,
 )
-from sidecar.state import STATE_VERSION, State
+from sidecar.state import OTHER, STATE_VERSION, State
 from tests.conftest import JOURNAL_ID, make_event, name_worker
 
 
 @pytest.fixture
 def state() -> State:
-    state = State(JOURNAL_ID)
-    state.register(["ETHUSDT"])
+    state, settings = State(JOURNAL_ID), Settings(symbol_limit=1, trading_symbols=("ETHUSDT",))
+    state.register(settings)
     widest = f"{'9' * 20}.{'9' * 18}"
-    state.apply([make_event(1, price=widest, qty=widest), make_event(2, side="SELL", symbol="X")], "live", 1, 1e10)
+    events = [make_event(1, price=widest, qty=widest), make_event(2, side="SELL", symbol="X")]
+    state.apply(events, "live", settings, 1e10)
     state.observed.rejected["body"] = 3
     return state
 
@@ -49,9 +53,8 @@ def path(tmp_path: Path, state: State) -> Path:
 
 def test_a_loaded_state_equals_the_saved_one_in_every_digit(path: Path, state: State) -> None:
     loaded = load_snapshot(path, State(JOURNAL_ID), 2)
-    assert loaded == state
-    assert loaded is not None
-    assert isinstance(loaded.symbols["ETHUSDT"].tallies["BUY"].quantity, Decimal)
+    assert loaded == (state, STATE_VERSION)
+    assert isinstance(loaded.state.symbols["ETHUSDT"].tallies["BUY"].quantity, Decimal)
     assert [file.name for file in path.parent.iterdir()] == ["snapshot"]
 
 
@@ -100,12 +103,12 @@ def test_a_snapshot_that_ends_before_the_checkpoint_is_rejected(path: Path) -> N
 
 
 def test_the_previous_snapshot_is_kept(path: Path, state: State) -> None:
-    state.apply([make_event(3)], "live", 1, 1e10)
+    state.apply([make_event(3)], "live", Settings(symbol_limit=1), 1e10)
     write_snapshot(path, encode_state(state))
-    assert load_snapshot(path, State(JOURNAL_ID), 3) == state
+    assert load_snapshot(path, State(JOURNAL_ID), 3) == (state, STATE_VERSION)
     before = load_snapshot(name_previous(path), State(JOURNAL_ID), 3)
     assert before is not None
-    assert before.last_seq == 2
+    assert before.state.last_seq == 2
 
 
 def test_a_snapshot_that_is_set_aside_has_the_reason_in_its_name(path: Path) -> None:
@@ -124,40 +127,51 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_last_one(path: Path, state
     assert path.read_bytes() == before
 
 
-def test_what_both_snapshots_hold_is_what_the_previous_one_holds(tmp_path: Path, state: State) -> None:
-    counters, snapshots = Counters(state), Snapshots(tmp_path / "snapshot", lambda: 7.0)
-    assert snapshots.load(State(JOURNAL_ID), 9) == State(JOURNAL_ID)
-    snapshots.save(counters)
-    assert (snapshots.durable_seq, snapshots.observed.rejected["body"], snapshots.saved_at) == (0, 0, 7.0)
-    state.apply([make_event(3)], "live", 1, 1e10)
-    state.observed.rejected["body"] = 4
-    snapshots.save(counters)
-    assert (snapshots.durable_seq, snapshots.observed.rejected["body"]) == (2, 3)
-    (tmp_path / "snapshot").unlink()
-    restarted = Snapshots(tmp_path / "snapshot")
-    assert restarted.load(State(JOURNAL_ID), 9).last_seq == 2
-    assert restarted.observed.rejected["body"] == 3
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.append([make_event(0, id=str(number)) for number in range(9)])
+        yield journal
 
 
-def test_a_failed_save_is_counted_and_changes_nothing_else(path: Path, state: State) -> None:
-    snapshots = Snapshots(path)
-    assert snapshots.load(State(JOURNAL_ID), 9) == state
-    (path.parent / "snapshot.new").mkdir()
-    snapshots.save(Counters(state))
+def test_what_both_snapshots_hold_is_what_the_previous_one_holds(tmp_path: Path, journal: Journal) -> None:
+    checkpoint, path = State(journal.journal_id), tmp_path / "snapshot"
+    counters, snapshots = Counters(State(journal.journal_id)), Snapshots(path, lambda: 7.0)
+    assert snapshots.load(journal, checkpoint, Settings()) is checkpoint
+    for seq in (1, 2):
+        counters.state.apply([make_event(seq)], "live", Settings(), 1e10)
+        counters.state.observed.rejected["body"] = seq
+        snapshots.save(counters)
+        assert (snapshots.durable_seq, snapshots.observed.rejected["body"], snapshots.saved_at) == (seq - 1, seq - 1, 7)
+    path.unlink()
+    restarted = Snapshots(path)
+    assert restarted.load(journal, checkpoint, Settings()).last_seq == 1
+    assert restarted.observed.rejected["body"] == 1
+
+
+def test_a_failed_save_is_counted_and_changes_nothing_else(tmp_path: Path, journal: Journal) -> None:
+    snapshots = Snapshots(tmp_path / "snapshot", lambda: 7.0)
+    counters = Counters(snapshots.load(journal, State(journal.journal_id), Settings()))
+    counters.state.apply([make_event(4)], "journal", Settings())
+    (tmp_path / "snapshot.new").mkdir()
+    snapshots.save(counters)
     assert (snapshots.failures, snapshots.saved_at, snapshots.durable_seq) == (1, 0.0, 0)
-    (path.parent / "snapshot.new").rmdir()
-    snapshots.save(Counters(state))
-    assert (snapshots.failures, snapshots.durable_seq) == (1, 2)
+    (tmp_path / "snapshot.new").rmdir()
+    snapshots.save(counters)
+    snapshots.save(counters)
+    assert (snapshots.failures, snapshots.saved_at, snapshots.durable_seq) == (1, 7.0, 4)
 
 
 def test_an_unusable_snapshot_is_set_aside_and_the_previous_one_used(
-    path: Path, state: State, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    name_previous(path).write_bytes(path.read_bytes())
+    path, state = tmp_path / "snapshot", State(journal.journal_id)
+    state.apply([make_event(1)], "journal", Settings())
+    write_snapshot(name_previous(path), encode_state(state))
     path.write_bytes(b"torn")
-    assert Snapshots(path).load(State(JOURNAL_ID), 9) == state
+    assert Snapshots(path).load(journal, State(journal.journal_id), Settings()) == state
     assert [record.__dict__["reason"] for record in caplog.records] == ["version"]
-    assert sorted(file.name for file in path.parent.iterdir()) == ["snapshot.previous", "snapshot.version"]
+    assert sorted(file.name for file in tmp_path.glob("snapshot*")) == ["snapshot.previous", "snapshot.version"]
 
 
 def alter(encoded: bytes, dice: random.Random) -> bytes:
@@ -216,8 +230,8 @@ def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State) -
             outcomes["rejected"] += 1
             continue
         outcomes["loaded"] += 1
-        last = loaded.last_seq
-        loaded.apply([make_event(last + 1), make_event(last + 2, side="SELL", symbol="Y")], "live", 2, 1e10)
+        events = [make_event(loaded.last_seq + 1), make_event(loaded.last_seq + 2, side="SELL", symbol="Y")]
+        loaded.apply(events, "live", Settings(symbol_limit=2), 1e10)
         for reason in BAD_MESSAGE_REASONS:
             loaded.observed.rejected[reason] += 1
         loaded.observed.workers.update(WorkerTotals(worker, 2**61, ended=True))
@@ -279,11 +293,12 @@ def test_a_snapshot_with_other_bounds_and_reasons_is_loaded(
     monkeypatch.setattr("sidecar.state.DELAY_BOUNDS", (0.3,))
     monkeypatch.setattr("common.wire.worker_totals.DURATION_BOUNDS", (0.3,))
     monkeypatch.setattr("sidecar.state.BAD_MESSAGE_REASONS", ("size", "body"))
-    loaded = load_snapshot(path, State(JOURNAL_ID), 2)
-    assert loaded is not None
-    assert loaded.notional["SELL"].buckets == {"5.0": 0, "100.0": 0, "1000.0": 1, "+Inf": 0}
+    snapshot = load_snapshot(path, State(JOURNAL_ID), 2)
+    assert snapshot is not None
+    loaded = snapshot.state
+    assert loaded.notional[OTHER]["SELL"].buckets == {"5.0": 0, "100.0": 0, "1000.0": 1, "+Inf": 0}
     assert sum(loaded.observed.delay.buckets.values()) == 2
     assert loaded.observed.rejected["size"] == 0
     assert loaded.observed.rejected["body"] == 3
-    loaded.apply([make_event(3)], "live", 2, 1e10)
-    assert loaded.notional["SELL"].total == state.notional["SELL"].total
+    loaded.apply([make_event(3)], "live", Settings(symbol_limit=2), 1e10)
+    assert loaded.notional[OTHER]["SELL"].total == state.notional[OTHER]["SELL"].total

@@ -37,7 +37,7 @@ QUERIES = {
     for target in panel.get("targets", [])
 } | {rule["record"]: rule["record"] for rule in RULES if "record" in rule}
 VARIABLES = {"$__rate_interval": "4s", "$__range": "15m"} | dict.fromkeys(
-    ("$job", "$instance", "$symbol", "$side"), ".+"
+    ("$job", "$instance", "$symbol", "$side", "$quote"), ".+"
 )
 
 
