@@ -13,17 +13,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from common.decimals import DecimalText
+from common.symbols import Symbol
 from common.timestamps import Timestamp
 
 Side = Literal["BUY", "SELL"]
 SIDES: Final[tuple[Side, ...]] = ("BUY", "SELL")
 
-SYMBOL_PATTERN: Final = r"^[A-Z0-9._/-]{1,32}\Z"
 SOURCE_PATTERN: Final = r"^(?!other\Z)[A-Za-z0-9._-]{1,64}\Z"
 REF_LENGTH: Final = 64
 
 Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN)]
 Source = Annotated[str, Meta(pattern=rf"{SOURCE_PATTERN}|^\Z")]
 Ref = Annotated[str, Meta(min_length=1, max_length=REF_LENGTH)]
 

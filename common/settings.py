@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from common.errors import BadSettingError
-from common.event import SYMBOL_PATTERN
 from common.paths import find_clash
 from common.quotes import CURRENCIES
+from common.symbols import read_symbols
 
 _PORT_MAX = 65_535
 _SECRET_MIN = 16
@@ -92,13 +92,6 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _symbols(text: str) -> tuple[str, ...]:
-    symbols = tuple(text.upper().replace(",", " ").split())
-    if not all(re.match(SYMBOL_PATTERN, symbol) for symbol in symbols):
-        raise ValueError
-    return symbols
-
-
 def _currencies(text: str) -> tuple[str, ...]:
     currencies = tuple(name.strip().upper() for name in text.split(",")) if text else ()
     if not all(re.fullmatch(r"[A-Z0-9]{2,10}", currency) for currency in currencies):
@@ -150,7 +143,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),
-    "trading_symbols": (_symbols, "symbols of A-Z 0-9 . _ - /, up to 32 characters each, separated by commas"),
+    "trading_symbols": (read_symbols, "symbols of 1 to 64 printable characters, separated by commas"),
 }
 
 

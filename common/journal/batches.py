@@ -5,8 +5,9 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from common.decimals import DecimalText
-from common.event import Event, Side, Symbol
+from common.event import Event, Side
 from common.journal.store import Journal
+from common.symbols import Symbol
 from common.timestamps import Timestamp
 
 CHUNK: Final = 10_000

@@ -11,6 +11,7 @@ import msgspec
 
 from common.errors import BadMessageError
 from common.event import Event
+from common.symbols import is_symbol
 from common.wire.worker_totals import RequestId, WorkerTotals
 
 TRADES: Final = b"trades/1"
@@ -102,13 +103,15 @@ def decode_message(frames: Sequence[bytes], journal_id: str) -> list[Hint] | Wor
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
     for event in events:
-        _check_timestamps(event)
+        _check(event)
         if event.journal_id != journal_id:
             raise BadMessageError("journal_id", f"journal_id {event.journal_id[:64]!r}; expected {journal_id!r}")
     return events
 
 
-def _check_timestamps(event: Event) -> None:
+def _check(event: Event) -> None:
+    if not is_symbol(event.symbol):
+        raise BadMessageError("body", f"seq {event.seq}: symbol {event.symbol!r} is not in its canonical form")
     # The pattern alone accepts a 13th month.
     try:
         datetime.fromisoformat(event.ts)

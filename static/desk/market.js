@@ -152,7 +152,7 @@ export class Market {
 
   makeRow() {
     const row = this.body.insertRow();
-    row.insertCell().append(makeElement("button", "", { type: "button" }));
+    row.insertCell().append(makeElement("button", "", { class: "symbol", type: "button" }));
     for (let cell = 0; cell < 4; cell += 1) row.insertCell().className = "number";
     return row;
   }

@@ -67,7 +67,7 @@ export class TradeList {
     const side = makeElement("td");
     side.append(makeElement("span", trade.side, { class: `side side-${trade.side.toLowerCase()}` }));
     row.append(
-      seq, timeCell, makeElement("td", trade.symbol), side,
+      seq, timeCell, makeElement("td", trade.symbol, { class: "symbol" }), side,
       makeElement("td", trade.price, { class: "number" }), makeElement("td", trade.qty, { class: "number" }),
     );
     return row;

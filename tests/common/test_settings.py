@@ -53,7 +53,7 @@ BAD = {
     "ALLOWED_HOSTS": "*.example",
     "WEB_CONCURRENCY": "0",
     "SYMBOL_LIMIT": "1e3",
-    "TRADING_SYMBOLS": "BTC USDT 😀",
+    "TRADING_SYMBOLS": "BTCUSDT,A\tB",
     "FEED_MAX_CLIENTS": "many",
     "QUOTE_CURRENCIES": "US$,EUR",
 }

@@ -198,9 +198,9 @@ def test_a_sent_trade_is_listed_as_pending_until_it_is_accepted(desk: Page, shar
 
 def test_a_rejected_trade_is_removed_and_its_errors_are_shown(desk: Page, shared: Stack) -> None:
     before = shared.journalled()
-    desk.locator("[name=symbol]").fill("BTC USDT")
+    desk.locator("[name=symbol]").fill("BTC\u200bUSDT")
     desk.keyboard.press("Enter")
-    expect(desk.locator("#symbol-error")).to_contain_text('"BTC USDT" is not accepted; expected')
+    expect(desk.locator("#symbol-error")).to_contain_text(r'"BTC\u200bUSDT" is not accepted; expected')
     expect(desk.locator("#qty-error")).to_contain_text("expected a decimal")
     expect(desk.locator("[name=symbol]")).to_be_focused()
     expect(desk.locator("#trades tr.pending")).to_have_count(0)

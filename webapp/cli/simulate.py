@@ -13,6 +13,7 @@ import click
 from flask.cli import with_appcontext
 
 from common.decimals import DIGITS, PLACES
+from common.symbols import read_symbols
 from webapp.cli.client import Entry, choose_url, get, send_all, url_option
 
 STARTS: Final = {
@@ -112,7 +113,10 @@ def simulate(rate: float, symbols: str, seed: int | None, count: int, url: str |
 
     A trade that got no answer is sent again with its key, so it counts once.
     """
-    names = symbols.replace(",", " ").split()
+    try:
+        names = read_symbols(symbols)
+    except ValueError:
+        names = ()
     if not names:
         message = f"{symbols!r}; expected symbols, separated by commas"
         raise click.BadParameter(message, param_hint="--symbols")

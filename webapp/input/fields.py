@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from common.decimals import DIGITS, PLACES, is_zero, read_decimal
-from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN, SYMBOL_PATTERN
+from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN
+from common.symbols import LENGTH, read_symbol
 from common.timestamps import format_timestamp, now, parse_timestamp
 from webapp.input.json_body import JsonNumber, shorten, show
 
@@ -48,16 +49,13 @@ class _NamingField(fields.Field[T]):
 
 
 class SymbolField(_NamingField[str]):
-    """A symbol, in upper case."""
+    """A symbol, in its canonical form."""
 
-    expected = "1 to 32 of A-Z 0-9 . _ - /"
+    expected = f"1 to {LENGTH} printable characters, without a space at either end"
 
     def read(self, value: object) -> str:
         """Read a symbol. Raises ValueError."""
-        symbol = _ascii(value).upper()
-        if not re.match(SYMBOL_PATTERN, symbol):
-            raise ValueError
-        return symbol
+        return read_symbol(_text(value))
 
 
 class SideField(_NamingField[str]):
@@ -115,9 +113,10 @@ class RefField(_NamingField[str]):
 
     def read(self, value: object) -> str:
         """Read a reference. Raises ValueError."""
-        if not isinstance(value, str) or not 1 <= len(value) <= REF_LENGTH or not value.isprintable():
+        ref = _text(value)
+        if not 1 <= len(ref) <= REF_LENGTH or not ref.isprintable():
             raise ValueError
-        return value
+        return ref
 
 
 class TradeTimeField(_NamingField[str]):
@@ -185,8 +184,15 @@ class StrictSchema(Schema):
         self.error_messages["unknown"] = f"unknown {self.word}; expected only {', '.join(most)} and {last}"
 
 
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError
+
+
 def _ascii(value: object) -> str:
     # Upper-casing converts some non-ASCII letters to ASCII, so they are rejected first.
-    if not isinstance(value, str) or not value.isascii():
+    text = _text(value)
+    if not text.isascii():
         raise ValueError
-    return value
+    return text

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from flask import request
 from marshmallow import ValidationError, validates_schema
 from werkzeug.datastructures import MultiDict
 
 from common.journal.store import FILTERS
+from webapp.input.encoding import check_encoding
 from webapp.input.fields import SideField, SourceField, StrictSchema, SymbolField, TimestampField, WholeField
 
 BARS_MAX: Final = 2000
@@ -89,6 +91,7 @@ def read_blotter(query: Query) -> dict[str, Any]:
 
 
 def _read(query: Query) -> dict[str, Any]:
+    check_encoding("query", request.query_string)
     # A duplicate parameter becomes a list, which no field accepts.
     return {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
 

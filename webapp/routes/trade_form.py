@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from common.errors import JournalError, KeyReusedError
 from common.event import Event
+from webapp.input.encoding import check_encoding
 from webapp.input.form import TradeForm, read_values
 from webapp.input.idempotency import read_form
 from webapp.input.json_body import receive
@@ -33,7 +34,7 @@ def accept_form() -> BaseResponse:
 
     Raises BadRequest, RequestEntityTooLarge and RequestTimeout for a body that cannot be received.
     """
-    receive(request, FORM_BYTES)
+    check_encoding("form", receive(request, FORM_BYTES))
     form = TradeForm()
     if not form.validate():
         reject("csrf")
@@ -90,6 +91,5 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
 
 def _write_curl(form: TradeForm) -> str:
     endpoint = url_for("trades.accept_trade", _external=True)
-    return (
-        f"curl {shlex.quote(endpoint)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(form.example))}"
-    )
+    body = json.dumps(form.example, ensure_ascii=False)
+    return f"curl {shlex.quote(endpoint)} -H 'Content-Type: application/json' -d {shlex.quote(body)}"

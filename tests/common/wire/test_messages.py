@@ -78,6 +78,10 @@ def test_totals_are_decoded_as_they_were_encoded() -> None:
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":9223372036854775808')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"a b","seq":8')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"' + b"r" * 65 + b'","seq":8')], "body"),
+        *(
+            ([TRADES + BODY.replace(b'"BTCUSDT"', f'"{symbol}"'.encode())], "body")
+            for symbol in ("", " A", "btc", "other", "A\u202e", "E\u0301", "A" * 65)
+        ),
         ([TRADES + BODY.replace(b'"source":""', b'"source":"a b"')], "body"),
         ([TRADES + BODY.replace(b'"ref":null', b'"ref":""')], "body"),
         ([TRADES + BODY.replace(b'"fee":null', b'"fee":"-1"')], "body"),

@@ -148,7 +148,7 @@ def test_downloads_of_an_empty_journal_are_empty(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["symbol=a+b", "side=hold", "source=other", "since=yesterday", "limit=0", "before=x", "colour=red"]
+    "query", ["symbol=a+", "side=hold", "source=other", "since=yesterday", "limit=0", "before=x", "colour=red"]
 )
 def test_a_bad_filter_is_named(client: FlaskClient, query: str) -> None:
     page = client.get(f"/blotter?{query}")

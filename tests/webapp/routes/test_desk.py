@@ -18,8 +18,26 @@ def test_a_posted_trade_redirects_to_the_desk_with_a_message_and_its_row(client:
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
     page = client.get("/").text
     assert "Accepted as #1: BUY 0.25 BTCUSDT at 27123.450" in page
-    assert "<td>BTCUSDT</td>" in page
+    assert '<td class="symbol">BTCUSDT</td>' in page
     assert "Accepted as" not in client.get("/").text
+
+
+def test_a_form_that_is_not_utf_8_is_rejected(client: FlaskClient, journal: Journal) -> None:
+    body = f"symbol=caf%E9&side=BUY&price=1&qty=1&csrf_token={read_token(client.get('/').text)}"
+    answer = client.post("/trade", data=body, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 400
+    assert "The form is not UTF-8" in answer.text
+    assert journal.last_seq() == 0
+
+
+def test_names_are_shown_as_they_are(client: FlaskClient) -> None:
+    status, page = post_form(client, symbol='M&M "₮" <b>', price="x")
+    assert status == 422
+    assert """'{"symbol": "M&M \\"₮\\" <b>", "side": "BUY",""" in page
+    assert post_form(client, symbol='M&M "₮" <b>')[0] == 303
+    shown = client.get("/").text
+    assert '<td class="symbol">M&amp;M &#34;₮&#34; &lt;b&gt;</td>' in shown
+    assert '<option value="M&amp;M &#34;₮&#34; &lt;b&gt;">' in shown
 
 
 def test_an_invalid_form_is_shown_again_with_its_errors_and_input(client: FlaskClient, journal: Journal) -> None:
@@ -48,7 +66,7 @@ def test_a_form_has_source_ref_and_fee_and_leaves_out_empty_ones(client: FlaskCl
 
 def test_input_is_escaped(client: FlaskClient) -> None:
     token = read_token(client.get("/").text)
-    answer = client.post("/trade", data=GOOD | {"csrf_token": token, "symbol": '"><script>alert(1)</script>'})
+    answer = client.post("/trade", data=GOOD | {"csrf_token": token, "price": '"><script>alert(1)</script>'})
     assert "<script>alert" not in answer.text
     assert 'value="&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in answer.text
 
