@@ -20,7 +20,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PORT_MAX: Final = 65_535
 _SHOWN: Final = 64
 
-_Authority = tuple[str, int | None]
+Authority = tuple[str, int | None]
 
 
 class RequestRejectedError(TelemetryError):
@@ -48,10 +48,10 @@ class HostRule:
                 # Browsers always send it, so no page can leave it out.
                 return
             host = named[1]
-        found = _read_authority(host)
+        found = read_authority(host)
         if found is None or not self._allows(found[0]):
             raise _reject_host(f"is {_show(host)}")
-        if named is not None and _read_authority(named[1]) != found:
+        if named is not None and read_authority(named[1]) != found:
             raise _reject_host(f"is {_show(host)}, but the request target names {_show(named[1])}")
 
     def check_origin(self, method: str, origin: str | None, host: str | None) -> None:
@@ -78,15 +78,15 @@ class HostRule:
 
 def is_same_origin(origin: str, host: str) -> bool:
     """Return whether an Origin names the host and port of a Host header; schemes may differ, as TLS ends at a proxy."""
-    given, own = _ORIGIN.fullmatch(origin), _read_authority(host)
-    there = _read_authority(given[2]) if given else None
+    given, own = _ORIGIN.fullmatch(origin), read_authority(host)
+    there = read_authority(given[2]) if given else None
     if given is None or there is None or own is None:
         return False
     default = _DEFAULT_PORTS[given[1].lower()]
     return (there[0], there[1] or default) == (own[0], own[1] or default)
 
 
-def _read_authority(text: str) -> _Authority | None:
+def read_authority(text: str) -> Authority | None:
     """Parse ``host[:port]``, with the host normalised; None when it is malformed."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or (found[2] and not 1 <= int(found[2]) <= _PORT_MAX):

@@ -85,6 +85,12 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+(/[!-~]*)?", text):
+        raise ValueError
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",")) if text else ()
     if not all(re.fullmatch(r"[A-Za-z0-9.\-]{1,253}", name) for name in names):
@@ -144,6 +150,8 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),
     "trading_symbols": (read_symbols, "symbols of 1 to 64 printable characters, separated by commas"),
+    "prometheus_url": (_url, "a URL like http://127.0.0.1:9090, or nothing"),
+    "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
 }
 
 
@@ -170,6 +178,8 @@ class Settings:
     quote_currencies: tuple[str, ...] = CURRENCIES
     feed_max_clients: int = 400
     body_timeout: int = 10
+    prometheus_url: str = "http://127.0.0.1:9090"
+    grafana_url: str = "http://127.0.0.1:3000"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

@@ -12,6 +12,7 @@ from common.hosts import HostRule
 from common.journal.connection import Connection
 from common.journal.disk import DiskUsage, measure_disk
 from common.journal.store import Journal
+from common.links import find_links
 from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight
@@ -109,7 +110,12 @@ class Daemon:
         sight = Sight(counters, self._snapshots, read_journal, consumer.list_active)
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(
-            rule, Registries(sight).choose, self._threads.find_dead, check_ready, lambda: counters.state.last_seq
+            rule,
+            Registries(sight).choose,
+            self._threads.find_dead,
+            check_ready,
+            lambda: counters.state.last_seq,
+            find_links=partial(find_links, self._settings, "Sidecar"),
         )
 
     def _watch(self, counters: Counters) -> int:

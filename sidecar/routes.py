@@ -5,41 +5,24 @@ import http
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from html import escape
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from common import __version__
 from common.accept_header import clean_accept
 from common.hosts import HostRule, RequestRejectedError
+from sidecar.landing import write_landing
 
 SCRAPE_WAIT_SECONDS: Final = 2.0
 """How long a scrape waits for its turn; one runs at a time, since counting shares the interpreter."""
 
 NAMES_LIMIT: Final = 100
 """Parameters of a scrape, each the name of a metric to return."""
-
-_LANDING = f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>Sidecar · Trading Telemetry</title></head>
-<body>
-<h1>Trading Telemetry sidecar</h1>
-<p>Version {escape(__version__)}. It counts each accepted trade once.</p>
-<ul>
-<li><a href="/metrics">Metrics</a> for Prometheus, or OpenMetrics by the Accept header</li>
-<li><a href="/healthz">Liveness</a>: all threads run</li>
-<li><a href="/readyz">Readiness</a>: the journal can be read</li>
-</ul>
-</body>
-</html>
-""".encode()
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _REJECTED: Final = {"host": http.HTTPStatus.BAD_REQUEST, "origin": http.HTTPStatus.FORBIDDEN}
@@ -49,6 +32,9 @@ Check = Callable[[], str | None]
 
 ChooseRegistry = Callable[[str | None], CollectorRegistry]
 """Returns the registry of a scraper by its name; None is any client but Prometheus."""
+
+FindLinks = Callable[[str], Mapping[str, str]]
+"""Returns the URLs of the other parts by name, for the Host header of a browser."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,13 +75,15 @@ def make_problem(status: http.HTTPStatus, reason: str, detail: str) -> Answer:
 class Routes:
     """Answers requests from the scrapers' registries, two health checks, and the newest seq counted."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one per source
         self,
         rule: HostRule,
         choose_registry: ChooseRegistry,
         check_alive: Check,
         check_ready: Check,
         read_last_seq: Callable[[], int] = lambda: 0,
+        *,
+        find_links: FindLinks = lambda _host: {},
     ) -> None:
         """Keep the sources of the answers."""
         self._rule = rule
@@ -103,6 +91,7 @@ class Routes:
         self._check_alive = check_alive
         self._check_ready = check_ready
         self._read_last_seq = read_last_seq
+        self._find_links = find_links
         self._scrape_lock = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
@@ -126,6 +115,9 @@ class Routes:
             return Answer(http.HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"expected GET\n", (("Allow", "GET"),))
         if path == "/metrics":
             return self._scrape(request, target.query)
+        if path == "/":
+            page = write_landing(self._find_links(request.get("Host") or ""))
+            return Answer(http.HTTPStatus.OK, "text/html; charset=utf-8", page)
         return self._show(path)
 
     def _check_names(self, request: Request, path: str) -> None:
@@ -137,8 +129,6 @@ class Routes:
 
     def _show(self, path: str) -> Answer:
         match path:
-            case "/":
-                return Answer(http.HTTPStatus.OK, "text/html; charset=utf-8", _LANDING)
             case "/healthz":
                 return _answer_check("alive", self._check_alive())
             case "/readyz":

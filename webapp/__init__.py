@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 from common.settings import Settings
-from webapp import publisher, reader, readiness, search, worker_metrics
+from webapp import footer, publisher, reader, readiness, search, worker_metrics
 from webapp.cli import trades_cli
 from webapp.middleware import access_log, cors, hosts, problems, security_headers
 from webapp.middleware.sessions import CookieSessions
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     reader.init_app(app)
     publisher.init_app(app)
     readiness.init_app(app)
+    footer.init_app(app)
     health.init_app(app)
     search.init_app(app)
     blotter.init_app(app)

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from itertools import starmap
 from typing import Any, Final
 
+from common.settings import Settings
+
+DESK_URL: Final = f"http://{Settings().write_webapp_address()}/"
+"""The desk at its default address: Grafana reads the dashboards without the settings."""
+
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _WIDTH = 24
 _SOURCE = ('job=~"$job"', 'instance=~"$instance"')
@@ -95,7 +100,7 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "timezone": "browser",
         "templating": {"list": [_choose_datasource(), *_choose_source(), *starmap(_choose_label, dashboard.choices)]},
         "annotations": {"list": []},
-        "links": [_link(title, uid) for title, uid in dashboard.links],
+        "links": [*(_link(title, f"/d/{uid}") for title, uid in dashboard.links), _link("Desk", DESK_URL)],
         "panels": list(_lay_out(dashboard.rows)),
     }
 
@@ -217,5 +222,13 @@ def _choose(label: str, query: str) -> dict[str, Any]:
     }
 
 
-def _link(title: str, uid: str) -> dict[str, Any]:
-    return {"title": title, "type": "link", "url": f"/d/{uid}", "icon": "dashboard", "keepTime": True}
+def _link(title: str, url: str) -> dict[str, Any]:
+    here = url.startswith("/")
+    return {
+        "title": title,
+        "type": "link",
+        "url": url,
+        "icon": "dashboard" if here else "external link",
+        "keepTime": here,
+        "targetBlank": not here,
+    }

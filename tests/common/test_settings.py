@@ -56,6 +56,8 @@ BAD = {
     "TRADING_SYMBOLS": "BTCUSDT,A\tB",
     "FEED_MAX_CLIENTS": "many",
     "QUOTE_CURRENCIES": "US$,EUR",
+    "PROMETHEUS_URL": "127.0.0.1:9090",
+    "GRAFANA_URL": "javascript:alert(1)",
 }
 
 
@@ -69,6 +71,20 @@ def test_a_bad_value_stops_the_start_and_names_itself(name: str, value: str) -> 
         Settings.from_env({name: value})
     assert str(caught.value).startswith(f"{name} is ")
     assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["grafana", "http://", "ftp://a", "http://a b", "http://a/b c", "http://ü.example", "http://u:p@a"]
+)
+def test_a_url_for_a_link_has_a_scheme_and_a_host(value: str) -> None:
+    with pytest.raises(BadSettingError) as caught:
+        Settings.from_env({"GRAFANA_URL": value})
+    assert "expected a URL like http://127.0.0.1:3000, or nothing" in str(caught.value)
+
+
+def test_a_url_for_a_link_may_be_empty_or_have_a_path() -> None:
+    settings = Settings.from_env({"GRAFANA_URL": "https://[::1]:3000/d/x?a=b", "PROMETHEUS_URL": " "})
+    assert (settings.grafana_url, settings.prometheus_url) == ("https://[::1]:3000/d/x?a=b", "")
 
 
 @pytest.mark.parametrize("value", ["a:8000", "http://a", ".a.example,", "a b", "*", "ü.example", "a" * 254])

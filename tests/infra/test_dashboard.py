@@ -82,6 +82,15 @@ def test_each_variable_offers_all_and_is_refreshed_when_the_time_range_changes(b
 
 
 @each_board
+def test_a_dashboard_links_to_the_other_ones_and_to_the_desk(board: dict[str, Any]) -> None:
+    others = {f"/d/{other['uid']}" for other in BOARDS.values() if other["uid"] != board["uid"]}
+    assert {link["url"] for link in board["links"]} == others | {"http://127.0.0.1:8000/"}
+    for link in board["links"]:
+        assert link["title"]
+        assert link["keepTime"] is link["url"].startswith("/d/")
+
+
+@each_board
 def test_panels_fill_their_rows_and_do_not_overlap(board: dict[str, Any]) -> None:
     used: set[tuple[int, int]] = set()
     for panel in board["panels"]:

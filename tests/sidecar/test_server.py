@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from common import __version__
 from common.errors import AddressError
 from common.hosts import HostRule
 from sidecar import server as module
@@ -146,6 +147,24 @@ def test_the_landing_page_links_to_the_metrics(url: str) -> None:
     status, kind, body = get(url)
     assert (status, kind) == (200, "text/html; charset=utf-8")
     assert 'href="/metrics"' in body
+
+
+def test_the_landing_page_has_the_version_and_links_to_the_other_parts() -> None:
+    links = {"Desk": "http://127.0.0.1:8000", "Grafana": 'http://g.example/"><script>'}
+    asked: list[str] = []
+
+    def find_links(host: str) -> dict[str, str]:
+        asked.append(host)
+        return links
+
+    rule = HostRule("127.0.0.1")
+    routes = Routes(rule, lambda _: CollectorRegistry(), lambda: None, lambda: None, find_links=find_links)
+    with serve(routes.answer) as url:
+        body = get(url)[2]
+        assert asked == [url.removeprefix("http://")]
+    assert '<a href="http://127.0.0.1:8000">Desk</a>' in body
+    assert f"Version {__version__}" in body
+    assert "<script>" not in body
 
 
 @pytest.mark.parametrize("route", ["/", "/metrics", "/healthz", "/readyz", "/nope"])

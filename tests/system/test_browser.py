@@ -104,6 +104,20 @@ def test_the_form_works_without_javascript(browser: Browser, shared: Stack) -> N
     context.close()
 
 
+def test_the_desk_and_the_sidecar_link_to_each_other(browser: Browser, shared: Stack) -> None:
+    context = browser.new_context(base_url=shared.web_url)
+    page = context.new_page()
+    page.goto("/blotter")
+    page.get_by_role("contentinfo").get_by_role("link", name="Sidecar").click()
+    expect(page).to_have_url(f"{shared.sidecar_url}/")
+    for name, url in (("Prometheus", "http://127.0.0.1:9090"), ("Grafana", "http://127.0.0.1:3000")):
+        expect(page.get_by_role("link", name=name)).to_have_attribute("href", url)
+    page.get_by_role("link", name="Desk").click()
+    expect(page.get_by_role("heading", name="Trades", exact=True)).to_be_attached()
+    assert page.url == f"{shared.web_url}/"
+    context.close()
+
+
 def open_view(browser: Browser, shared: Stack, view: str) -> BrowserContext:
     scheme = "dark" if "dark" in view else "light"
     return browser.new_context(base_url=shared.web_url, viewport=VIEWS[view], color_scheme=scheme)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 import http
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
 from webapp.input.form import TradeForm
 from webapp.routes.trade_form import render_desk
@@ -14,3 +14,9 @@ bp = Blueprint("desk", __name__)
 def show_desk() -> Response:
     """Show an empty form and the newest trades."""
     return render_desk(TradeForm(formdata=None), http.HTTPStatus.OK)
+
+
+@bp.get("/favicon.ico")
+def send_icon() -> Response:
+    """Send the icon where browsers look for it when a page names none, such as JSON."""
+    return current_app.send_static_file("icon.svg")

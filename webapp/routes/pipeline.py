@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from flask import Blueprint, Flask, Response, current_app, jsonify
 
 from common.errors import JournalError
+from common.links import find_reachable
 from common.process import PerProcess
 from common.settings import Settings
 from webapp.reader import JournalReader
@@ -70,11 +71,9 @@ def show_pipeline() -> Response:
 def init_app(app: Flask) -> None:
     """Give each worker its own view of the pipeline."""
     settings: Settings = app.config["SETTINGS"]
-    wildcards = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
-    host = wildcards.get(settings.sidecar_http_host, settings.sidecar_http_host)
     readiness = cast("PerProcess[Readiness]", app.extensions["readiness"])
     reader = cast("PerProcess[JournalReader]", app.extensions["reader"])
-    address = (host, settings.sidecar_http_port)
+    address = (find_reachable(settings.sidecar_http_host), settings.sidecar_http_port)
     app.extensions["pipeline"] = PerProcess(
         lambda: share(Pipeline(readiness.get(), reader.get(), address).check, CACHE_SECONDS, 1)
     )
