@@ -9,7 +9,7 @@ GRAFANA_PORT ?= 3000
 export PROMETHEUS_PORT GRAFANA_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-down infra-up infra-down open demo lint test faults check lock bench
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,13 +30,13 @@ env-setup: .venv/synced .env ## Make .venv from the lock file and .env with a ne
 		sed "s/^SECRET_KEY=.*/SECRET_KEY=\"$$secret\"/" .env.sample > .env
 
 apps-up: env-setup ## Set up what is missing, then run web and sidecar; Ctrl+C stops them
-	@mkdir -p var; echo $$$$ > var/honcho.pid; exec honcho start
+	@exec python -m infra.apps up
 
-apps-down: ## Stop a stack that runs in the background
-	@pid=$$(cat var/honcho.pid 2>/dev/null || true); \
-	if [ -n "$$pid" ] && ps -ww -o args= -p "$$pid" 2>/dev/null | grep -q 'honcho start'; then \
-		kill -TERM "$$pid"; while kill -0 "$$pid" 2>/dev/null; do sleep 0.1; done; echo "The stack is stopped."; \
-	else echo "No stack runs in the background; Ctrl+C stops one in a terminal."; fi; rm -f var/honcho.pid
+apps-dev: env-setup ## Run web and sidecar, and start them again when code or a template changes
+	@exec python -m infra.apps up --procfile infra/Procfile.dev
+
+apps-down: env-setup ## Stop web and sidecar, however they were left running
+	@python -m infra.apps down
 
 infra-up: env-setup ## Run Prometheus and Grafana: in Docker when available, otherwise natively
 	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT) $(if $(ALERTS),--alerts)

@@ -9,6 +9,7 @@ from common.errors import BadSettingError, JournalError
 from common.journal.store import Journal
 from common.logs import describe_logging
 from common.settings import Settings
+from common.supervisor import find_supervisor
 from webapp.publisher import close_publisher
 from webapp.reporting import end_reporting, start_reporting
 from webapp.server.connections import find_connection_limit
@@ -17,6 +18,8 @@ try:
     _settings = Settings.from_env()
     _settings.require_secret_key()
     _connections = find_connection_limit(_settings.feed_max_clients)
+    # Here, in the master: its workers inherit what it finds, and check it.
+    find_supervisor()
 except BadSettingError as error:
     sys.stderr.write(f"web cannot start: {error}\n")
     raise SystemExit(1) from None

@@ -6,7 +6,7 @@ import sys
 from common.errors import BadSettingError, TelemetryError
 from common.logs import configure_logging
 from common.settings import Settings
-from sidecar.daemon import run_daemon
+from sidecar.process import run_daemon
 
 
 def main() -> int:

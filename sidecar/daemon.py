@@ -1,7 +1,6 @@
 """The daemon: set-up, a loop of small steps, shutdown."""
 
 import logging
-import signal
 import threading
 import time
 from functools import partial
@@ -41,14 +40,14 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; nothing is opened yet."""
         self._settings = settings
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._threads = Threads()
         self._snapshots = Snapshots(settings.snapshot_path)
         self._open_journal = partial(Journal, settings.journal_path)
 
     def stop(self, *_: object) -> None:
         """Ask the daemon to stop; usable as a signal handler."""
-        self._stopping.set()
+        self.stopping.set()
 
     def run(self) -> int:
         """Count until stopped, and return the exit code: 1 when a thread died.
@@ -65,13 +64,13 @@ class Daemon:
             try:
                 counters = Counters(self._load())
                 consumer = Consumer(counters, receiver, self._open_journal, settings)
-                consumer.catch_up(self._stopping)
+                consumer.catch_up(self.stopping)
                 self._snapshots.save(counters)
-                if self._stopping.is_set():
+                if self.stopping.is_set():
                     # Metrics of a partly read journal would look like a counter reset.
                     return 0
                 server.open(self._make_routes(counters, consumer).answer)
-                self._threads.start("consumer", partial(consumer.run, self._stopping))
+                self._threads.start("consumer", partial(consumer.run, self.stopping))
                 self._threads.start("http", partial(server.serve_forever, poll_interval=0.1))
                 last_seq = counters.state.last_seq
                 _log.info(
@@ -124,9 +123,9 @@ class Daemon:
         pruner = Pruner(partial(Journal, settings.journal_path, settings.journal_sync), settings)
         overflow_log = OverflowLog(counters, settings.symbol_limit)
         saved_at = time.monotonic()
-        while not self._stopping.wait(WATCH_SECONDS):
+        while not self.stopping.wait(WATCH_SECONDS):
             if self._threads.find_dead() is not None:
-                self._stopping.set()
+                self.stopping.set()
                 return 1
             if time.monotonic() - saved_at >= SNAPSHOT_SECONDS:
                 saved_at = time.monotonic()
@@ -143,11 +142,3 @@ class Daemon:
         else:
             if pruned:
                 _log.info("journal pruned", extra={"trades": pruned})
-
-
-def run_daemon(settings: Settings) -> int:
-    """Run the daemon until SIGTERM or SIGINT, and return its exit code."""
-    daemon = Daemon(settings)
-    signal.signal(signal.SIGTERM, daemon.stop)
-    signal.signal(signal.SIGINT, daemon.stop)
-    return daemon.run()

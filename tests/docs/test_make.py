@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT, require_program
 
-TARGETS = {"env-setup", "apps-up", "apps-down", "infra-up", "infra-down", "open", "demo"}
+TARGETS = {"env-setup", "apps-up", "apps-dev", "apps-down", "infra-up", "infra-down", "open", "demo"}
 TARGETS |= {"lint", "test", "faults", "check", "lock", "bench"}
 
 
@@ -30,15 +30,6 @@ def test_every_target_is_phony() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     assert set(phony[1].split()) == TARGETS | {"help"}
-
-
-def test_stopping_without_a_background_stack_prints_how_to_stop_one(tmp_path: Path) -> None:
-    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
-    assert "Ctrl+C" in make("apps-down", folder=tmp_path)
-    (tmp_path / "var").mkdir()
-    # The pid of another process, which must not be stopped.
-    (tmp_path / "var" / "honcho.pid").write_text("1")
-    assert "Ctrl+C" in make("apps-down", folder=tmp_path)
 
 
 def test_the_lock_files_have_every_package_with_hashes() -> None:

@@ -1,7 +1,9 @@
 """The gunicorn worker of the web process: the gevent worker, with limits and deadlines for connections."""
 
 import errno
+import logging
 import os
+import signal
 import socket
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
@@ -13,6 +15,8 @@ from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped
 
 from common.process import PerProcess
 from common.settings import Settings
+from common.supervisor import POLL_SECONDS, find_supervisor
+from webapp.concurrency import every
 from webapp.server.connections import Address, Connections
 from webapp.server.deadlines import DeadlineSocket
 from webapp.server.malformed import MalformedRequests, describe
@@ -21,6 +25,8 @@ from webapp.worker_metrics import WorkerMetrics
 _DRAIN_BYTES: Final = 64 * 1024
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS: Final = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 class Server(StreamServer):
@@ -94,6 +100,14 @@ def _close(descriptor: int) -> None:
     os.closerange(descriptor, descriptor + 1)
 
 
+def _stop_with_supervisor(master: int) -> None:
+    if find_supervisor().has_ended():
+        _log.warning("supervisor has ended; stopping")
+        # The master ends all workers; SIGHUP, which a closed terminal sends, would only reload them.
+        with suppress(ProcessLookupError):
+            os.kill(master, signal.SIGTERM)
+
+
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not typed
     """A gevent worker with deadlines for each connection, and limits for all."""
 
@@ -108,6 +122,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
         self.connections = Connections(self.worker_connections - 1, metrics)
         self.malformed = MalformedRequests(metrics)
         self.clients = set()
+        every(POLL_SECONDS, partial(_stop_with_supervisor, self.ppid))
         super().run()
 
     def handle_error(self, req: Any, client: Any, addr: Address, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn is not typed
