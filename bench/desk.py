@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, CDPSession, Page, expect, sync_playwrig
 from common.event import Event
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
-from tests.conftest import ROOT, require_program
+from tests.conftest import ROOT, append, require_program
 from tests.system.stack import Stack
 
 TRADES = 100
@@ -102,7 +102,7 @@ def append_flood(path: Path) -> None:
         began = time.monotonic()
         for step in range(int(FLOOD_SECONDS / STEP_SECONDS)):
             timestamp, first = format_timestamp(now()), step * commit_size
-            journal.append(
+            append(journal,
                 [
                     Event(
                         timestamp, f"SYMBOL{n % SYMBOLS}", "BUY" if n % 3 else "SELL", f"{100 + n % 97}.25", "0.5",

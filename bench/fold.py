@@ -19,6 +19,7 @@ from common.wire.transport import KeyPair
 from sidecar.consumer import Consumer
 from sidecar.counters import Counters
 from sidecar.state import NOTIONAL_BOUNDS, State
+from tests.conftest import append
 
 EVENTS = 50_000
 REPLAYED = 200_000
@@ -60,7 +61,7 @@ def _measure_replay() -> dict[str, list[float]]:
         path = Path(folder) / "journal.db"
         with Journal(path, "normal") as journal:
             for start in range(1, REPLAYED + 1, 1000):
-                journal.append([_make_event(seq) for seq in range(start, start + 1000)])
+                append(journal, [_make_event(seq) for seq in range(start, start + 1000)])
             journal_id = journal.journal_id
         ways = {
             "replay the journal": partial(_replay, path, journal_id),

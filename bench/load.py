@@ -8,10 +8,8 @@ import time
 
 CONNECTIONS = 16
 BODY = b'{"symbol":"BTCUSDT","side":"BUY","price":"27123.45","qty":"0.25"}'
-REQUEST = b"POST /trade HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-    len(BODY),
-    BODY,
-)
+HEAD = b"POST /trade HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+REQUEST = HEAD % len(BODY) + BODY
 STALL_SECONDS = 30
 
 

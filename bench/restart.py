@@ -16,6 +16,7 @@ import requests
 from bench.fold import read_journal
 from common.event import Event
 from common.journal.store import Journal
+from tests.conftest import append
 from tests.system.stack import free_ports
 
 TRADES = 5_000_000
@@ -29,7 +30,7 @@ def fill(path: Path, trades: int) -> None:
     timestamp = "2026-01-31T09:30:00.000000Z"
     with Journal(path, "normal") as journal:
         for start in range(0, trades, COMMIT_SIZE):
-            journal.append(
+            append(journal,
                 [
                     Event(
                         timestamp, f"SYMBOL{n % 20}", "SELL" if n % 3 else "BUY",

@@ -13,6 +13,7 @@ from typing import Self
 from common.event import Event
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
+from tests.conftest import append
 from tests.system.stack import Stack
 
 TRADES = 1_000_000
@@ -31,7 +32,7 @@ def fill(path: Path) -> None:
     with Journal(path, "normal") as journal:
         for start in range(0, TRADES, COMMIT_SIZE):
             timestamp = old if start < TRADES - KEPT else new
-            journal.append(
+            append(journal,
                 [
                     Event(
                         timestamp, f"SYMBOL{n % 20}", "BUY", f"{1 + n % 7919}.5", "0.125",

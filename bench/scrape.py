@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 from bench.fold import Metrics
 from common.event import SIDES, Event
 from common.journal.store import Journal
+from tests.conftest import append
 from tests.system.stack import Stack
 
 SYMBOLS = (200, 2000)
@@ -68,7 +69,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             with Journal(folder / "journal.db") as journal:
-                journal.append(events)
+                append(journal, events)
             with (
                 Stack(folder, SYMBOL_LIMIT=str(symbols), WEB_CONCURRENCY=str(workers)) as stack,
                 serve_peer(events) as peer,

@@ -1,7 +1,9 @@
 """Shared by all tests: fixed trades and events, and programs that may be missing outside CI."""
 
+import itertools
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import hypothesis
 import pytest
 
 from common.event import Event, Trade
+from common.journal.appending import AppendResult, KeyedTrade, Request
+from common.journal.store import Journal
 from common.wire.transport import make_key_pair
 
 # The same examples in every run, without deadlines; HYPOTHESIS_PROFILE="thorough" draws many new ones.
@@ -28,11 +32,31 @@ def name_worker(number: int) -> str:
     return f"{number:012x}7000{'8':0<16}"
 
 
+AT = "2026-01-31T09:30:00.000000Z"
+TRADE: dict[str, Any] = {"ts": AT, "symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"}
+
+
 def make_event(seq: int, **fields: str) -> Event:
-    timestamp = "2026-01-31T09:30:00.000000Z"
-    trade = {"ts": timestamp, "symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"}
-    accepted: dict[str, Any] = {"seq": seq, "id": f"id-{seq}", "journal_id": JOURNAL_ID, "accepted_at": timestamp}
-    return Event(**(trade | accepted | fields))
+    accepted: dict[str, Any] = {"seq": seq, "id": f"id-{seq}", "journal_id": JOURNAL_ID, "accepted_at": AT}
+    return Event(**(TRADE | accepted | fields))
+
+
+def make_trade(**fields: str) -> Trade:
+    return Trade(**(TRADE | fields))
+
+
+def append(journal: Journal, trades: Iterable[Trade]) -> list[Event]:
+    """Append trades in one transaction, and return their events; a given event keeps its time of acceptance only."""
+    requests = [
+        Request([KeyedTrade(trade) for trade in group], accepted_at)
+        for accepted_at, group in itertools.groupby(trades, _read_time)
+    ]
+    results = journal.append(requests)
+    return [event for result in results if isinstance(result, AppendResult) for event in result.events]
+
+
+def _read_time(trade: Trade) -> str:
+    return trade.accepted_at if isinstance(trade, Event) else AT
 
 
 BUY = Trade("2026-01-31T09:30:00.000000Z", "BTCUSDT", "BUY", "27123.450", "0.25")

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -19,11 +20,9 @@ def run_in_threadpool(call: Callable[[], T]) -> T:
     It must not use locks or queues that greenlets share. Without gevent the call is made in the calling thread.
     Raises what the call raises.
     """
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
+    gevent = _find_gevent()
+    if gevent is None:
         return call()
-    import gevent  # noqa: PLC0415 - a process that has not loaded gevent must not load it here
-
     task = gevent.get_hub().threadpool.spawn(_try, call)
     try:
         value, error = cast("_Outcome[T]", task.get())
@@ -34,6 +33,18 @@ def run_in_threadpool(call: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return cast("T", value)
+
+
+def wait_until_idle(seconds: float) -> None:
+    """Let other greenlets run until the event loop has nothing more to do, for ``seconds`` at most.
+
+    Without gevent it returns at once.
+    """
+    gevent = _find_gevent()
+    if gevent is None:
+        return
+    with gevent.Timeout(seconds, exception=False):
+        gevent.idle()
 
 
 def every(seconds: float, call: Callable[[], None]) -> None:
@@ -49,7 +60,21 @@ def every(seconds: float, call: Callable[[], None]) -> None:
 
 def spawn(call: Callable[[], None]) -> None:
     """Start a call in the background; under gevent it is a greenlet."""
-    threading.Thread(target=call, name="background", daemon=True).start()
+    gevent = _find_gevent()
+    if gevent is None:
+        threading.Thread(target=call, name="background", daemon=True).start()
+    else:
+        # A patched thread is a greenlet too, but its start takes longer than all else of a short call.
+        gevent.spawn(call)
+
+
+def _find_gevent() -> ModuleType | None:
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return None
+    import gevent  # noqa: PLC0415 - a process that has not loaded gevent must not load it here
+
+    return gevent
 
 
 def _try(call: Callable[[], T]) -> "_Outcome[T]":

@@ -3,75 +3,35 @@
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import cast
 
 from flask import Flask, current_app
-from uuid6 import uuid7
 
-from common.errors import JournalError, KeyInFlightError, KeyReusedError, TelemetryError
-from common.event import TRADE_FIELDS, Event, Trade
-from common.journal.appending import AppendResult, Request, Row
+from common.errors import JournalError, KeyInFlightError, KeyReusedError
+from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.connection import Connection, Latch
 from common.journal.keys import Key
 from common.journal.store import Journal
 from common.process import PerProcess
 from common.settings import Settings
-from common.timestamps import Timestamp, format_timestamp, now
+from common.timestamps import format_timestamp, now
 from common.wire import messages
 from common.wire.transport import KeyPair, Sender
 from common.wire.worker_totals import WorkerTotals
+from webapp.commit_queue import CommitQueue, Queued
 from webapp.concurrency import run_in_threadpool
 from webapp.hints import Hints
 from webapp.worker_metrics import WorkerMetrics
 
-COMMIT_LIMIT: Final = 512
-"""The most requests in one commit."""
-
-
-class KeyedTrade(NamedTuple):
-    """A trade with its idempotency key; a trade whose key was used before is not written again."""
-
-    trade: Trade
-    key: Key | None = None
-
-
-class _Writer:
-    """One queued request and its outcome."""
-
-    def __init__(self, request: Request, request_id: str) -> None:
-        self.request = request
-        self.request_id = request_id
-        self.result: AppendResult | None = None
-        self.error: TelemetryError | None = None
-        self.done = False
-        self.wake = threading.Event()
-
-    def finish(self, outcome: AppendResult | TelemetryError) -> None:
-        """Set the outcome, and wake the request."""
-        if isinstance(outcome, TelemetryError):
-            self.error = outcome
-        else:
-            self.result = outcome
-        self.done = True
-        self.wake.set()
-
 
 class Publisher:
-    """Accepts trades; concurrent requests share one transaction and one sync.
+    """Accepts trades, and sends their hints.
 
-    The group commit is LevelDB's writer queue: the first waiter leads. It commits the queued requests, its own first,
-    up to COMMIT_LIMIT, while later requests queue; then it wakes them, and the first queued one leads. This guarantees:
-
-    - A worker runs one commit at a time, and its seqs follow the order of the queue.
-    - ``accept`` returns only after the commit that has its trades is durable, as JOURNAL_SYNC defines it.
-    - A failed commit writes nothing and fails each of its requests; later requests are not affected.
-    - A request whose key was used with other fields fails alone: the others of its commit are written.
-    - A leader always wakes its requests, then hands over or clears ``_has_leader``, even when its commit raises.
-
-    Source: LevelDB, ``DBImpl::Write`` and ``DBImpl::BuildBatchGroup``.
+    ``accept`` returns only after the commit that has its trades is durable, as JOURNAL_SYNC defines it. A failed
+    commit writes nothing and fails each of its requests; later ones are not affected. A request whose key was used
+    with other fields fails alone: the others of its commit are written.
     """
 
     def __init__(
@@ -88,11 +48,10 @@ class Publisher:
         self._connection = Connection(open_journal, latch)
         self._observe_commit = observe_commit
         self._hints = Hints(open_sender)
-        self._queue: deque[_Writer] = deque()
-        self._in_flight: set[tuple[bool, str, str]] = set()
-        self._has_leader = False
-        self._queue_lock = threading.Lock()
         self._journal_lock = threading.Lock()
+        self._commits = CommitQueue(self._commit)
+        self._in_flight: set[tuple[bool, str, str]] = set()
+        self._in_flight_lock = threading.Lock()
 
     def accept(
         self,
@@ -110,75 +69,57 @@ class Publisher:
         KeyInFlightError when the key of the request, or of its only trade, is in flight; with ``wait_for_key`` such a
         request is queued instead.
         """
-        accepted_at = format_timestamp(now())
-        rows = [Row(_make_event(trade, accepted_at), key) for trade, key in trades]
-        writer = _Writer(Request(rows, request_key), request_id)
+        request = Request(trades, format_timestamp(now()), request_key)
         key = request_key or (trades[0].key if len(trades) == 1 else None)
         if key is None or wait_for_key:
-            return self._queue_and_wait(writer)
+            return self._queue_and_wait(request, request_id)
         claim = (request_key is not None, key.owner, key.name)
-        with self._queue_lock:
+        with self._in_flight_lock:
             if claim in self._in_flight:
                 raise KeyInFlightError("key_in_flight", "the first request with this Idempotency-Key is in flight")
             self._in_flight.add(claim)
         try:
-            return self._queue_and_wait(writer)
+            return self._queue_and_wait(request, request_id)
         finally:
-            with self._queue_lock:
+            with self._in_flight_lock:
                 self._in_flight.discard(claim)
 
-    def _queue_and_wait(self, writer: _Writer) -> AppendResult:
-        with self._queue_lock:
-            self._queue.append(writer)
-            is_leader, self._has_leader = not self._has_leader, True
-        if not is_leader:
-            writer.wake.wait()
-        if not writer.done:
-            self._lead()
-        if writer.result is None:
-            raise writer.error or JournalError("failed", "the commit was interrupted")
-        return writer.result
-
-    def _lead(self) -> None:
-        with self._queue_lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_LIMIT))]
+    def _queue_and_wait(self, request: Request, request_id: str) -> AppendResult:
+        future = self._commits.put(request, request_id)
         try:
-            with self._journal_lock:
-                self._commit(batch)
+            return future.result()
         finally:
-            with self._queue_lock:
-                next_leader = self._queue[0] if self._queue else None
-                self._has_leader = next_leader is not None
-            if next_leader is not None:
-                next_leader.wake.set()
+            # A request that is killed while it waits is not written, unless its commit has begun.
+            future.cancel()
 
-    def _commit(self, batch: list[_Writer]) -> None:
-        error = JournalError("failed", "the commit was interrupted")
-        try:
-            outcomes, seconds = run_in_threadpool(partial(self._append, [writer.request for writer in batch]))
-            hints: list[Event] = []
-            for writer, outcome in zip(batch, outcomes, strict=True):
-                writer.finish(outcome)
-                if isinstance(outcome, AppendResult):
-                    written = [event for event, fresh in zip(outcome.events, outcome.fresh, strict=True) if fresh]
-                    hints += [messages.hint(event, writer.request_id) for event in written]
+    def _commit(self, group: Sequence[Queued]) -> None:
+        with self._journal_lock:
+            try:
+                requests = [queued.request for queued in group]
+                outcomes, seconds = run_in_threadpool(partial(self._append, requests))
+            except JournalError as error:
+                for queued in group:
+                    # One error per request: a shared one would collect the tracebacks of all.
+                    queued.future.set_exception(JournalError(error.reason, error.detail))
+                return
+            accepted: list[tuple[Queued, AppendResult]] = []
+            for queued, outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, KeyReusedError):
+                    queued.future.set_exception(outcome)
+                else:
+                    queued.future.set_result(outcome)
+                    accepted.append((queued, outcome))
+            hints = [messages.hint(event, queued.request_id) for queued, result in accepted for event in result.written]
             if hints:
                 self._observe_commit(seconds, len(hints))
                 for frames in messages.encode_messages(hints):
                     self._hints.send(frames)
-        except JournalError as journal_error:
-            error = journal_error
-        finally:
-            for writer in batch:
-                if not writer.done:
-                    # One error per request: a shared one would collect the tracebacks of all.
-                    writer.finish(JournalError(error.reason, error.detail))
 
-    def _append(self, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
+    def _append(self, requests: Sequence[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:
             self._hints.use(journal.key_pair)
             began = time.perf_counter()
-            outcomes = journal.append_requests(requests)
+            outcomes = journal.append(requests)
             return outcomes, time.perf_counter() - began
 
         return self._connection.ask(append)
@@ -211,11 +152,6 @@ class Publisher:
         with self._journal_lock:
             self._connection.close()
             self._hints.close()
-
-
-def _make_event(trade: Trade, accepted_at: Timestamp) -> Event:
-    fields = (getattr(trade, name) for name in TRADE_FIELDS)
-    return Event(*fields, seq=0, id=str(uuid7()), journal_id="", accepted_at=accepted_at)
 
 
 def init_app(app: Flask) -> None:

@@ -1,81 +1,83 @@
-"""Appending one request: which of its trades are written, depending on earlier uses of their keys."""
+"""Appending a request: its trades become events, except those whose keys were used before."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from common.errors import KeyReusedError
-from common.event import Event
+from common.event import Event, Trade
 from common.journal import keys, rows
 from common.journal.file import Database
 from common.journal.keys import Key
+from common.timestamps import Timestamp
 
 
-class Row(NamedTuple):
-    """One trade to be written, unless its key was used before with the same fields."""
+class KeyedTrade(NamedTuple):
+    """A trade with its key; a trade whose key was used before, with the same fields, is not written again."""
 
-    event: Event
+    trade: Trade
     key: Key | None = None
 
 
 class Request(NamedTuple):
-    """Trades that are written together or not at all; ``key`` names the request itself."""
+    """Trades that are accepted together, at ``accepted_at``, or not at all; ``key`` names the request itself."""
 
-    rows: Sequence[Row]
+    trades: Sequence[KeyedTrade]
+    accepted_at: Timestamp
     key: Key | None = None
 
 
 class AppendResult(NamedTuple):
-    """The result of a request: the event of each row in order, and whether this request wrote it (``fresh``).
+    """The events of a request's trades, in order, and of these the ones that it wrote, with contiguous seqs.
 
-    ``last_seq`` is that of the newest accepted event, 0 when there is none. A ``replayed`` request has the
-    events that the first request with its key wrote.
+    ``last_seq`` is that of the newest accepted event, 0 when there is none. A ``replayed`` request wrote nothing: it
+    has the events, still in the journal, and the numbers of the first request with its key.
     """
 
     events: list[Event]
-    fresh: list[bool]
-    last_seq: int
+    written: list[Event]
     accepted: int
     duplicates: int
+    last_seq: int
     replayed: bool = False
 
 
 def append(db: Database, journal_id: str, request: Request) -> AppendResult | KeyReusedError:
-    """Write the rows of a request, in the caller's transaction; none of them when a key was used with other fields."""
+    """Write the trades of a request, in the caller's transaction; none when a key was used with other fields."""
     used = request.key and keys.find_request(db, request.key)
     if used is not None:
         return _replay(db, journal_id, used)
-    earlier = _find_earlier(db, request.rows)
+    earlier = _find_earlier(db, request.trades)
     if isinstance(earlier, KeyReusedError):
         return earlier
     events: list[Event] = []
-    for (event, key), use in zip(request.rows, earlier, strict=True):
+    written: list[Event] = []
+    for (trade, key), use in zip(request.trades, earlier, strict=True):
         if use is None:
-            seq = rows.insert(db, event)
-            events.append(msgspec.structs.replace(event, seq=seq, journal_id=journal_id))
+            event = rows.insert(db, journal_id, trade, request.accepted_at)
+            written.append(event)
             if key is not None:
-                keys.add_row(db, key, seq)
+                keys.add_row(db, key, event.seq)
+        elif use.row is not None:
+            event = events[use.row]
         else:
-            events += (
-                [events[use.row]] if use.row is not None else rows.select(db, journal_id, "WHERE seq = ?", use.seq)
-            )
-    fresh = [use is None for use in earlier]
-    last_seq = max((event.seq for event, new in zip(events, fresh, strict=True) if new), default=0)
+            (event,) = rows.select(db, journal_id, "WHERE seq = ?", use.seq)
+        events.append(event)
+    accepted, last_seq = len(written), written[-1].seq if written else 0
+    duplicates = len(events) - accepted
     if request.key is not None:
-        keys.add_request(db, request.key, last_seq or rows.last_seq(db), sum(fresh), len(fresh) - sum(fresh))
-    return AppendResult(events, fresh, last_seq, sum(fresh), len(fresh) - sum(fresh))
+        keys.add_request(db, request.key, last_seq or rows.last_seq(db), accepted, duplicates)
+    return AppendResult(events, written, accepted, duplicates, last_seq)
 
 
 class _Earlier(NamedTuple):
-    """Where a key was used before: at a seq of the journal, or at an earlier row of the same request."""
+    """Where a key was used before: at a seq of the journal, or at an earlier trade of the same request."""
 
     seq: int = 0
     row: int | None = None
 
 
-def _find_earlier(db: Database, given: Sequence[Row]) -> list[_Earlier | None] | KeyReusedError:
-    """Find for each row where its key was used before."""
+def _find_earlier(db: Database, given: Sequence[KeyedTrade]) -> list[_Earlier | None] | KeyReusedError:
+    """Find for each trade where its key was used before."""
     earlier: list[_Earlier | None] = []
     reused: list[int] = []
     firsts: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -101,4 +103,4 @@ def _replay(db: Database, journal_id: str, used: keys.RequestUse) -> AppendResul
         return KeyReusedError("key_reused", "this key was used before, for another request")
     events = rows.select(db, journal_id, "WHERE seq > ? AND seq <= ?", used.last_seq - used.accepted, used.last_seq)
     last_seq = used.last_seq if used.accepted else 0
-    return AppendResult(events, [False] * len(events), last_seq, used.accepted, used.duplicates, replayed=True)
+    return AppendResult(events, [], used.accepted, used.duplicates, last_seq, replayed=True)

@@ -3,8 +3,11 @@
 import re
 from typing import Final
 
-from common.event import TRADE_FIELDS, Event
+from uuid6 import uuid7
+
+from common.event import TRADE_FIELDS, Event, Trade
 from common.journal.file import Database
+from common.timestamps import Timestamp
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -13,24 +16,28 @@ _INSERT: Final = f"INSERT INTO trades ({', '.join(_INSERTED)}) VALUES ({', '.joi
 _SELECT: Final = f"SELECT seq, id, accepted_at, {', '.join(TRADE_FIELDS)} FROM trades"  # noqa: S608 - names of columns
 
 
-def insert(db: Database, event: Event) -> int:
-    """Insert an event, ignoring its ``seq`` and ``journal_id``, and return its seq."""
-    row = (store_id(event.id), event.accepted_at, *(getattr(event, name) for name in TRADE_FIELDS))
-    return db.execute(_INSERT, row).lastrowid or 0
+def insert(db: Database, journal_id: str, trade: Trade, accepted_at: Timestamp) -> Event:
+    """Insert a trade, which gives it its id and its seq, and return the event that it is now."""
+    new_id = uuid7()
+    values = [getattr(trade, name) for name in TRADE_FIELDS]
+    # 16 bytes instead of a text save a fifth of a row.
+    seq = db.execute(_INSERT, (new_id.bytes, accepted_at, *values)).lastrowid or 0
+    return Event(*values, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=accepted_at)
 
 
 def select(db: Database, journal_id: str, rest: str, *values: object) -> list[Event]:
     """Select the events of the journal named ``journal_id``; ``rest`` is what follows FROM trades."""
     found = db.execute(f"{_SELECT} {rest}", values)
     return [
-        Event(*fields, seq=seq, id=read_id(stored), journal_id=journal_id, accepted_at=accepted_at)
+        Event(*fields, seq=seq, id=_read_id(stored), journal_id=journal_id, accepted_at=accepted_at)
         for seq, stored, accepted_at, *fields in found
     ]
 
 
 def select_id(db: Database, journal_id: str, event_id: str) -> list[Event]:
-    """Select the event with this id, stored as bytes or as text."""
-    return select(db, journal_id, "WHERE id IN (?, ?)", event_id, store_id(event_id))
+    """Select the event with this id, stored as bytes, or as text by version 1."""
+    stored = bytes.fromhex(event_id.replace("-", "")) if _UUID.fullmatch(event_id) else None
+    return select(db, journal_id, "WHERE id IN (?, ?)", event_id, stored)
 
 
 def last_seq(db: Database) -> int:
@@ -39,12 +46,7 @@ def last_seq(db: Database) -> int:
     return found[0] if found else 0
 
 
-def store_id(text: str) -> bytes | str:
-    """Return the stored form of an id: 16 bytes for a UUID, which saves a fifth of a row."""
-    return bytes.fromhex(text.replace("-", "")) if _UUID.fullmatch(text) else text
-
-
-def read_id(stored: bytes | str) -> str:
+def _read_id(stored: bytes | str) -> str:
     """Read an id that was stored as bytes, or as text by version 1."""
     if isinstance(stored, str):
         return stored

@@ -52,18 +52,11 @@ class Journal:
             self.close()
             raise
 
-    def append(self, events: Sequence[Event]) -> list[int]:
-        """Write events, ignoring their ``seq``, in one synced transaction, and return their seqs.
+    def append(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
+        """Write the trades of several requests in one synced transaction, and return the outcome of each.
 
-        When this returns all are on disk; when it raises, none is. Raises JournalError.
-        """
-        with self._write():
-            return [rows.insert(self._db, event) for event in events]
-
-    def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
-        """Write the trades of several requests in one synced transaction, and return the result of each.
-
-        A request whose key, or the key of a row, was used before with other fields writes nothing. Raises JournalError.
+        A request whose key, or the key of a trade, was used before with other fields writes nothing. When this returns
+        all others are on disk; when it raises JournalError, none is.
         """
         with self._write():
             return [append(self._db, self.journal_id, request) for request in requests]

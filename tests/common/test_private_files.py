@@ -15,7 +15,7 @@ from common.journal.store import Journal
 from sidecar.snapshot import load_snapshot, write_snapshot
 from sidecar.state import State
 from tests.common.journal.test_migrations import make_version_1
-from tests.conftest import ROOT, make_event
+from tests.conftest import ROOT, append, make_trade
 from tests.docs.test_make import make
 
 
@@ -43,7 +43,7 @@ def test_a_journal_its_log_its_copies_and_its_drafts_are_private(
     monkeypatch.setattr(os, "link", link)
     path = tmp_path / "journal.db"
     with Journal(path) as journal:
-        journal.append([make_event(0)])
+        append(journal, [make_trade()])
         back_up(path, tmp_path / "copy.db")
         restore(tmp_path / "copy.db", tmp_path / "restored.db")
         found = modes(tmp_path)

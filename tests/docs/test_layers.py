@@ -67,7 +67,6 @@ SEVERAL_MODULES = {
     ),
     ("webapp", "uuid6"): (
         (
-            "webapp/publisher.py",
             "webapp/worker_metrics.py",
             "webapp/middleware/access_log.py",
             "webapp/routes/trade_form.py",

@@ -18,7 +18,7 @@ from common.wire.worker_totals import WorkerTotals
 from sidecar.consumer import QUIET_SECONDS, SILENT_SECONDS, Consumer
 from sidecar.counters import Counters
 from sidecar.state import State
-from tests.conftest import make_event, name_worker
+from tests.conftest import append, make_event, make_trade, name_worker
 
 W1, W2 = name_worker(1), name_worker(2)
 
@@ -64,8 +64,7 @@ class Rig:
         return self.counters.state
 
     def accept(self, count: int) -> None:
-        last = self.journal.last_seq()
-        self.journal.append([make_event(0, id=str(last + n)) for n in range(count)])
+        append(self.journal, [make_trade() for n in range(count)])
 
     def hint(self, *seqs: int) -> None:
         by_seq = {event.seq: event for event in self.journal.read_after(0)}

@@ -16,7 +16,7 @@ from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.state import State
-from tests.conftest import ROOT, make_event
+from tests.conftest import ROOT, append, make_event
 
 
 @pytest.fixture
@@ -35,12 +35,9 @@ def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ())
 
 def fill(journal: Journal, count: int, age: timedelta) -> None:
     accepted_at = format_timestamp(now() - age)
-    start = journal.last_seq()
-    journal.append(
-        [
-            make_event(0, id=f"{start + n}", symbol=f"S{n % 5}", price=f"{n + 1}.0{n % 10}", accepted_at=accepted_at)
-            for n in range(count)
-        ]
+    append(
+        journal,
+        [make_event(0, symbol=f"S{n % 5}", price=f"{n + 1}.0{n % 10}", accepted_at=accepted_at) for n in range(count)],
     )
 
 
@@ -134,18 +131,18 @@ def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RET
 
 def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
     start = journal.last_seq()
-    journal.append(
+    append(
+        journal,
         [
             make_event(
                 0,
-                id=f"{start + n}",
                 symbol=f"S{(start + n) % 5}",
                 side=("BUY", "SELL")[n % 2],
                 price=f"{start + n + 1}.25",
                 accepted_at=format_timestamp(START - age),
             )
             for n, age in enumerate(ages)
-        ]
+        ],
     )
 
 

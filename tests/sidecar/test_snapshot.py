@@ -30,7 +30,7 @@ from sidecar.snapshot import (
     write_snapshot,
 )
 from sidecar.state import OTHER, STATE_VERSION, State
-from tests.conftest import JOURNAL_ID, make_event, name_worker
+from tests.conftest import JOURNAL_ID, append, make_event, make_trade, name_worker
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_last_one(path: Path, state
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal.db") as journal:
-        journal.append([make_event(0, id=str(number)) for number in range(9)])
+        append(journal, [make_trade() for _ in range(9)])
         yield journal
 
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from common.journal.store import Journal
-from tests.conftest import ROOT, make_event, require
+from tests.conftest import ROOT, append, make_trade, require
 from tests.system.stack import BIN, Stack
 from tests.waiting import wait_for
 
@@ -150,8 +150,7 @@ def test_a_response_that_is_not_read_is_aborted_and_a_slow_reader_gets_all_of_it
     with Journal(Path(short_timeout.settings["JOURNAL_PATH"])) as journal:
         # More than the socket buffers hold.
         while journal.last_seq() < 60_000:
-            last = journal.last_seq()
-            journal.append([make_event(0, id=str(last + n)) for n in range(5000)])
+            append(journal, [make_trade() for n in range(5000)])
     request = b"GET /blotter.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.socket() as stalled, socket.socket() as slow:
         for client in (stalled, slow):

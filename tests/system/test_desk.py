@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
-from tests.conftest import make_event
+from tests.conftest import append, make_event
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
@@ -131,10 +131,8 @@ def test_the_newest_trade_is_shown_after_the_clock_was_an_hour_fast(desk: Page, 
     fast = format_timestamp(now() + timedelta(hours=1))
     with Journal(Path(shared.settings["JOURNAL_PATH"])) as journal:
         for price in range(1, 7):
-            event = make_event(
-                0, id=f"fast-{price}", symbol="FAST", price=str(price), qty="9000000000", accepted_at=fast
-            )
-            journal.append([event])
+            event = make_event(0, symbol="FAST", price=str(price), qty="9000000000", accepted_at=fast)
+            append(journal, [event])
     row = desk.locator("#symbols tr", has_text="FAST")
     row.get_by_role("button").click()
     expect(desk.locator("#chart-symbol")).to_have_text("FAST")

@@ -12,7 +12,7 @@ import pytest
 
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
-from tests.conftest import make_event
+from tests.conftest import append, make_event
 from tests.system.feed_client import FeedClient
 from tests.system.stack import Stack
 from tests.waiting import wait_for
@@ -38,12 +38,7 @@ def write_trades(stack: Stack, count: int, symbol: str = "BTCUSDT") -> int:
     """Append trades in one commit, as another worker would. Return the newest seq."""
     accepted_at = format_timestamp(now())
     with Journal(Path(stack.settings["JOURNAL_PATH"]), "normal") as journal:
-        journal.append(
-            [
-                make_event(0, id=f"other-{next(_numbers):030}", accepted_at=accepted_at, symbol=symbol, price=LONG)
-                for _ in range(count)
-            ]
-        )
+        append(journal, [make_event(0, accepted_at=accepted_at, symbol=symbol, price=LONG) for _ in range(count)])
         return journal.last_seq()
 
 

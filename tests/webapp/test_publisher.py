@@ -8,26 +8,29 @@ import pytest
 
 from common.errors import JournalError, KeyReusedError
 from common.event import Event
-from common.journal.appending import AppendResult, Request, Row
+from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.keys import SERVER, Key
 from common.journal.store import Journal
 from common.wire.transport import Sender
-from tests.conftest import BUY, SELL, make_event
-from webapp import publisher as publisher_module
-from webapp.publisher import KeyedTrade, Publisher
+from tests.conftest import AT, BUY, SELL
+from tests.waiting import wait_for
+from webapp import commit_queue
+from webapp.publisher import Publisher
 
 
 class GatedJournal(Journal):
-    """A journal whose first append waits for ``gate``, while more requests queue."""
+    """A journal whose first append sets ``entered`` and waits for ``gate``, while more requests queue."""
 
+    entered = threading.Event()
     gate = threading.Event()
     commit_sizes: list[int]
 
-    def append_requests(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
+    def append(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
         if not self.commit_sizes:
+            self.entered.set()
             self.gate.wait(10)
         self.commit_sizes.append(len(requests))
-        return super().append_requests(requests)
+        return super().append(requests)
 
 
 @pytest.fixture
@@ -38,8 +41,9 @@ def sender(tmp_path: Path) -> partial[Sender]:
 def test_queued_requests_share_one_commit(
     tmp_path: Path, sender: partial[Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "COMMIT_LIMIT", 8)
-    gate, commit_sizes = threading.Event(), list[int]()
+    monkeypatch.setattr(commit_queue, "COMMIT_LIMIT", 8)
+    entered, gate, commit_sizes = threading.Event(), threading.Event(), list[int]()
+    monkeypatch.setattr(GatedJournal, "entered", entered)
     monkeypatch.setattr(GatedJournal, "gate", gate)
     monkeypatch.setattr(GatedJournal, "commit_sizes", commit_sizes, raising=False)
     publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), sender)
@@ -47,10 +51,12 @@ def test_queued_requests_share_one_commit(
     threads = [
         threading.Thread(target=lambda: answers.extend(publisher.accept([KeyedTrade(BUY)]).events)) for _ in range(21)
     ]
-    for thread in threads:
+    threads[0].start()
+    wait_for(entered.is_set, "the first commit has begun")
+    for thread in threads[1:]:
         thread.start()
-    while len(publisher._queue) < 20:  # noqa: SLF001 - no other sign that they are queued
-        threading.Event().wait(0.001)
+    queue = publisher._commits._queue  # noqa: SLF001 - no other sign that they are queued
+    wait_for(lambda: len(queue) == 20, "all others are queued")
     gate.set()
     for thread in threads:
         thread.join(10)
@@ -119,7 +125,8 @@ def test_every_trade_of_a_request_is_written_with_a_key_or_without(publisher: Pu
     mixed = publisher.accept([KeyedTrade(SELL), KeyedTrade(SELL, key("b")), KeyedTrade(BUY, key("c"))])
     assert [event.seq for event in mixed.events] == [4, 2, 5]
     assert mixed.events[1] == first.events[1]
-    assert (mixed.fresh, mixed.accepted, mixed.duplicates, mixed.last_seq) == ([True, False, True], 2, 1, 5)
+    assert mixed.written == [mixed.events[0], mixed.events[2]]
+    assert (mixed.accepted, mixed.duplicates, mixed.last_seq) == (2, 1, 5)
 
 
 def test_trades_of_a_request_with_the_same_key_are_one_trade(publisher: Publisher) -> None:
@@ -151,7 +158,7 @@ def test_a_request_sent_again_with_its_key_gets_the_same_events(publisher: Publi
     assert again.replayed
     assert (again.accepted, again.duplicates, again.last_seq) == (first.accepted, first.duplicates, 2)
     assert again.events == first.events[:2]
-    assert not any(again.fresh)
+    assert again.written == []
     with pytest.raises(KeyReusedError):
         publisher.accept(rows, key("request", "other"))
     nothing_new = [KeyedTrade(BUY, key("a"))]
@@ -167,9 +174,9 @@ def test_a_batch_finds_the_key_of_a_single_trade_by_its_owner(publisher: Publish
 
 
 def test_a_bad_request_does_not_fail_the_others_of_its_commit(tmp_path: Path) -> None:
-    row, other = Row(make_event(0), key("a")), Row(make_event(0, id="b"), key("a", "other"))
+    row, other = KeyedTrade(BUY, key("a")), KeyedTrade(BUY, key("a", "other"))
     with Journal(tmp_path / "journal.db") as journal:
-        first, bad, third = journal.append_requests([Request([row]), Request([other]), Request([row])])
+        first, bad, third = journal.append([Request([each], AT) for each in (row, other, row)])
         assert isinstance(first, AppendResult)
         assert isinstance(bad, KeyReusedError)
         assert isinstance(third, AppendResult)
@@ -178,12 +185,12 @@ def test_a_bad_request_does_not_fail_the_others_of_its_commit(tmp_path: Path) ->
 
 
 def test_the_key_of_a_request_is_pruned_with_its_last_trade(tmp_path: Path) -> None:
-    rows = [Row(make_event(0, id="a"), key("a")), Row(make_event(0, id="b"), key("b"))]
+    trades = [KeyedTrade(BUY, key("a")), KeyedTrade(BUY, key("b"))]
     with Journal(tmp_path / "journal.db") as journal:
-        journal.append_requests([Request(rows, key("request"))])
+        journal.append([Request(trades, AT, key("request"))])
         journal.prune(1, b"{}")
         assert journal.query("SELECT seq FROM row_keys") == [(2,)]
-        (again,) = journal.append_requests([Request(rows, key("request"))])
+        (again,) = journal.append([Request(trades, AT, key("request"))])
         assert isinstance(again, AppendResult)
         assert (again.replayed, again.accepted, [event.seq for event in again.events]) == (True, 2, [2])
         journal.prune(2, b"{}")

@@ -3,6 +3,7 @@
 from flask import Flask
 from flask.testing import FlaskClient
 
+from common.journal.appending import KeyedTrade
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.messages import TOTALS, decode_totals, encode_report
@@ -11,7 +12,7 @@ from common.wire.worker_totals import DURATION_BOUNDS, DURATIONS_MAX, REQUESTS_M
 from tests.conftest import BUY
 from tests.waiting import wait_for
 from tests.webapp.conftest import GOOD, read_token
-from webapp.publisher import KeyedTrade, close_publisher
+from webapp.publisher import close_publisher
 from webapp.reporting import end_reporting
 from webapp.worker_metrics import REJECTIONS, WorkerMetrics
 

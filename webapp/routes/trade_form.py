@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from common.errors import JournalError, KeyReusedError
 from common.event import Event
+from common.journal.appending import KeyedTrade
 from webapp.input.encoding import check_encoding
 from webapp.input.form import TradeForm, read_values
 from webapp.input.idempotency import read_form
@@ -20,7 +21,7 @@ from webapp.input.json_body import receive
 from webapp.input.schemas import read_messages, read_trade
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, reject
-from webapp.publisher import KeyedTrade, current_publisher
+from webapp.publisher import current_publisher
 from webapp.reader import current_reader
 
 RECENT: Final = 20

@@ -6,13 +6,14 @@ from flask import Blueprint, Response, abort, g, request, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
+from common.journal.appending import KeyedTrade
 from common.wire import messages
 from webapp.input.idempotency import read_header
 from webapp.input.json_body import read_object, receive, shorten
 from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
 from webapp.middleware.access_log import log_trades
-from webapp.publisher import KeyedTrade, current_publisher
+from webapp.publisher import current_publisher
 from webapp.reader import current_reader
 from webapp.routes.trade_form import accept_form
 from webapp.search import look_up

@@ -6,7 +6,7 @@ import pytest
 from common.event import SIDES
 from common.journal.batches import SymbolSideBatch, group, read_batches
 from common.journal.store import Journal
-from tests.conftest import make_event
+from tests.conftest import append, make_event
 
 
 def in_order(batches: list[SymbolSideBatch]) -> list[SymbolSideBatch]:
@@ -24,7 +24,6 @@ def test_batches_read_from_the_journal_are_those_of_its_events(tmp_path: Path, a
     events = [
         make_event(
             0,
-            id=str(number),
             symbol=f"S{chance.randrange(5)}",
             side=chance.choice(SIDES),
             price=f"{chance.randrange(99)}.{chance.randrange(99)}",
@@ -36,7 +35,7 @@ def test_batches_read_from_the_journal_are_those_of_its_events(tmp_path: Path, a
         for number in range(300)
     ]
     with Journal(tmp_path / "journal.db") as journal:
-        journal.append(events)
+        append(journal, events)
         # Pruned trades leave a gap, which must not end the read.
         journal.prune(130, b"")
         expected = group(journal.read_after(after, limit))

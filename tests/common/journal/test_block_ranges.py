@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from common.journal import block_ranges
 from common.journal.block_ranges import BlockRanges
 from common.journal.store import Journal
-from tests.conftest import make_event
+from tests.conftest import append, make_event
 
 BLOCK = block_ranges.BLOCK
 
@@ -28,12 +28,7 @@ def test_no_trade_of_a_window_is_outside_of_its_ranges(seconds: list[int], prune
         Journal(Path(folder) / "journal.db", "normal") as journal,
     ):
         for part in (seconds[:25], seconds[25:]):
-            journal.append(
-                [
-                    make_event(0, id=f"{journal.last_seq()}-{n}", accepted_at=at_second(second))
-                    for n, second in enumerate(part)
-                ]
-            )
+            append(journal, [make_event(0, accepted_at=at_second(second)) for n, second in enumerate(part)])
             while not blocks.step(journal):
                 pass
             journal.prune(min(pruned, journal.last_seq()), b"{}")
@@ -49,7 +44,7 @@ def test_the_ranges_of_another_journal_are_read_again(tmp_path: Path) -> None:
     blocks = BlockRanges()
     for name, second in (("a", 1), ("b", 50)):
         with Journal(tmp_path / name, "normal") as journal:
-            journal.append([make_event(0, id=str(n), accepted_at=at_second(second)) for n in range(BLOCK + 1)])
+            append(journal, [make_event(0, accepted_at=at_second(second)) for n in range(BLOCK + 1)])
             while not blocks.step(journal):
                 pass
             assert blocks.find(at_second(second), at_second(second)) == [(1, block_ranges.SEQ_MAX)]

@@ -20,7 +20,7 @@ from common.journal.holders import find_holders
 from common.journal.opening import back_up, restore
 from common.journal.schema import list_statements
 from common.journal.store import Journal
-from tests.conftest import make_event
+from tests.conftest import append, make_trade
 from tests.waiting import wait_for
 
 VERSION_1 = """
@@ -80,7 +80,7 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
     with Journal(old) as journal, Journal(tmp_path / "new.db") as new:
         assert journal.journal_id == "0123456789abcdef0123456789abcdef"
         assert [(event.seq, event.id, event.price) for event in journal.read_after(0)] == [(2, ID, "100.50")]
-        assert journal.append([make_event(0, id="01a20884-7740-700f-bca1-01eafb72f266")]) == [3]
+        assert append(journal, [make_trade()])[0].seq == 3
         assert [journal.find(event.id) for event in journal.read_after(0)] == journal.read_after(0)
         assert journal.query("SELECT pruned_seq FROM journal") == [(1,)]
         assert journal.query("SELECT source, ref, fee FROM trades") == [("", None, None)] * 2
@@ -180,16 +180,16 @@ def test_an_earlier_program_that_has_the_journal_open_is_named_and_nothing_is_ch
         assert journal.last_seq() == 2
 
 
-def _open_and_append(path: Path, barrier: Barrier, number: int) -> None:
+def _open_and_append(path: Path, barrier: Barrier) -> None:
     barrier.wait(20)
     with Journal(path, busy_seconds=20) as journal:
-        journal.append([make_event(0, id=f"01a20884-7740-700f-bca1-01eafb72f3{number:02}")])
+        append(journal, [make_trade()])
 
 
 def test_processes_that_start_together_on_a_journal_of_version_1_migrate_it_once(old: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(4)
-    starters = [spawn.Process(target=_open_and_append, args=(old, barrier, n)) for n in range(4)]
+    starters = [spawn.Process(target=_open_and_append, args=(old, barrier)) for n in range(4)]
     for each in starters:
         each.start()
     for each in starters:

@@ -13,7 +13,7 @@ from common.errors import JournalError
 from common.journal import rows
 from common.journal.connection import Connection, Latch
 from common.journal.store import Journal
-from tests.conftest import ROOT, make_event
+from tests.conftest import AT, ROOT, append, make_trade
 from tests.waiting import wait_for
 
 ENDINGS = ("", "-wal", "-shm")
@@ -41,12 +41,12 @@ def test_without_its_log_a_journal_saves_what_it_holds_and_takes_nothing_more(
 ) -> None:
     with Journal(path) as journal, Journal(path) as other:
         for number in range(16):
-            (journal if number % 2 else other).append([make_event(0, id=str(number))])
+            append(journal if number % 2 else other, [make_trade()])
         assert count_alone(path, tmp_path) == 0
         for ending in lost:
             Path(f"{path}{ending}").unlink()
         asks = (
-            lambda: journal.append([make_event(0, id="more")]),
+            lambda: append(journal, [make_trade()]),
             other.check_writable,
             lambda: other.read_after(0),
             journal.check_files,
@@ -63,11 +63,11 @@ def test_without_its_log_a_journal_saves_what_it_holds_and_takes_nothing_more(
 
 def test_a_log_that_was_replaced_by_another_file_is_detected(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
-        journal.append([make_event(0, id="a")])
+        append(journal, [make_trade()])
         Path(f"{path}-wal").unlink()
         Path(f"{path}-wal").touch()
         with pytest.raises(JournalError) as caught:
-            journal.append([make_event(0, id="b")])
+            append(journal, [make_trade()])
         assert caught.value.reason == "replaced"
         assert count_alone(path, tmp_path) == 1
 
@@ -75,7 +75,7 @@ def test_a_log_that_was_replaced_by_another_file_is_detected(path: Path, tmp_pat
 def test_a_trade_is_saved_when_the_log_is_removed_during_its_commit(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
         with journal._write():  # noqa: SLF001 - there is no other way into a commit
-            rows.insert(journal._db, make_event(0))  # noqa: SLF001
+            rows.insert(journal._db, journal.journal_id, make_trade(), AT)  # noqa: SLF001
             Path(f"{path}-wal").unlink()
         assert count_alone(path, tmp_path) == 1
         with pytest.raises(JournalError, match="-wal"):
@@ -90,7 +90,7 @@ def test_a_commit_whose_journal_is_removed_meanwhile_is_not_accepted(path: Path)
 
 def test_a_journal_that_was_written_over_in_place_is_noticed(path: Path, tmp_path: Path) -> None:
     with Journal(tmp_path / "other.db") as other:
-        other.append([make_event(0, id="a")])
+        kept = append(other, [make_trade()])
     with Journal(path) as journal:
         with (
             contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as source,
@@ -98,19 +98,19 @@ def test_a_journal_that_was_written_over_in_place_is_noticed(path: Path, tmp_pat
         ):
             source.backup(target)
         with pytest.raises(JournalError) as caught:
-            journal.append([make_event(0, id="b")])
+            append(journal, [make_trade()])
         assert caught.value.reason == "replaced"
     with Journal(path) as again:
-        assert [event.id for event in again.read_after(0)] == ["a"]
+        assert again.read_after(0) == kept
 
 
 HOLDER = """
 import sys
 from pathlib import Path
 from common.journal.store import Journal
-from tests.conftest import make_event
+from tests.conftest import append, make_trade
 with Journal(Path(sys.argv[1])) as journal:
-    journal.append([make_event(0, id=str(number)) for number in range(5)])
+    append(journal, [make_trade() for number in range(5)])
     print("open", flush=True)
     sys.stdin.readline()
     try:
@@ -155,8 +155,8 @@ def test_logs_that_sqlite_creates_and_removes_are_not_reported_as_replaced(path:
         for number in range(3):
             Journal(path).close()
             with Journal(path) as other:
-                other.append([make_event(0, id=f"other {number}")])
-            journal.append([make_event(0, id=f"mine {number}")])
+                append(other, [make_trade()])
+            append(journal, [make_trade()])
             with contextlib.closing(sqlite3.connect(path)) as shell:
                 shell.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             assert journal.last_seq() == 2 * number + 2
@@ -172,7 +172,7 @@ def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_re
     caplog.set_level("ERROR")
     writer, reader = (Connection(partial(Journal, path), latch) for _ in range(2))
     free = Connection(partial(Journal, path))
-    writer.ask(lambda journal: journal.append([make_event(0, id="a")]))
+    writer.ask(lambda journal: append(journal, [make_trade()]))
     assert reader.ask(Journal.last_seq) == free.ask(Journal.last_seq) == 1
     moved = [Path(f"{path}{ending}").rename(f"{path}.old{ending}") for ending in ENDINGS]
     with pytest.raises(JournalError):
@@ -198,7 +198,7 @@ def _points_to(descriptor: Path, path: Path) -> bool:
 def test_a_corrupt_journal_takes_nothing_until_a_restart(path: Path) -> None:
     latch = Latch()
     writer, reader = (Connection(partial(Journal, path), latch) for _ in range(2))
-    writer.ask(lambda journal: journal.append([make_event(0, id=str(number)) for number in range(1000)]))
+    writer.ask(lambda journal: append(journal, [make_trade() for number in range(1000)]))
     writer.ask(lambda journal: journal.query("PRAGMA wal_checkpoint(TRUNCATE)"))
     spoil = ["dd", "if=/dev/urandom", f"of={path}", "bs=4096", "seek=20", "count=20", "conv=notrunc", "status=none"]
     subprocess.run(spoil, check=True)

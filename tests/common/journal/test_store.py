@@ -1,15 +1,20 @@
+import contextlib
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from uuid6 import uuid7
 
 from common.errors import JournalError
+from common.event import TRADE_FIELDS
+from common.journal import rows
 from common.journal.file import JOURNAL_REASONS
 from common.journal.store import Journal
-from tests.conftest import make_event
+from tests.conftest import AT, append, make_trade
 
 
 @pytest.fixture
@@ -29,14 +34,15 @@ def reason_of(caught: pytest.ExceptionInfo[JournalError]) -> str:
 
 
 def test_what_is_appended_is_read_back_in_order_with_seq_and_journal_id(journal: Journal) -> None:
-    assert journal.append([make_event(0, id="a", price="1.10"), make_event(0, id="b")]) == [1, 2]
-    assert journal.append([make_event(0, id="c")]) == [3]
-    read = journal.read_after(1)
-    assert [(event.seq, event.id, event.journal_id) for event in read] == [
-        (2, "b", journal.journal_id),
-        (3, "c", journal.journal_id),
+    given = [make_trade(price="1.10", source="a", ref=" '7", fee="0.0"), make_trade(), make_trade(side="SELL")]
+    appended = append(journal, given[:2]) + append(journal, given[2:])
+    assert [event.seq for event in appended] == [1, 2, 3]
+    assert {(event.journal_id, event.accepted_at) for event in appended} == {(journal.journal_id, AT)}
+    assert [[getattr(event, name) for name in TRADE_FIELDS] for event in appended] == [
+        [getattr(trade, name) for name in TRADE_FIELDS] for trade in given
     ]
-    assert journal.read_after(0, limit=1)[0].price == "1.10"
+    assert journal.read_after(0) == appended
+    assert journal.read_after(1, limit=1) == appended[1:2]
     assert journal.last_seq() == 3
 
 
@@ -50,22 +56,24 @@ def test_a_journal_keeps_its_id_and_another_journal_has_another(path: Path, tmp_
         assert first.journal_id == again.journal_id != other.journal_id
 
 
-def test_a_transaction_is_all_or_nothing(journal: Journal) -> None:
-    journal.append([make_event(0, id="a")])
-    with pytest.raises(JournalError):
-        journal.append([make_event(0, id="b"), make_event(0, id="a")])
-    assert [event.id for event in journal.read_after(0)] == ["a"]
-    assert journal.append([make_event(0, id="c")]) == [2]
+def test_a_transaction_is_all_or_nothing(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = append(journal, [make_trade()])
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "uuid7", lambda: UUID(first[0].id) if journal.last_seq() == 2 else uuid7())
+        with pytest.raises(JournalError):
+            append(journal, [make_trade(), make_trade()])
+    assert journal.read_after(0) == first
+    assert append(journal, [make_trade()])[0].seq == 2
 
 
 def test_a_seq_is_not_reused_after_the_newest_row_is_deleted(path: Path) -> None:
     with Journal(path) as journal:
-        journal.append([make_event(0, id="a"), make_event(0, id="b")])
+        append(journal, [make_trade(), make_trade()])
         with sqlite3.connect(path) as db:
             db.execute("DELETE FROM trades")
         db.close()
         assert journal.last_seq() == 2
-        assert journal.append([make_event(0, id="c")]) == [3]
+        assert append(journal, [make_trade()])[0].seq == 3
 
 
 def test_writes_are_synced_by_default(path: Path) -> None:
@@ -78,7 +86,7 @@ def test_writes_are_synced_by_default(path: Path) -> None:
 def test_select_gives_the_newest_or_pages_forward_and_filters(journal: Journal) -> None:
     for number in range(6):
         symbol, side = ("ETHUSDT", "SELL") if number % 2 else ("BTCUSDT", "BUY")
-        journal.append([make_event(0, id=str(number), symbol=symbol, side=side)])
+        append(journal, [make_trade(symbol=symbol, side=side)])
     assert [event.seq for event in journal.select(limit=2)] == [5, 6]
     assert [event.seq for event in journal.select(limit=2, after=0)] == [1, 2]
     assert [event.seq for event in journal.select(limit=9, symbol="ETHUSDT", side="SELL", after=2)] == [4, 6]
@@ -86,25 +94,19 @@ def test_select_gives_the_newest_or_pages_forward_and_filters(journal: Journal) 
 
 
 def test_find_gives_one_event_or_none(journal: Journal) -> None:
-    journal.append([make_event(0, id="a")])
-    found = journal.find("a")
-    assert found is not None
-    assert found.seq == 1
+    (event, _) = append(journal, [make_trade(), make_trade()])
+    assert journal.find(event.id) == event
     assert journal.find("' OR 1=1 --") is None
 
 
-def test_an_id_is_stored_as_16_bytes_and_read_as_it_came(journal: Journal) -> None:
-    text, odd = "01a20884-7740-700f-bca1-01eafb72f265", "01A20884-7740-700F-BCA1-01EAFB72F265"
-    journal.append([make_event(0, id=text), make_event(0, id=odd), make_event(0, id="no UUID")])
-    assert journal.query("SELECT typeof(id), length(id) FROM trades ORDER BY seq") == [
-        ("blob", 16),
-        ("text", 36),
-        ("text", 7),
-    ]
-    assert [event.id for event in journal.read_after(0)] == [text, odd, "no UUID"]
-    assert [getattr(journal.find(each), "seq", None) for each in (text, odd, "no UUID")] == [1, 2, 3]
-    with pytest.raises(JournalError):
-        journal.append([make_event(0, id=text)])
+def test_an_id_is_stored_as_16_bytes_and_one_that_is_stored_as_text_is_found(journal: Journal, path: Path) -> None:
+    append(journal, [make_trade() for _ in range(3)])
+    assert journal.query("SELECT DISTINCT typeof(id), length(id) FROM trades") == [("blob", 16)]
+    ids = ["01a20884-7740-700f-bca1-01eafb72f265", "01A20884-7740-700F-BCA1-01EAFB72F265", "no UUID"]
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.executemany("UPDATE trades SET id = ? WHERE seq = ?", [(each, seq) for seq, each in enumerate(ids, 1)])
+    assert [event.id for event in journal.read_after(0)] == ids
+    assert [getattr(journal.find(each), "seq", None) for each in ids] == [1, 2, 3]
 
 
 def test_a_journal_locked_by_another_writer_has_the_reason_locked(path: Path) -> None:
@@ -112,14 +114,14 @@ def test_a_journal_locked_by_another_writer_has_the_reason_locked(path: Path) ->
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError) as caught:
-            journal.append([make_event(0)])
+            append(journal, [make_trade()])
         assert reason_of(caught) == "locked"
         with pytest.raises(JournalError):
             journal.check_writable()
         other.execute("ROLLBACK")
         other.close()
         journal.check_writable()
-        assert journal.append([make_event(0)]) == [1]
+        assert append(journal, [make_trade()])[0].seq == 1
 
 
 def test_a_file_that_is_not_a_journal_is_rejected_and_not_changed(tmp_path: Path) -> None:
@@ -156,17 +158,17 @@ def test_a_path_below_a_file_is_rejected(tmp_path: Path) -> None:
     assert reason_of(caught) == "unopenable"
 
 
-def _open_and_append(path: Path, barrier: Barrier, name: str) -> None:
+def _open_and_append(path: Path, barrier: Barrier) -> None:
     barrier.wait(10)
     with Journal(path, busy_seconds=20) as journal:
-        for number in range(50):
-            journal.append([make_event(0, id=f"{name}-{number}")])
+        for _ in range(50):
+            append(journal, [make_trade()])
 
 
 def test_processes_that_start_at_once_share_one_journal_and_one_order(path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(3)
-    writers = [spawn.Process(target=_open_and_append, args=(path, barrier, str(n))) for n in range(3)]
+    writers = [spawn.Process(target=_open_and_append, args=(path, barrier)) for _ in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -180,10 +182,10 @@ def test_processes_that_start_at_once_share_one_journal_and_one_order(path: Path
 
 
 def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journal: Journal, path: Path) -> None:
-    journal.append([make_event(0, id="a")])
+    append(journal, [make_trade()])
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(name).rename(path.with_name(f"old {name}"))
-    for ask in (journal.last_seq, journal.check_writable, lambda: journal.append([make_event(0, id="b")])):
+    for ask in (journal.last_seq, journal.check_writable, lambda: append(journal, [make_trade()])):
         with pytest.raises(JournalError) as caught:
             ask()
         assert reason_of(caught) == "replaced"
@@ -192,9 +194,9 @@ def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journa
 
 
 def test_reads_in_one_transaction_see_one_state(journal: Journal, path: Path) -> None:
-    journal.append([make_event(0, id="a")])
+    append(journal, [make_trade()])
     with Journal(path) as other, journal.read_transaction():
         assert len(journal.read_after(0)) == 1
-        other.append([make_event(0, id="b")])
+        append(other, [make_trade()])
         assert len(journal.read_after(0)) == 1
     assert len(journal.read_after(0)) == 2

@@ -15,7 +15,7 @@ from common.event import TRADE_FIELDS
 from common.journal import block_ranges
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
-from tests.conftest import make_event
+from tests.conftest import append, make_event, make_trade
 from webapp import search
 from webapp.cli.replay import read_rows
 from webapp.routes import blotter
@@ -23,18 +23,18 @@ from webapp.routes import blotter
 
 @pytest.fixture
 def filled(journal: Journal) -> Journal:
-    journal.append(
+    append(
+        journal,
         [
             make_event(
                 0,
-                id=str(n),
                 symbol="AB"[n % 2],
                 side="BUY" if n % 3 else "SELL",
                 price=f"{n + 1}.50",
                 accepted_at=format_timestamp(now() - timedelta(seconds=1000 - n)),
             )
             for n in range(250)
-        ]
+        ],
     )
     return journal
 
@@ -77,9 +77,7 @@ def test_since_and_until_are_exact_after_any_steps_of_the_clock(
     monkeypatch.setattr(blotter, "CHUNK", 5)
     rng = random.Random(block)
     times = [format_timestamp(now() + timedelta(seconds=rng.uniform(-300, 300))) for _ in range(200)]
-    journal.append(
-        [make_event(0, id=str(n), symbol="AB"[n % 2], accepted_at=accepted_at) for n, accepted_at in enumerate(times)]
-    )
+    append(journal, [make_event(0, symbol="AB"[n % 2], accepted_at=accepted_at) for n, accepted_at in enumerate(times)])
     for symbol in (None, "A"):
         since, until = sorted(rng.sample(times, 2))
         matching = [
@@ -110,7 +108,7 @@ def test_downloads_have_all_trades_in_order(
 
 def test_the_blotter_shows_and_filters_by_source(client: FlaskClient, journal: Journal) -> None:
     for source, fields in (("grid", {"ref": "<b>7", "fee": "0.0750"}), ("", {}), ("grid-2", {})):
-        journal.append([make_event(0, id=f"id-{source}", source=source, **fields)])
+        append(journal, [make_trade(source=source, **fields)])
     page = client.get("/blotter?source=grid").text
     assert numbers(page) == [1]
     for cell in ("<td>grid</td>", "&lt;b&gt;7</td>", "0.0750</td>"):
@@ -129,8 +127,8 @@ CELLS = ["'=1+1", "'+1", "'-1", "'@x", "''", "''a'", "a=1", 'a,"b"', " lead", "â
 def test_a_downloaded_csv_can_be_replayed_to_the_same_trades(
     client: FlaskClient, journal: Journal, tmp_path: Path
 ) -> None:
-    journal.append([make_event(0, id=str(n), ref=ref, fee="0.10", source="a") for n, ref in enumerate(REFS)])
-    journal.append([make_event(0, id="none")])
+    append(journal, [make_trade(ref=ref, fee="0.10", source="a") for n, ref in enumerate(REFS)])
+    append(journal, [make_trade()])
     text = client.get("/blotter.csv").text
     assert [row["ref"] for row in csv.DictReader(io.StringIO(text))] == [*CELLS, ""]
     path = tmp_path / "trades.csv"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from common.journal.store import Journal
 from common.settings import Settings
-from tests.conftest import make_event
+from tests.conftest import append, make_trade
 from tests.waiting import wait_for
 from webapp import broadcaster as broadcaster_module
 from webapp import create_app
@@ -53,8 +53,7 @@ def feeds(journal: Journal, metrics: WorkerMetrics, stopping: threading.Event) -
 
 
 def accept(journal: Journal, count: int, **fields: str) -> None:
-    last = journal.last_seq()
-    journal.append([make_event(0, id=str(last + n), **fields) for n in range(count)])
+    append(journal, [make_trade(**fields) for n in range(count)])
 
 
 def read(stream: Iterator[bytes], until: Callable[[list[int]], bool]) -> list[int]:

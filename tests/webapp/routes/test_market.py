@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from common.journal import block_ranges, summaries
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
-from tests.conftest import make_event
+from tests.conftest import append, make_event
 from webapp.routes import market as market_module
 
 
@@ -28,11 +28,11 @@ def filled(journal: Journal) -> Journal:
     ]
     current = now()
     bar = current - timedelta(seconds=current.second % 10, microseconds=current.microsecond)
-    journal.append(
+    append(
+        journal,
         [
             make_event(
                 0,
-                id=str(n),
                 symbol=symbol,
                 side=side,
                 price=price,
@@ -40,7 +40,7 @@ def filled(journal: Journal) -> Journal:
                 accepted_at=format_timestamp(bar - timedelta(seconds=age)),
             )
             for n, (symbol, side, price, qty, age) in enumerate(rows)
-        ]
+        ],
     )
     return journal
 
@@ -67,7 +67,7 @@ def test_a_summary_is_shared_by_later_requests_with_the_same_parameters(
     monkeypatch.setattr(market_module, "CACHE_SECONDS", 600)
     last_seq = filled.last_seq()
     answers = [client.get("/market?window=900&step=10")]
-    filled.append([make_event(0, id="later", accepted_at=ago(0))])
+    append(filled, [make_event(0, accepted_at=ago(0))])
     answers.append(client.get("/market?step=10"))
     assert [answer.json["last_seq"] for answer in answers] == [last_seq, last_seq]  # type: ignore[index]
     assert client.get("/market?step=20").json["last_seq"] == last_seq + 1  # type: ignore[index]
@@ -82,7 +82,7 @@ def test_a_summary_reads_a_limited_number_of_trades_and_is_marked_incomplete(
     client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(summaries, "ROWS_LIMIT", 10)
-    journal.append([make_event(0, id=str(n), accepted_at=ago(5)) for n in range(30)])
+    append(journal, [make_event(0, accepted_at=ago(5)) for n in range(30)])
     market: Any = client.get("/market").json
     assert market["complete"] is False
     assert market["symbols"][0]["trades"] == 10
@@ -109,11 +109,12 @@ def test_a_window_has_exactly_its_trades_after_the_clock_was_an_hour_fast(
     client: FlaskClient, journal: Journal
 ) -> None:
     times = [-3600.0] * 6 + [20.0] * 16
-    journal.append(
+    append(
+        journal,
         [
-            make_event(0, id=str(n), price=str(n + 1), side="BUY" if age < 0 else "SELL", accepted_at=ago(age))
+            make_event(0, price=str(n + 1), side="BUY" if age < 0 else "SELL", accepted_at=ago(age))
             for n, age in enumerate(times)
-        ]
+        ],
     )
     market: Any = client.get("/market?window=90&step=5").json
     assert (market["last_seq"], market["complete"]) == (22, True)
@@ -132,7 +133,7 @@ def test_a_window_is_exact_after_any_steps_of_the_clock(
     rng = random.Random(block)
     # Half a minute from the ends of every window, so that a slow test moves no trade across them.
     ages = [60 * rng.randrange(-10, 10) + 30 for _ in range(200)]
-    journal.append([make_event(0, id=str(n), accepted_at=ago(age)) for n, age in enumerate(ages)])
+    append(journal, [make_event(0, accepted_at=ago(age)) for age in ages])
     for window in (60, 240, 540):
         market: Any = client.get(f"/market?window={window}&step=5").json
         assert market["symbols"][0]["trades"] == sum(0 <= age <= window for age in ages) > 0
@@ -145,9 +146,9 @@ def test_old_trades_stamped_in_the_window_are_left_out_only_above_the_limit_and_
 ) -> None:
     monkeypatch.setattr(block_ranges, "BLOCK", 2)
     monkeypatch.setattr(summaries, "ROWS_LIMIT", 10)
-    journal.append([make_event(0, id=str(n), accepted_at=ago(9000 if n > 1 else 5)) for n in range(40)])
+    append(journal, [make_event(0, accepted_at=ago(9000 if n > 1 else 5)) for n in range(40)])
     market: Any = client.get("/market").json
     assert (market["symbols"][0]["trades"], market["complete"]) == (2, True)
-    journal.append([make_event(0, id=f"new-{n}", accepted_at=ago(5)) for n in range(10)])
+    append(journal, [make_event(0, accepted_at=ago(5)) for n in range(10)])
     market = client.get("/market?step=6").json
     assert (market["symbols"][0]["trades"], market["complete"]) == (10, False)

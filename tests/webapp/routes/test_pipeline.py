@@ -10,12 +10,12 @@ from common.journal.store import Journal
 from common.settings import Settings
 from sidecar.routes import Routes
 from sidecar.server import Server
-from tests.conftest import make_event
+from tests.conftest import append, make_trade
 from webapp import create_app
 
 
 def test_the_pipeline_shows_a_sidecar_that_is_unreachable_or_behind(settings: Settings, journal: Journal) -> None:
-    journal.append([make_event(0, id=str(n)) for n in range(5)])
+    append(journal, [make_trade() for n in range(5)])
 
     def get_pipeline(app: Flask) -> dict[str, Any]:
         return app.test_client().get("/pipeline").json or {}
