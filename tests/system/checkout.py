@@ -102,6 +102,12 @@ class Checkout:
         for url in urls or (self.web_url, self.sidecar_url):
             wait_for(lambda url=url: ready(url), f"{url} is ready", 60)  # type: ignore[misc]
 
+    def wait_counted(self) -> None:
+        """Wait until the sidecar has counted every trade of the journal."""
+        wait_for(
+            lambda: "\nsidecar_lag_events 0.0" in requests.get(f"{self.sidecar_url}/metrics", timeout=5).text, "lag 0"
+        )
+
     def wait_gone(self, seconds: float = 20) -> None:
         """Wait until no process runs in the checkout."""
         wait_for(lambda: not self.processes(), "no process is left", seconds)

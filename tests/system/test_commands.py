@@ -1,0 +1,180 @@
+"""Every command in the docs runs as it is written, in a clean shell."""
+
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, require_program
+from tests.system.checkout import Checkout
+
+DOCS = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+INLINE = re.compile(
+    r"`((?:make|\.venv/bin/[^\s`…<]+|curl|nohup|honcho|flask --app|docker|python3?|promtool)(?: [^`…<]+)?)`"
+)
+
+STARTS = [
+    "make apps-up",
+    "make apps-dev",
+    ".venv/bin/honcho start",
+    ".venv/bin/honcho -e other.env start",
+    "nohup make apps-up > stack.log 2>&1 &",
+]
+"""Each of these starts the whole stack, until `make apps-down`."""
+
+PARTS = {".venv/bin/honcho start web": "web", ".venv/bin/honcho start sidecar": "sidecar"}
+
+# Run in this order, beside a running stack; the text is in what each prints.
+RUNS = {
+    "make": "apps-up",
+    "make env-setup": "",
+    "curl http://127.0.0.1:8000/trade -H 'Content-Type: application/json' -d "
+    """'{"symbol": "BTCUSDT", "side": "buy", "price": "64210.50", "qty": 0.250, "source": "grid-bot"}'""": '"seq":1,',
+    "curl -i http://127.0.0.1:8000/trade -H 'Content-Type: application/json' -H 'X-Request-ID: desk-7' -d "
+    """'{"symbol":"ETHUSDT","side":"SELL","price":"1650.10","qty":"2"}'""": "201 CREATED",
+    "curl http://127.0.0.1:8000/trade -H 'Content-Type: application/json' -H 'Idempotency-Key: \"order-4711\"' -d "
+    """'{"symbol":"ETHUSDT","side":"SELL","price":"1650.10","qty":"2"}'""": '"seq":3,',
+    "curl 'http://127.0.0.1:8000/trades?after=0&limit=1'": '"next":1',
+    "curl -s http://127.0.0.1:8001/metrics | grep BTCUSDT": 'trading_trades_total{side="BUY",symbol="BTCUSDT"} 1.0',
+    "curl localhost:8000/readyz": "",
+    "curl -s localhost:8000/readyz": "",
+    "curl localhost:8001/readyz": "",
+    "curl -s localhost:8001/readyz": "",
+    "curl localhost:8001/healthz": "",
+    "make demo": "200",
+    ".venv/bin/flask --app webapp trades simulate --rate 50 --count 200 --seed 7 --symbols BTCUSDT,DOGEUSDT": "200",
+    ".venv/bin/flask --app webapp trades replay trades.csv --speed 10": "1",
+    ".venv/bin/flask --app webapp trades audit": "the balance closes",
+    ".venv/bin/flask --app webapp trades backup copy.db": "copy.db",
+    ".venv/bin/flask --app webapp trades backup before-upgrade.db": "before-upgrade.db",
+    'grep -F \'"source": "grid-bot"\' stack.log': "grid-bot",
+    ".venv/bin/python -m infra.grafana.dashboard": "",
+    ".venv/bin/ruff check --fix . && .venv/bin/ruff format .": "",
+    ".venv/bin/python -m infra.apps down": "The stack is stopped.",
+    "make apps-down": "No stack is running.",
+    "mkdir old && mv var/journal.db* old/": "",
+    ".venv/bin/flask --app webapp trades restore copy.db": "copy.db",
+}
+
+_SUITE = "it is this suite, or contains it"
+_LONG = "it takes minutes; its modules are tested or run by hand"
+_REGISTRY = "it changes the lock or the environment, from the registries"
+_INFRA = "it starts programs that may be running here already; tests/infra and test_prometheus.py start them"
+_ENGINE = "it needs a container engine"
+
+NOT_RUN = {
+    "make test": _SUITE,
+    "make check": _SUITE,
+    ".venv/bin/pytest tests/sidecar -x": _SUITE,
+    "make lint": "the gate runs it",
+    ".venv/bin/mypy": "the gate runs it",
+    "make faults": _LONG,
+    "make bench": _LONG,
+    "make open": "it opens a browser window",
+    "make lock": _REGISTRY,
+    "echo some-package >> requirements.in": _REGISTRY,
+    "git add requirements*.in requirements*.txt": _REGISTRY,
+    "python3 -m venv .venv && VIRTUAL_ENV=$PWD/.venv uv pip sync --require-hashes requirements.txt": _REGISTRY,
+    "make env-setup PYTHON=python3.12": "that Python may be missing",
+    "git pull && make apps-up": "a checkout of the tests has no remote",
+    "make infra-up": _INFRA,
+    "make infra-down": _INFRA,
+    "make infra-up ALERTS=1": _INFRA,
+    "make infra-up PROMETHEUS_PORT=9091": _INFRA,
+    "make infra-up GRAFANA_PORT=3001": _INFRA,
+    ".venv/bin/flask --app webapp trades audit --prometheus http://127.0.0.1:9090": "test_prometheus.py runs it",
+    "docker info": _ENGINE,
+    "docker compose version": _ENGINE,
+    "docker compose -f infra/compose.yml logs": _ENGINE,
+    "promtool check rules": "tests/infra runs it, with the files",
+    "promtool test rules": "tests/infra runs it, with the files",
+    "python -m sidecar": "it is the name of the process",
+    "prometheus=github.com/prometheus/prometheus/cmd": "it builds another version of Prometheus",
+    "GOBIN=$PWD/var/go go install $prometheus/prometheus@v0.316.0 $prometheus/promtool@v0.316.0": "the same",
+    "PATH=$PWD/var/go:$PATH .venv/bin/pytest tests/infra tests/system/test_{prometheus,web_metrics,hosts}.py": _SUITE,
+}
+
+
+def list_commands() -> set[str]:
+    found: set[str] = set()
+    for page in DOCS:
+        text = page.read_text()
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            lines = re.sub(r" *\\\n *", " ", block).splitlines()
+            found.update(re.sub(r"\s+# .*$", "", line).strip() for line in lines)
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+        found.update(" ".join(command.split()) for command in INLINE.findall(prose))
+    bench = {command for command in found if command.startswith(".venv/bin/python -m bench")}
+    return found - {""} - bench
+
+
+def test_every_command_in_the_docs_is_run_or_has_a_reason() -> None:
+    known = [*STARTS, *PARTS, *RUNS, *NOT_RUN]
+    assert len(known) == len(set(known))
+    assert list_commands() == set(known)
+
+
+def test_commands_that_are_names_in_the_docs_begin_with_their_path() -> None:
+    assert not [
+        command for command in list_commands() if command.split()[0] in {"honcho", "flask", "gunicorn", "pytest"}
+    ]
+
+
+def test_every_benchmark_in_the_docs_exists() -> None:
+    pages = "".join(page.read_text() for page in DOCS)
+    modules = re.findall(r"\.venv/bin/python -m (bench[.\w]*)", pages)
+    assert modules
+    for name in modules:
+        path = ROOT / name.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), name
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    require_program("curl")
+    made = Checkout(tmp_path / "checkout")
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def test_the_commands_of_the_docs_run_in_a_clean_shell(checkout: Checkout) -> None:
+    trade = "2026-01-02T03:04:05Z,BTCUSDT,BUY,64210.50,0.250"
+    (checkout.folder / "trades.csv").write_text(f"ts,symbol,side,price,qty\n{trade}\n")
+    # The checkout's ports instead of the default ones.
+    ports = {"127.0.0.1:8000": checkout.web_url[7:], "127.0.0.1:8001": checkout.sidecar_url[7:]}
+    ports |= {"localhost:8000": ports["127.0.0.1:8000"], "localhost:8001": ports["127.0.0.1:8001"]}
+    started = checkout.launch("make apps-up")
+    checkout.wait_ready()
+    for command, expected in RUNS.items():
+        if "audit" in command or "metrics" in command:
+            checkout.wait_counted()
+        written = command
+        for default, own in ports.items():
+            written = written.replace(default, own)
+        done = checkout.run(written, 120)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert expected in done.stdout, (command, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+    started.wait(10)
+
+
+@pytest.mark.parametrize("command", [*STARTS, *PARTS])
+def test_the_stack_starts_by_each_command_of_the_docs(checkout: Checkout, command: str) -> None:
+    if "other.env" in command:
+        (checkout.folder / ".env").rename(checkout.folder / "other.env")
+    started = checkout.launch(f"/bin/bash -c {shlex.quote(command)}")
+    urls = {"web": [checkout.web_url], "sidecar": [checkout.sidecar_url]}.get(PARTS.get(command, ""), [])
+    checkout.wait_ready(*urls)
+    if "other.env" in command:
+        # make reads .env, so it does not know the ports of another stack.
+        started.send_signal(signal.SIGTERM)
+    else:
+        assert "The stack is stopped." in checkout.run("make apps-down").stdout
+    checkout.wait_gone()
+    started.wait(10)
