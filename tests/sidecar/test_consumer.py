@@ -1,6 +1,5 @@
 """Sequences of hints with gaps, duplicates and late arrivals, counted by a consumer over a real journal."""
 
-import random
 import sqlite3
 import threading
 from collections import deque
@@ -223,31 +222,6 @@ def test_catching_up_reads_to_the_end_and_can_be_stopped(rig: Rig, monkeypatch: 
     assert rig.counted == 0
     rig.consumer.catch_up(threading.Event())
     assert rig.counted == 50
-
-
-@pytest.mark.parametrize("seed", range(25))
-def test_any_history_of_hints_counts_every_trade_once(rig: Rig, seed: int) -> None:
-    chance = random.Random(seed)
-    for _ in range(40):
-        rig.accept(chance.randrange(1, 4))
-        last = rig.journal.last_seq()
-        match chance.randrange(5):
-            case 0:
-                pass
-            case 1:
-                rig.receiver.messages.append([chance.randbytes(9)])
-            case _:
-                start = max(1, last - chance.randrange(6))
-                rig.hint(*range(start, min(last, start + chance.randrange(3)) + 1))
-        if chance.random() < 0.6:
-            rig.consumer.step()
-        if chance.random() < 0.2:
-            rig.receiver.messages.rotate(1)
-    rig.drain()
-    rig.consumer.step()
-    rig.consumer.step()
-    assert rig.counted == rig.journal.last_seq()
-    assert sum(rig.state.observed.events.values()) == rig.counted
 
 
 def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

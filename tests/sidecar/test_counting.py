@@ -1,0 +1,374 @@
+"""Counting as a state machine: whatever happens, each accepted trade is counted once, and no counter falls.
+
+``HYPOTHESIS_PROFILE=thorough`` runs thousands of histories, different ones each time.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
+from datetime import UTC, datetime
+from fractions import Fraction
+from functools import cache, partial
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event as Flag
+from typing import Any, NamedTuple
+from unittest import mock
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+
+from common.event import SIDES, Event
+from common.journal.store import Journal
+from common.settings import Settings
+from common.wire import messages
+from sidecar.consumer import QUIET_SECONDS, Consumer
+from sidecar.counters import Counters
+from sidecar.retention import Pruner, read_checkpoint
+from sidecar.snapshot import Snapshots, name_previous
+from sidecar.state import NOTIONAL_BOUNDS, OTHER, State
+from tests.conftest import append, make_event
+from tests.sidecar.test_consumer import FakeReceiver
+
+SETTINGS = Settings(symbol_limit=3, trading_symbols=("EARLY/USD",), quote_currencies=("USD",), journal_retention=60)
+SYMBOLS = {"EARLY/USD": "USD", "A/AAA": "AAA", "B/BBB": "BBB", "C": OTHER}
+"""With their quotes."""
+
+QUOTE_LIMIT = 3
+"""OTHER, USD, and the first that is traded of AAA and BBB."""
+
+CHUNK = 4
+"""Events read from the journal at once, and pruned at once: few, so that reads end anywhere."""
+
+LATER = datetime(2026, 2, 28, tzinfo=UTC)
+"""When every trade is older than the retention."""
+
+DECIMALS = st.one_of(
+    st.sampled_from(["1", "0.1", "2.50", "1000", "0.000000000000000001", "9" * 20 + "." + "9" * 18]),
+    st.integers(1, 10**38 - 1).map(lambda units: f"{units // 10**18}.{units % 10**18:018}"),
+)
+SECONDS = st.integers(0, 1).map(lambda second: f"2026-01-31T09:30:0{second}.000000Z")
+TRADES = st.fixed_dictionaries(
+    {
+        "symbol": st.sampled_from(list(SYMBOLS)),
+        "side": st.sampled_from(SIDES),
+        "price": DECIMALS,
+        "qty": DECIMALS,
+        "ts": SECONDS,
+        "accepted_at": SECONDS,
+    }
+)
+
+
+LOSSES = ["nothing", "a save", "half a save", "a file", "the previous file", "both files", "the next save"]
+
+
+class KilledError(BaseException):
+    """The process is killed at this moment."""
+
+
+class Series(NamedTuple):
+    """What the reference knows of one symbol and side."""
+
+    trades: int
+    quantity: Fraction
+    notional: Fraction
+    created_at: str | None
+
+
+class Sidecar:
+    """The parts of the sidecar that count, put together as the daemon does, without its threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.receiver = FakeReceiver()
+        self.snapshots = Snapshots(folder / "snapshot")
+        open_journal = partial(Journal, folder / "journal.db", "normal")
+        with open_journal() as journal:
+            state = self.snapshots.load(journal, read_checkpoint(journal, SETTINGS), SETTINGS)
+        state.register(SETTINGS)
+        self.counters = Counters(state)
+        self.consumer = Consumer(
+            self.counters,
+            self.receiver,
+            open_journal,
+            SETTINGS,
+            clock=lambda: self.receiver.now,
+            wall_clock=LATER.timestamp,
+        )
+        self.pruner = Pruner(open_journal, SETTINGS, wall_clock=lambda: LATER)
+        self.consumer.catch_up(Flag())
+        self.snapshots.save(self.counters)
+
+    def end(self) -> None:
+        """Close the files, as the end of the process would."""
+        ended = Flag()
+        ended.set()
+        self.consumer.run(ended)
+        self.pruner.close()
+
+    def receive(self, message: list[bytes]) -> None:
+        self.receiver.messages.append(message)
+        while self.receiver.messages:
+            self.consumer.step()
+
+    def list_observed(self) -> dict[str, int]:
+        """List the exposed counters that are not in the journal."""
+        observed = self.snapshots.observed
+        counts = {"duplicates": observed.duplicates, "gaps": observed.gaps}
+        for counters in (observed.events, observed.rejected, observed.delay.buckets):
+            counts |= {str(name): count for name, count in counters.items()}
+        return counts
+
+
+class Counting(RuleBasedStateMachine):
+    hints = Bundle("hints")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources = ExitStack()
+        self.folder = Path(self.resources.enter_context(TemporaryDirectory()))
+        # Processes are killed here, but the power is not lost.
+        self.resources.enter_context(mock.patch("os.fsync"))
+        self.resources.enter_context(mock.patch("sidecar.consumer.CHUNK", CHUNK))
+        self.resources.enter_context(mock.patch("sidecar.retention.BATCH", CHUNK))
+        self.resources.enter_context(mock.patch("sidecar.state.QUOTE_LIMIT", QUOTE_LIMIT))
+        self.journal = self.resources.enter_context(Journal(self.folder / "journal.db", "normal"))
+        self.sidecar = Sidecar(self.folder)
+        self.accepted: list[Event] = []
+        self.last_seq = 0
+        self.observed: dict[str, int] = {}
+
+    def teardown(self) -> None:
+        try:
+            self.wait_until_all_are_counted()
+            self.check_counted()
+        finally:
+            self.sidecar.end()
+            self.resources.close()
+
+    @property
+    def state(self) -> State:
+        return self.sidecar.counters.state
+
+    @property
+    def newest_seq(self) -> int:
+        return self.accepted[-1].seq if self.accepted else 0
+
+    @rule(
+        target=hints,
+        trades=st.lists(TRADES, min_size=1, max_size=6),
+        split=st.booleans(),
+        order=st.lists(st.integers(0, 5), max_size=8),
+    )
+    def accept(self, trades: list[dict[str, str]], *, split: bool, order: list[int]) -> Any:  # noqa: ANN401 - hypothesis's own type
+        """Commit trades, and receive their hints, one message or one for each, in any order; some are lost or late."""
+        fresh = append(self.journal, [make_event(0, **trade) for trade in trades])
+        self.accepted += fresh
+        hints = [messages.encode_message(part) for part in (([event] for event in fresh) if split else [fresh])]
+        for number in order:
+            self.receive(hints[number % len(hints)])
+        return multiple(*hints)
+
+    @rule(count=st.integers(1, 3))
+    def leave_a_hole(self, count: int) -> None:
+        """Use up seqs that no trade will have."""
+        with closing(sqlite3.connect(self.journal.path, isolation_level=None)) as db:
+            db.execute("UPDATE sqlite_sequence SET seq = seq + ?", [count])
+
+    @rule(hint=hints)
+    def receive(self, hint: list[bytes]) -> None:
+        """Receive a hint late, or again; afterwards everything up to its last trade is counted."""
+        self.sidecar.receive(hint)
+        assert self.state.last_seq >= msgspec.json.decode(hint[0].partition(b"\n")[2])[-1]["seq"]
+
+    @rule(body=st.binary(max_size=20))
+    def receive_garbage(self, body: bytes) -> None:
+        self.sidecar.receive([b"trades/1\n" + body])
+
+    @rule()
+    def read_the_journal(self) -> None:
+        """Receive nothing for a while."""
+        self.sidecar.consumer.step()
+
+    @rule()
+    def wait_until_all_are_counted(self) -> None:
+        """Receive nothing until the journal is read, without another pause between its parts."""
+        began, receiver = self.sidecar.receiver.now, self.sidecar.receiver
+        while self.state.last_seq < self.newest_seq:
+            assert self.sidecar.consumer.step()
+        assert receiver.now - began <= QUIET_SECONDS
+
+    @rule()
+    def save(self) -> None:
+        failures = self.sidecar.snapshots.failures
+        self.sidecar.snapshots.save(self.sidecar.counters)
+        assert self.sidecar.snapshots.failures == failures
+
+    @rule()
+    def prune(self) -> None:
+        """Prune what both snapshots hold; every trade is old enough."""
+        durable_seq = self.sidecar.snapshots.durable_seq
+        self.sidecar.pruner.step(durable_seq, 60)
+        kept = [event.seq for event in self.journal.read_after(0)]
+        assert kept == [event.seq for event in self.accepted if event.seq > durable_seq]
+
+    @rule(loss=st.sampled_from(LOSSES))
+    def kill(self, loss: str) -> None:
+        """Kill it and start it again; with one file left, no counter falls."""
+        path = self.folder / "snapshot"
+        match loss:
+            case "a save":
+                self.save_until_killed(renames=0)
+            case "half a save":
+                self.save_until_killed(renames=1)
+        self.sidecar.end()
+        match loss:
+            case "a file":
+                lose(path)
+            case "the previous file":
+                lose(name_previous(path))
+            case "both files":
+                lose(path)
+                lose(name_previous(path))
+                # What is not in the journal begins again.
+                self.observed = {}
+            case "the next save":
+                (self.folder / "snapshot.new").mkdir()
+        self.start()
+
+    def save_until_killed(self, renames: int) -> None:
+        """Write the draft, and do that many of the two renames."""
+        replace, left = Path.replace, iter(range(renames))
+
+        def replace_or_die(path: Path, target: Path) -> Path:
+            if next(left, None) is None:
+                raise KilledError
+            return replace(path, target)
+
+        with mock.patch.object(Path, "replace", replace_or_die), suppress(KilledError):
+            self.save()
+
+    def start(self) -> None:
+        self.sidecar = Sidecar(self.folder)
+        assert self.state.last_seq == self.newest_seq
+        self.check_that_no_counter_falls()
+        draft = self.folder / "snapshot.new"
+        if draft.is_dir():
+            draft.rmdir()
+            self.save()
+
+    @invariant()
+    def check_counted(self) -> None:
+        """What is counted is exactly the accepted trades up to the last seq, to the last digit."""
+        state = self.state
+        assert state.find_fault() is None
+        counted = [event for event in self.accepted if event.seq <= state.last_seq]
+        assert state.last_seq == (counted[-1].seq if counted else 0)
+        names = name_series(counted)
+        assert state.overflow_trades == names.count(OTHER)
+        assert read_series(state) == add_up(counted, names)
+        assert read_last_trades(state) == find_last_trades(counted, names)
+        assert read_sizes(state) == count_sizes(counted)
+        assert sum(state.observed.events.values()) == len(counted)
+
+    @invariant()
+    def check_that_no_counter_falls(self) -> None:
+        assert self.state.last_seq >= self.last_seq
+        self.last_seq = self.state.last_seq
+        observed = self.sidecar.list_observed()
+        assert {name: count for name, count in self.observed.items() if observed[name] < count} == {}
+        self.observed = observed
+
+
+def lose(path: Path) -> None:
+    """Cut a file in the middle."""
+    if path.exists():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@cache
+def multiply(event: Event) -> Fraction:
+    return Fraction(event.price) * Fraction(event.qty)
+
+
+def name_series(events: Sequence[Event]) -> list[str]:
+    """Name the series of each trade: the first symbols have their own."""
+    own = list(SETTINGS.trading_symbols)
+    names: list[str] = []
+    for event in events:
+        if event.symbol not in own and len(own) < SETTINGS.symbol_limit:
+            own.append(event.symbol)
+        names.append(event.symbol if event.symbol in own else OTHER)
+    return names
+
+
+def add_up(events: Sequence[Event], names: Sequence[str]) -> dict[tuple[str, str], Series]:
+    totals: dict[tuple[str, str], Series] = {}
+    for name, event in zip(names, events, strict=True):
+        before = totals.get((name, event.side), Series(0, Fraction(0), Fraction(0), event.accepted_at))
+        totals[name, event.side] = Series(
+            before.trades + 1,
+            before.quantity + Fraction(event.qty),
+            before.notional + multiply(event),
+            before.created_at,
+        )
+    return totals
+
+
+def read_series(state: State) -> dict[tuple[str, str], Series]:
+    return {
+        (name, side): Series(tally.trades, Fraction(tally.quantity), Fraction(tally.notional), tally.created_at)
+        for name, symbol in state.symbols.items()
+        for side, tally in symbol.tallies.items()
+        if tally.trades
+    }
+
+
+def find_last_trades(events: Sequence[Event], names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    newest: dict[str, Event] = {}
+    for name, event in zip(names, events, strict=True):
+        if name not in newest or event.ts >= newest[name].ts:
+            newest[name] = event
+    return {name: (event.price, event.ts) for name, event in newest.items()}
+
+
+def read_last_trades(state: State) -> dict[str, tuple[str | None, str | None]]:
+    return {
+        name: (symbol.last_price, symbol.last_ts)
+        for name, symbol in state.symbols.items()
+        if symbol.last_price is not None
+    }
+
+
+Sizes = dict[tuple[str, str], tuple[list[int], Fraction]]
+
+
+def count_sizes(events: Sequence[Event]) -> Sizes:
+    """Count the notionals up to each bound, by quote and side, and add them up."""
+    quotes = {OTHER, *SETTINGS.quote_currencies}
+    found: dict[tuple[str, str], list[Fraction]] = {(quote, side): [] for quote in quotes for side in SIDES}
+    for event in events:
+        quote = SYMBOLS[event.symbol]
+        if quote not in quotes and len(quotes) < QUOTE_LIMIT:
+            quotes.add(quote)
+            found |= {(quote, side): [] for side in SIDES}
+        found[quote if quote in quotes else OTHER, event.side].append(multiply(event))
+    return {
+        key: ([sum(each <= int(bound) for each in notionals) for bound in NOTIONAL_BOUNDS], sum(notionals, Fraction(0)))
+        for key, notionals in found.items()
+    }
+
+
+def read_sizes(state: State) -> Sizes:
+    return {
+        (quote, side): (list(accumulate(histogram.buckets.values()))[:-1], Fraction(histogram.total))
+        for quote, by_side in state.notional.items()
+        for side, histogram in by_side.items()
+    }
+
+
+def test_any_history_counts_each_trade_once_and_no_counter_falls() -> None:
+    run_state_machine_as_test(Counting, settings=settings(stateful_step_count=50))
