@@ -22,7 +22,9 @@ SIDES: Final[tuple[Side, ...]] = ("BUY", "SELL")
 SOURCE_PATTERN: Final = r"^(?!other\Z)[A-Za-z0-9._-]{1,64}\Z"
 REF_LENGTH: Final = 64
 
-Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+SEQ_MAX: Final = 2**63 - 1
+
+Seq = Annotated[int, Meta(ge=1, le=SEQ_MAX)]
 Source = Annotated[str, Meta(pattern=rf"{SOURCE_PATTERN}|^\Z")]
 Ref = Annotated[str, Meta(min_length=1, max_length=REF_LENGTH)]
 

@@ -20,6 +20,15 @@ def find_link(*paths: Path) -> Path | None:
     return next((path for path in paths if path.is_symlink()), None)
 
 
+def sync_folder(folder: Path) -> None:
+    """Sync a folder, so that a file that was linked or renamed in it is there after a power loss. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def tighten(path: Path) -> None:
     """Set the mode of a file to MODE if it exists and others have any permission."""
     # On a read-only disk, and for a file of another owner, the mode stays.

@@ -20,7 +20,7 @@ from common.errors import SnapshotError
 from common.journal.batches import CHUNK, read_batches
 from common.journal.store import Journal
 from common.paths import DRAFT, PREVIOUS
-from common.private_files import create, tighten
+from common.private_files import create, sync_folder, tighten
 from common.settings import Settings
 from sidecar.counters import Counters
 from sidecar.state import STATE_VERSION, Observed, State
@@ -141,11 +141,7 @@ def write_snapshot(path: Path, state: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.replace(name_previous(path))
         draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise SnapshotError("write", f"snapshot {path}: {error.strerror}") from error
 

@@ -5,8 +5,8 @@ from typing import Any, Final, cast
 
 from flask import Flask, current_app
 
-from common.event import Event
-from common.journal.block_ranges import SEQ_MAX, BlockRanges, Range, clip
+from common.event import SEQ_MAX, Event
+from common.journal.block_ranges import BlockRanges, Range, clip
 from common.journal.store import FILTERS, Journal
 from common.process import PerProcess
 from webapp.reader import JournalReader, current_reader

@@ -6,6 +6,7 @@ the earliest and the latest time of acceptance are kept instead; only blocks tha
 
 from typing import Final
 
+from common.event import SEQ_MAX
 from common.journal.store import Journal
 from common.timestamps import Timestamp
 
@@ -14,8 +15,6 @@ BLOCK: Final = 4096
 
 STEP: Final = 32
 """Blocks that one step reads, in about ten milliseconds."""
-
-SEQ_MAX: Final = 2**63 - 1
 
 _TIMES: Final = "SELECT min(accepted_at), max(accepted_at) FROM trades WHERE seq > ? AND seq <= ?"
 

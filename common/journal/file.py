@@ -11,6 +11,7 @@ from typing import Final
 from common.errors import JournalError
 from common.journal.schema import APPLICATION_ID, SCHEMA_VERSION
 from common.paths import DRAFT
+from common.private_files import sync_folder
 
 Database = sqlite3.Connection
 
@@ -80,10 +81,6 @@ def create(path: Path, fill: Callable[[Database], None]) -> None:
         with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
             fill(db)
         os.link(draft, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)

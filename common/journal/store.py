@@ -137,6 +137,11 @@ class Journal:
         with self._reading():
             return rows.last_seq(self._db)
 
+    def pruned_seq(self) -> int:
+        """Return the seq up to which trades were pruned, 0 when none were. Raises JournalError."""
+        pruned_seq: int = self.query("SELECT pruned_seq FROM journal")[0][0]
+        return pruned_seq
+
     def find(self, event_id: str) -> Event | None:
         """Find the event with this id. Raises JournalError."""
         with self._reading():

@@ -35,8 +35,8 @@ SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
-        ("webapp/worker_metrics.py", "webapp/routes/feed.py", "webapp/routes/market.py"),
-        "one copies the totals of a worker, one decodes a checkpoint, one encodes a summary",
+        ("webapp/worker_metrics.py", "webapp/routes/market.py"),
+        "one copies the totals of a worker, one encodes a summary",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (

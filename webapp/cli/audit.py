@@ -16,6 +16,7 @@ from common.journal.store import Journal
 from common.settings import Settings, write_address
 from common.tally import Tally
 from webapp.cli.client import get
+from webapp.cli.tables import print_table
 
 WATCH_SECONDS = 2.0
 _CHUNK = 10_000
@@ -105,9 +106,7 @@ def print_balance(columns: Mapping[str, Totals]) -> bool:
         agree = agree and not wrong
         figures = [text for tally in tallies for text in (str(tally.trades), f"{float(tally.notional):.6f}")]
         rows.append((*key, *figures, "DIFFERS" if wrong else "ok"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows)
     return agree
 
 

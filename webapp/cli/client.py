@@ -13,6 +13,7 @@ from flask import current_app
 
 from common.settings import Settings
 from common.tally import Tally
+from webapp.cli.tables import print_table
 
 TRIES: Final = 5
 """The most attempts for one trade while the stack answers 503, which guarantees that nothing was written, or 409."""
@@ -54,11 +55,7 @@ class Outcome:
             (symbol, side, str(tally.trades), f"{tally.quantity:f}", f"{tally.notional:f}")
             for (symbol, side), tally in sorted(self.accepted.items())
         ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            # Names are left-aligned, numbers right-aligned.
-            texts = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-            click.echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *texts[2:]]))
+        print_table(rows)
         total = sum(tally.trades for tally in self.accepted.values())
         before = f" ({self.duplicates} of them by an earlier attempt)" if self.duplicates else ""
         click.echo(f"accepted {total}{before}, rejected {len(self.rejected)}")

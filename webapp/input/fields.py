@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
@@ -160,7 +160,7 @@ class WholeField(_NamingField[int]):
         return number
 
 
-class StrictSchema(Schema):
+class StrictSchema(Schema, Generic[T]):
     """A schema that rejects unknown fields, and lists the known ones."""
 
     word = "field"
@@ -170,13 +170,14 @@ class StrictSchema(Schema):
 
         unknown = RAISE
 
-    def read(self, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the type depends on the schema
+    def read(self, given: Mapping[str, Any]) -> T:
         """Read values. Raises marshmallow's ValidationError, with at most UNKNOWN_NAMED unknown names, shortened."""
         if not given.keys() <= self.fields.keys():
             known = {name: value for name, value in given.items() if name in self.fields}
             unknown = (name for name in given if name not in self.fields)
             given = known | dict.fromkeys(map(shorten, itertools.islice(unknown, UNKNOWN_NAMED)))
-        return self.load(given)
+        loaded: T = self.load(given)
+        return loaded
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,17 +7,17 @@ from flask import request
 from marshmallow import ValidationError, validates_schema
 from werkzeug.datastructures import MultiDict
 
+from common.event import SEQ_MAX
 from common.journal.store import FILTERS
 from webapp.input.encoding import check_encoding
 from webapp.input.fields import SideField, SourceField, StrictSchema, SymbolField, TimestampField, WholeField
 
 BARS_MAX: Final = 2000
-SEQ_MAX: Final = 2**63 - 1
 
 Query = MultiDict[str, str]
 
 
-class _QuerySchema(StrictSchema):
+class _QuerySchema(StrictSchema[dict[str, Any]]):
     word = "parameter"
 
 
@@ -72,30 +72,25 @@ _PAGE, _FEED, _MARKET, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), Bl
 
 def read_page(query: Query) -> dict[str, Any]:
     """Read the parameters of ``GET /trades``. Raises marshmallow's ValidationError."""
-    return _load(_PAGE, _read(query))
+    return _PAGE.read(_read(query))
 
 
 def read_feed(query: Query, last_event_id: str | None) -> dict[str, Any]:
     """Read the parameters of ``GET /feed``; ``last_event_id`` replaces ``after``. Raises ValidationError."""
-    return _load(_FEED, _read(query) | ({"after": last_event_id} if last_event_id else {}))
+    return _FEED.read(_read(query) | ({"after": last_event_id} if last_event_id else {}))
 
 
 def read_market(query: Query) -> dict[str, Any]:
     """Read the parameters of ``GET /market``. Raises marshmallow's ValidationError."""
-    return _load(_MARKET, _read(query))
+    return _MARKET.read(_read(query))
 
 
 def read_blotter(query: Query) -> dict[str, Any]:
     """Read the parameters of the blotter; empty ones are ignored. Raises marshmallow's ValidationError."""
-    return _load(_BLOTTER, {name: value for name, value in _read(query).items() if value != ""})
+    return _BLOTTER.read({name: value for name, value in _read(query).items() if value != ""})
 
 
 def _read(query: Query) -> dict[str, Any]:
     check_encoding("query", request.query_string)
     # A duplicate parameter becomes a list, which no field accepts.
     return {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
-
-
-def _load(schema: StrictSchema, given: Mapping[str, Any]) -> dict[str, Any]:
-    wanted: dict[str, Any] = schema.read(given)
-    return wanted

@@ -19,7 +19,7 @@ from webapp.input.fields import (
 )
 
 
-class TradeSchema(StrictSchema):
+class TradeSchema(StrictSchema[Trade]):
     """The fields of a trade; ``ts`` is now by default, and a field that is left out has no value."""
 
     symbol = SymbolField(required=True)
@@ -44,8 +44,7 @@ OPTIONAL_FIELDS: Final = tuple(name for name, field in _TRADE.fields.items() if 
 
 def read_trade(values: Mapping[str, object]) -> Trade:
     """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, with all bad fields."""
-    trade: Trade = _TRADE.read(values)
-    return trade
+    return _TRADE.read(values)
 
 
 def read_messages(error: ValidationError) -> dict[str, list[str]]:

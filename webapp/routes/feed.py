@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final, NamedTuple, cast
 
-import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from common.errors import JournalError
-from common.journal.checkpoint import CheckpointTotals
 from common.journal.store import Journal
 from common.process import PerProcess
 from common.settings import Settings
@@ -105,7 +103,7 @@ class _Page(NamedTuple):
 def _read_history(journal: Journal, after: int, symbol: str | None) -> _Page:
     with journal.read_transaction():
         last_seq = journal.last_seq()
-        pruned_seq = _read_pruned_seq(journal)
+        pruned_seq = journal.pruned_seq()
         events = journal.select(limit=CHUNK, after=after, symbol=symbol)
     # A chunk that is not full reaches the last seq.
     seen = events[-1].seq if len(events) == CHUNK else max(after, last_seq)
@@ -115,11 +113,6 @@ def _read_history(journal: Journal, after: int, symbol: str | None) -> _Page:
 def _write_heartbeat(last_seq: int) -> bytes:
     data = json.dumps({"last_seq": last_seq, "at": format_timestamp(now())})
     return b": still here\nevent: heartbeat\ndata: %b\n\n" % data.encode()
-
-
-def _read_pruned_seq(journal: Journal) -> int:
-    checkpoint = journal.read_checkpoint()
-    return 0 if checkpoint is None else msgspec.json.decode(checkpoint, type=CheckpointTotals).last_seq
 
 
 @bp.get("/feed")

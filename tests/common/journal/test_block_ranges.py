@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from common.event import SEQ_MAX
 from common.journal import block_ranges
 from common.journal.block_ranges import BlockRanges
 from common.journal.store import Journal
@@ -47,5 +48,5 @@ def test_the_ranges_of_another_journal_are_read_again(tmp_path: Path) -> None:
             append(journal, [make_event(0, accepted_at=at_second(second)) for n in range(BLOCK + 1)])
             while not blocks.step(journal):
                 pass
-            assert blocks.find(at_second(second), at_second(second)) == [(1, block_ranges.SEQ_MAX)]
-            assert blocks.find(at_second(20), at_second(30)) == [(BLOCK + 1, block_ranges.SEQ_MAX)]
+            assert blocks.find(at_second(second), at_second(second)) == [(1, SEQ_MAX)]
+            assert blocks.find(at_second(20), at_second(30)) == [(BLOCK + 1, SEQ_MAX)]

@@ -8,6 +8,7 @@ from common.decimals import read_decimal
 from webapp.cli.client import Entry
 from webapp.cli.replay import pace, read_rows
 from webapp.cli.simulate import OTHER_START, STARTS, pace_evenly, walk
+from webapp.cli.tables import print_table
 
 HEAD = "ts,symbol,side,price,qty\n"
 
@@ -44,6 +45,15 @@ def test_a_file_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(click.ClickException, match="UTF-8"):
         read_rows(path)
+
+
+def test_names_in_a_table_are_left_aligned_and_numbers_right_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([("symbol", "side", "trades", ""), ("A", "BUY", "7", "ok"), ("LONGSYMBOL", "SELL", "12345678", "")])
+    assert capsys.readouterr().out.splitlines() == [
+        "symbol      side    trades",
+        "A           BUY          7  ok",
+        "LONGSYMBOL  SELL  12345678",
+    ]
 
 
 class Clock:
