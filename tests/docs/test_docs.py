@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from common.event import TRADE_FIELDS
 from common.journal.disk import DiskUsage
+from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS, TOTALS, TRADES
 from infra.grafana.dashboard import FILES
@@ -27,6 +29,8 @@ from tests.conftest import JOURNAL_ID, ROOT, make_event
 from tests.docs.test_layers import LAYERS, MODULES
 from tests.system.faults.faults import FAULTS
 from webapp import create_app
+from webapp.input.form import TradeForm
+from webapp.input.schemas import TradeSchema
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -94,6 +98,20 @@ def test_no_page_names_a_metric_that_is_not_exposed(page: Path) -> None:
     known = {name + suffix for name in exposed_names() for suffix in ("", "_bucket", "_sum", "_count")}
     settings = {name.lower() for name in DEFAULTS}
     assert named - known - settings - {"trading_session"} == set()
+
+
+def test_every_field_of_a_trade_is_documented_accepted_stored_and_shown(tmp_path: Path) -> None:
+    for page in ("api.md", "wire.md"):
+        rows = [line.split("|")[1] for line in (DOCS / page).read_text().splitlines() if line.startswith("| `")]
+        assert set(TRADE_FIELDS) <= {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(TradeSchema().fields) == set(TRADE_FIELDS)
+    with create_app(Settings(secret_key="s" * 32)).test_request_context():
+        assert {field.name for field in TradeForm()} >= set(TRADE_FIELDS)
+    blotter = (ROOT / "templates" / "blotter" / "index.html").read_text()
+    assert {name for name in TRADE_FIELDS if f"event.{name}" not in blotter} == set()
+    with Journal(tmp_path / "journal.db") as journal:
+        columns = [name for (name,) in journal.query("SELECT name FROM pragma_table_info('trades')")]
+    assert set(columns) == {"seq", "id", "accepted_at", *TRADE_FIELDS}
 
 
 def test_the_api_page_has_every_route() -> None:

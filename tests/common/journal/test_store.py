@@ -14,7 +14,7 @@ from common.event import TRADE_FIELDS
 from common.journal import rows
 from common.journal.file import JOURNAL_REASONS
 from common.journal.store import Journal
-from tests.conftest import AT, append, make_trade
+from tests.conftest import AT, append, make_event, make_trade
 
 
 @pytest.fixture
@@ -44,6 +44,15 @@ def test_what_is_appended_is_read_back_in_order_with_seq_and_journal_id(journal:
     assert journal.read_after(0) == appended
     assert journal.read_after(1, limit=1) == appended[1:2]
     assert journal.last_seq() == 3
+
+
+def test_a_row_of_a_program_that_knows_no_source_ref_and_fee_is_read(journal: Journal, path: Path) -> None:
+    row = (make_event(1).id, AT, AT, "BTCUSDT", "BUY", "1", "2")
+    insert = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    with contextlib.closing(sqlite3.connect(path)) as earlier, earlier:
+        earlier.execute(insert, row)
+    (event,) = journal.read_after(0)
+    assert (event.source, event.ref, event.fee) == ("", None, None)
 
 
 def test_an_empty_journal_ends_at_zero(journal: Journal) -> None:
