@@ -16,7 +16,6 @@ def _match(origin: str) -> str | re.Pattern[str]:
 def init_app(app: Flask) -> None:
     """Allow the origins of the settings on the trade API, never on the pages."""
     settings: Settings = app.config["SETTINGS"]
-    # flask-cors reads an empty list as "every origin".
     if settings.webapp_cors_origins:
         CORS(
             app,
