@@ -149,6 +149,8 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),
+    "batch_max_trades": (_whole(1, 100_000), "a number of trades, 1 to 100000"),
+    "batch_max_bytes": (_whole(1024, 64 * 1024 * 1024), "a number of bytes, 1024 to 67108864"),
     "trading_symbols": (read_symbols, "symbols of 1 to 64 printable characters, separated by commas"),
     "prometheus_url": (_url, "a URL like http://127.0.0.1:9090, or nothing"),
     "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
@@ -178,6 +180,8 @@ class Settings:
     quote_currencies: tuple[str, ...] = CURRENCIES
     feed_max_clients: int = 400
     body_timeout: int = 10
+    batch_max_trades: int = 10_000
+    batch_max_bytes: int = 8 * 1024 * 1024
     prometheus_url: str = "http://127.0.0.1:9090"
     grafana_url: str = "http://127.0.0.1:3000"
 

@@ -9,7 +9,7 @@ from webapp import footer, publisher, reader, readiness, search, worker_metrics
 from webapp.cli import trades_cli
 from webapp.middleware import access_log, cors, hosts, problems, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, feed, health, market, pipeline, trades
+from webapp.routes import blotter, desk, feed, health, market, pipeline, trade_batch, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -52,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     feed.init_app(app)
     market.init_app(app)
     pipeline.init_app(app)
+    trade_batch.init_app(app)
 
     app.register_blueprint(desk.bp)
     app.register_blueprint(trades.bp)

@@ -21,7 +21,7 @@ from common.wire import messages
 from common.wire.transport import KeyPair, Sender
 from common.wire.worker_totals import WorkerTotals
 from webapp.commit_queue import CommitQueue, Queued
-from webapp.concurrency import run_in_threadpool
+from webapp.concurrency import pause, run_in_threadpool
 from webapp.hints import Hints
 from webapp.worker_metrics import WorkerMetrics
 
@@ -109,11 +109,15 @@ class Publisher:
                 else:
                     queued.future.set_result(outcome)
                     accepted.append((queued, outcome))
-            hints = [messages.hint(event, queued.request_id) for queued, result in accepted for event in result.written]
-            if hints:
-                self._observe_commit(seconds, len(hints))
-                for frames in messages.encode_messages(hints):
-                    self._hints.send(frames)
+            written = [(event, queued.request_id) for queued, result in accepted for event in result.written]
+            if written:
+                self._observe_commit(seconds, len(written))
+            for start in range(0, len(written), messages.EVENTS_MAX):
+                part = written[start : start + messages.EVENTS_MAX]
+                self._hints.send(messages.encode_message([messages.hint(*each) for each in part]))
+                if len(part) == messages.EVENTS_MAX:
+                    # More may follow, of a large batch: other requests have their turn.
+                    pause()
 
     def _append(self, requests: Sequence[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:

@@ -3,7 +3,7 @@
 A message has one frame: a line with its kind and version, then JSON: an array of events, or the totals of one worker.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -55,12 +55,6 @@ def hint(event: Event, request_id: str) -> Hint:
 def encode_message(events: Sequence[Event]) -> list[bytes]:
     """Write up to EVENTS_MAX events, in ``seq`` order, as the frame of one message."""
     return [TRADES + b"\n" + msgspec.json.encode(events)]
-
-
-def encode_messages(events: Sequence[Event]) -> Iterator[list[bytes]]:
-    """Write any number of events, in ``seq`` order, as messages."""
-    for start in range(0, len(events), EVENTS_MAX):
-        yield encode_message(events[start : start + EVENTS_MAX])
 
 
 def encode_totals(totals: WorkerTotals) -> bytes:

@@ -35,8 +35,13 @@ SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
-        ("webapp/worker_metrics.py", "webapp/routes/market.py"),
-        "one copies the totals of a worker, one encodes a summary",
+        (
+            "webapp/worker_metrics.py",
+            "webapp/input/batch.py",
+            "webapp/routes/market.py",
+            "webapp/routes/trade_batch.py",
+        ),
+        "one copies the totals of a worker, one decodes trades, two encode their answers",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (
@@ -48,6 +53,7 @@ SEVERAL_MODULES = {
     ("webapp", "click"): (("webapp/cli/",), "each command is a module"),
     ("webapp", "marshmallow"): (
         (
+            "webapp/input/batch.py",
             "webapp/input/fields.py",
             "webapp/input/schemas.py",
             "webapp/input/query.py",

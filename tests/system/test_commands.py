@@ -38,6 +38,8 @@ RUNS = {
     """'{"symbol":"ETHUSDT","side":"SELL","price":"1650.10","qty":"2"}'""": "201 CREATED",
     "curl http://127.0.0.1:8000/trade -H 'Content-Type: application/json' -H 'Idempotency-Key: \"order-4711\"' -d "
     """'{"symbol":"ETHUSDT","side":"SELL","price":"1650.10","qty":"2"}'""": '"seq":3,',
+    "curl http://127.0.0.1:8000/trades -H 'Content-Type: application/x-ndjson' "
+    "--data-binary @trades.ndjson": '"accepted":2',
     "curl 'http://127.0.0.1:8000/trades?after=0&limit=1'": '"next":1',
     "curl -s http://127.0.0.1:8001/metrics | grep BTCUSDT": 'trading_trades_total{side="BUY",symbol="BTCUSDT"} 1.0',
     "curl localhost:8000/readyz": "",
@@ -146,6 +148,8 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 def test_the_commands_of_the_docs_run_in_a_clean_shell(checkout: Checkout) -> None:
     trade = "2026-01-02T03:04:05Z,BTCUSDT,BUY,64210.50,0.250"
     (checkout.folder / "trades.csv").write_text(f"ts,symbol,side,price,qty\n{trade}\n")
+    line = '{"symbol": "BTCUSDT", "side": "SELL", "price": "64210.50", "qty": "0.1"}'
+    (checkout.folder / "trades.ndjson").write_text(f"{line}\n{line}\n")
     # The checkout's ports instead of the default ones.
     ports = {"127.0.0.1:8000": checkout.web_url[7:], "127.0.0.1:8001": checkout.sidecar_url[7:]}
     ports |= {"localhost:8000": ports["127.0.0.1:8000"], "localhost:8001": ports["127.0.0.1:8001"]}

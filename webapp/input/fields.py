@@ -119,6 +119,19 @@ class RefField(_NamingField[str]):
         return ref
 
 
+class KeyField(_NamingField[str]):
+    """The name of a trade's key."""
+
+    expected = "1 to 255 visible ASCII characters"
+
+    def read(self, value: object) -> str:
+        """Read a key. Raises ValueError."""
+        key = _text(value)
+        if not re.fullmatch("[!-~]{1,255}", key):
+            raise ValueError
+        return key
+
+
 class TradeTimeField(_NamingField[str]):
     """The time of a trade, with an offset, converted to UTC; any past time is valid, for replays of histories."""
 

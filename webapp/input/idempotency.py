@@ -6,7 +6,7 @@ Source: draft-ietf-httpapi-idempotency-key-header.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from flask import request
 from werkzeug.exceptions import BadRequest
@@ -24,14 +24,25 @@ def read_header(values: Mapping[str, object], source: str) -> Key | None:
 
     Raises BadRequest.
     """
-    given = request.headers.get(HEADER)
-    if given is None:
-        return None
-    found = _NAME.fullmatch(given)
-    if found is None:
-        message = f"{HEADER} is {given[:64]!r}; expected 1 to 255 visible ASCII characters, in double quotes or not"
-        raise BadRequest(message)
-    return _make(f"source:{source}" if source else SERVER, found[1] or found[2], values)
+    name = _read_name()
+    return None if name is None else make_trade_key(source, name, values)
+
+
+def read_request_header(sources: Collection[str], body: bytes) -> Key | None:
+    """Read the key of a batch, which belongs to the source that all its trades share. Raises BadRequest."""
+    name = _read_name()
+    return None if name is None else Key(own(sources), name, hashlib.sha256(body).digest())
+
+
+def make_trade_key(source: str, name: str, values: Mapping[str, object]) -> Key:
+    """Make the key of a trade, from its source and its fields as they were sent."""
+    return _make(own({source}), name, values)
+
+
+def own(sources: Collection[str]) -> str:
+    """Return the owner of a key: the one source of its trades, else the server."""
+    source = next(iter(sources)) if len(sources) == 1 else ""
+    return f"source:{source}" if source else SERVER
 
 
 def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
@@ -41,6 +52,17 @@ def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
     """
     found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
     return _make(SERVER, found[0], values) if found else None
+
+
+def _read_name() -> str | None:
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    found = _NAME.fullmatch(given)
+    if found is None:
+        message = f"{HEADER} is {given[:64]!r}; expected 1 to 255 visible ASCII characters, in double quotes or not"
+        raise BadRequest(message)
+    return found[1] or found[2]
 
 
 def _make(owner: str, name: str, values: Mapping[str, object]) -> Key:

@@ -56,8 +56,17 @@ def receive(request: Request, limit: int | None = None) -> bytes:
 def read_object(body: bytes) -> dict[str, object]:
     """Read a body as one JSON object, its numbers as JsonNumber. Raises BadBodyError."""
     _check_size(body)
+    found = read_json(body, "a JSON object")
+    if not isinstance(found, dict):
+        message = f"the body is {show(found)}; expected a JSON object"
+        raise BadBodyError(message)
+    return found
+
+
+def read_json(body: bytes, expected: str) -> object:
+    """Read JSON, its numbers as JsonNumber. Raises BadBodyError, which says what was ``expected``."""
     try:
-        found = json.loads(
+        found: object = json.loads(
             body.decode(),
             parse_float=JsonNumber,
             parse_int=JsonNumber,
@@ -65,14 +74,14 @@ def read_object(body: bytes) -> dict[str, object]:
             object_pairs_hook=read_pairs,
         )
     except UnicodeDecodeError as error:
-        message = f"the body is not UTF-8 at byte {error.start}; expected a JSON object"
+        message = f"the body is not UTF-8 at byte {error.start}; expected {expected}"
         raise BadBodyError(message) from error
     except json.JSONDecodeError as error:
-        message = f"the body is not JSON: {error}; expected a JSON object"
+        message = f"the body is not JSON: {error}; expected {expected}"
         raise BadBodyError(message) from error
-    if not isinstance(found, dict):
-        message = f"the body is {show(found)}; expected a JSON object"
-        raise BadBodyError(message)
+    except RecursionError as error:
+        message = f"the body is nested too deep; expected {expected}"
+        raise BadBodyError(message) from error
     return found
 
 

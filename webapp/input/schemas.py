@@ -1,7 +1,7 @@
 """The schema of a trade: the only validation, for the form and the API."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from marshmallow import ValidationError, post_load
 
@@ -10,6 +10,7 @@ from common.timestamps import format_timestamp, now
 from webapp.input.fields import (
     DecimalField,
     FeeField,
+    KeyField,
     RefField,
     SideField,
     SourceField,
@@ -18,8 +19,10 @@ from webapp.input.fields import (
     TradeTimeField,
 )
 
+T = TypeVar("T")
 
-class TradeSchema(StrictSchema[Trade]):
+
+class TradeFields(StrictSchema[T]):
     """The fields of a trade; ``ts`` is now by default, and a field that is left out has no value."""
 
     symbol = SymbolField(required=True)
@@ -31,9 +34,29 @@ class TradeSchema(StrictSchema[Trade]):
     ref = RefField()
     fee = FeeField()
 
+
+class TradeSchema(TradeFields[Trade]):
+    """A trade."""
+
     @post_load
     def _make(self, values: dict[str, Any], **_: object) -> Trade:
         return Trade(**values)
+
+
+class BatchTradeSchema(TradeFields[tuple[Trade, str | None]]):
+    """A trade of a batch, where it may have a key; it is read as a pair of both."""
+
+    key = KeyField()
+
+    @post_load
+    def _make(self, values: dict[str, Any], **_: object) -> tuple[Trade, str | None]:
+        return self.make(values)
+
+    @staticmethod
+    def make(values: dict[str, Any]) -> tuple[Trade, str | None]:
+        """Make a trade of values that were read, and take its key from them."""
+        key = values.pop("key", None)
+        return Trade(**values), key
 
 
 _TRADE = TradeSchema()

@@ -21,6 +21,6 @@ def init_app(app: Flask) -> None:
             app,
             resources={r"/trades?(/.*)?$": {"origins": [_match(origin) for origin in settings.webapp_cors_origins]}},
             methods=["GET", "POST"],
-            allow_headers=["Content-Type", "Idempotency-Key", "X-Request-ID"],
+            allow_headers=["Content-Encoding", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID"],
             expose_headers=["Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID"],
         )

@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from common.errors import JournalError, KeyInFlightError, KeyReusedError
+from webapp.input.batch import ERRORS_LIMIT, BatchError
 from webapp.input.json_body import BadBodyError
 from webapp.input.schemas import read_messages
 
@@ -17,7 +18,8 @@ RETRY_AFTER_SECONDS: Final = 1
 ACCEPT_BYTES: Final = 1024
 """The longest Accept header that is parsed: each kilobyte takes a millisecond."""
 
-Errors = Mapping[str, list[str]]
+Errors = Mapping[str, list[str] | Mapping[str, list[str]]]
+"""Messages by field; those of a batch by index, then by field."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +76,9 @@ def _answer_http(error: HTTPException) -> Response | HTTPException:
     return response
 
 
-def _answer_too_large(_: RequestEntityTooLarge) -> Response:
-    detail = f"The body is larger than {request.max_content_length} bytes, the limit"
+def _answer_too_large(error: RequestEntityTooLarge) -> Response:
+    given = error.description if error.description != RequestEntityTooLarge.description else None
+    detail = given or f"The body is larger than {request.max_content_length} bytes, the limit"
     return answer_problem(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
 
 
@@ -85,8 +88,18 @@ def _answer_body(error: BadBodyError) -> Response:
 
 def _answer_fields(error: ValidationError) -> Response:
     errors = read_messages(error)
-    detail = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items())
-    return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, errors)
+    return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", _join(errors), errors)
+
+
+def _answer_batch(error: BatchError) -> Response:
+    (index, first), *_ = error.errors.items()
+    more = " or more" if len(error.errors) == ERRORS_LIMIT else ""
+    detail = f"{len(error.errors)}{more} of {error.trades} trades are not accepted, so none is. Trade {index}: "
+    return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail + _join(first), error.errors)
+
+
+def _join(errors: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items())
 
 
 def _answer_journal(error: JournalError) -> Response:
@@ -119,6 +132,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, _answer_too_large)
     app.register_error_handler(BadBodyError, _answer_body)
     app.register_error_handler(ValidationError, _answer_fields)
+    app.register_error_handler(BatchError, _answer_batch)
     app.register_error_handler(JournalError, _answer_journal)
     app.register_error_handler(KeyReusedError, _answer_key_reused)
     app.register_error_handler(KeyInFlightError, _answer_key_in_flight)

@@ -15,6 +15,7 @@ from webapp.input.schemas import read_trade
 from webapp.middleware.access_log import log_trades
 from webapp.publisher import current_publisher
 from webapp.reader import current_reader
+from webapp.routes.trade_batch import accept_batch
 from webapp.routes.trade_form import accept_form
 from webapp.search import look_up
 from webapp.worker_metrics import current_metrics
@@ -34,6 +35,12 @@ def accept_trade() -> BaseResponse:
     raise UnsupportedMediaType(
         f"Content-Type is {given}; expected application/json, or application/x-www-form-urlencoded from the desk",
     )
+
+
+@bp.post("/trades")
+def accept_trades() -> Response:
+    """Accept a batch of trades, all or none."""
+    return accept_batch()
 
 
 @bp.after_request

@@ -1,0 +1,83 @@
+"""Batches of trades: ``POST /trades``. It has no blueprint of its own."""
+
+import http
+import threading
+from functools import partial
+from typing import Any, Final, cast
+
+import msgspec
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from common.errors import KeyReusedError
+from common.journal.appending import AppendResult, KeyedTrade
+from common.process import PerProcess
+from common.settings import Settings
+from webapp.concurrency import pause, run_in_threadpool
+from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
+from webapp.input.compression import decompress
+from webapp.input.idempotency import make_trade_key, read_request_header
+from webapp.input.json_body import receive, shorten
+from webapp.middleware.access_log import log_trades
+from webapp.middleware.problems import answer_problem
+from webapp.publisher import current_publisher
+
+KINDS: Final = {"application/json": False, "application/x-ndjson": True}
+"""The content types, and whether a body of it has one trade a line."""
+
+RETURNED: Final = "return=representation"
+
+
+def accept_batch() -> Response:
+    """Accept the trades of a body, all or none, and answer 201 with their numbers.
+
+    Raises BadRequest, BadBodyError, BatchError, RequestEntityTooLarge, UnsupportedMediaType, KeyInFlightError and
+    JournalError, which the error handlers answer.
+    """
+    settings: Settings = current_app.config["SETTINGS"]
+    lines = KINDS.get(request.mimetype)
+    if lines is None:
+        given = shorten(request.mimetype) or "none"
+        raise UnsupportedMediaType(f"Content-Type is {given}; expected {' or '.join(KINDS)}")
+    body = receive(request, settings.batch_max_bytes)
+    encoding = request.headers.get("Content-Encoding", "")
+    # One at a time, so that a worker never holds more than one decompressed body.
+    with cast("PerProcess[threading.Lock]", current_app.extensions["batch_lock"]).get():
+        body = run_in_threadpool(partial(decompress, body, encoding, settings.batch_max_bytes))
+        sent = read_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
+        key = read_request_header({each.trade.source for each in sent}, body)
+    try:
+        result = current_publisher().accept([_name(each) for each in sent], key, request_id=g.request_id)
+    except KeyReusedError as error:
+        errors = {str(row): {"key": [error.detail]} for row in error.rows[:ERRORS_LIMIT]}
+        return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail, errors)
+    log_trades(result.events, result.accepted)
+    return _answer(result)
+
+
+def _name(sent: SentTrade) -> KeyedTrade:
+    key = None if sent.key is None else make_trade_key(sent.trade.source, sent.key, sent.fields)
+    return KeyedTrade(sent.trade, key)
+
+
+def _answer(result: AppendResult) -> Response:
+    wrote = result.accepted > 0
+    numbers: dict[str, Any] = {
+        "accepted": result.accepted,
+        "duplicates": result.duplicates,
+        "first_seq": result.last_seq - result.accepted + 1 if wrote else None,
+        "last_seq": result.last_seq if wrote else None,
+    }
+    response = Response(status=http.HTTPStatus.CREATED, content_type="application/json")
+    if RETURNED in request.headers.get("Prefer", "").replace(" ", "").lower().split(","):
+        numbers["trades"] = result.events
+        response.headers["Preference-Applied"] = RETURNED
+    response.data = msgspec.json.encode(numbers) + b"\n"
+    if result.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Give each worker a lock for the batches that it reads."""
+    app.extensions["batch_lock"] = PerProcess(threading.Lock)
