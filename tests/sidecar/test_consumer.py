@@ -232,8 +232,9 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
         file.unlink()
     rig.journal = Journal(rig.path)
     rig.accept(2)
-    while rig.counted != 2:
+    for _ in range(2):
         rig.consumer.step()
+    assert rig.counted == 2
     assert rig.state.journal_id == rig.journal.journal_id
     assert "EARLY" in rig.state.symbols
     assert rig.receiver.keys[0] != rig.receiver.keys[-1] == rig.journal.key_pair

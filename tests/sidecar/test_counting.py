@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from fractions import Fraction
-from functools import cache, partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -289,7 +289,7 @@ def lose(path: Path) -> None:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@cache
+@lru_cache(maxsize=1000)
 def multiply(event: Event) -> Fraction:
     return Fraction(event.price) * Fraction(event.qty)
 

@@ -46,7 +46,7 @@ def state() -> State:
 
 @pytest.fixture
 def path(tmp_path: Path, state: State) -> Path:
-    path = tmp_path / "deep" / "snapshot"
+    path = tmp_path / "deep" / "deeper" / "snapshot"
     write_snapshot(path, encode_state(state))
     return path
 

@@ -71,7 +71,9 @@ def test_the_line_of_several_trades_has_their_number_and_what_they_share(
 def test_a_request_without_a_trade_has_none_in_its_line(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     client.post("/trade", json=GOOD | {"price": "-1"})
     client.get("/healthz")
-    assert not any(hasattr(line, "trades") or hasattr(line, "symbol") for line in access(caplog))
+    lines = access(caplog)
+    assert [line.status for line in lines] == [422, 200]
+    assert not any(hasattr(line, "trades") or hasattr(line, "symbol") for line in lines)
 
 
 def test_a_written_line_is_bounded_and_holds_no_credential(
@@ -87,7 +89,9 @@ def test_a_written_line_is_bounded_and_holds_no_credential(
     client.post("/hooks/tt_in_a_path", json=GOOD, headers=headers)
     logs = describe_logging("web", "INFO")
     formatter = logging.config.DictConfigurator(logs).configure_formatter(logs["formatters"]["json"])
-    for record in access(caplog):
+    records = access(caplog)
+    assert [record.status for record in records] == [201, 404]
+    for record in records:
         line = formatter.format(record)
         assert line.isprintable()
         assert line.isascii()
