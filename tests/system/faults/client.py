@@ -1,4 +1,4 @@
-"""A client that sends each trade, with one idempotency key, until the answer is 201."""
+"""A client that sends each trade, alone or in a batch, with one idempotency key until the answer is 201."""
 
 import contextlib
 import http.client
@@ -8,10 +8,12 @@ import threading
 import time
 from collections import Counter
 from decimal import Decimal
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 RETRY_SECONDS = 0.05
 ANSWER_SECONDS = 20
+BATCH = 20
+BATCH_EVERY = 4
 
 
 class Accepted(NamedTuple):
@@ -62,39 +64,72 @@ class Client:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
         due = time.monotonic()
         number = 0
+        # Some threads send batches, at the same rate of trades.
+        size = BATCH if index % BATCH_EVERY == 0 else 1
         while not self._stopping.is_set():
             number += 1
-            trade = {
-                "symbol": rng.choice(("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")),
-                "side": rng.choice(("BUY", "SELL")),
-                "price": f"{rng.uniform(1, 30_000):.4f}",
-                "qty": f"{rng.uniform(0.001, 10):.8f}",
-            }
-            while not self._send(connection, trade, f"{seed}-{index}-{number}"):
+            trades = [
+                {
+                    "symbol": rng.choice(("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")),
+                    "side": rng.choice(("BUY", "SELL")),
+                    "price": f"{rng.uniform(1, 30_000):.4f}",
+                    "qty": f"{rng.uniform(0.001, 10):.8f}",
+                }
+                for _ in range(size)
+            ]
+            send = self._send if size == 1 else self._send_batch
+            while not send(connection, trades, f"{seed}-{index}-{number}"):
                 time.sleep(RETRY_SECONDS)
-            due += self._pause
+            due += self._pause * size
             self._stopping.wait(max(0.0, due - time.monotonic()))
         connection.close()
 
-    def _send(self, connection: http.client.HTTPConnection, trade: dict[str, str], key: str) -> bool:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    def _send(self, connection: http.client.HTTPConnection, trades: list[dict[str, str]], key: str) -> bool:
+        """Send one trade, named by the key of its request."""
+        answer = self._post(connection, "/trade", trades[0], {"Idempotency-Key": key})
+        if answer is None:
+            return False
+        with self._lock:
+            self._add([answer], trades)
+        return True
+
+    def _send_batch(self, connection: http.client.HTTPConnection, trades: list[dict[str, str]], key: str) -> bool:
+        """Send a batch, each of its trades with a key of its own."""
+        keyed = [trade | {"key": f"{key}-{row}"} for row, trade in enumerate(trades)]
+        answer = self._post(connection, "/trades", keyed, {"Prefer": "return=representation"})
+        if answer is None:
+            return False
+        with self._lock:
+            assert answer["accepted"] + answer["duplicates"] == len(trades)
+            assert answer["accepted"] in {0, len(trades)}, "a part of a batch was accepted"
+            self.replayed += answer["duplicates"]
+            self._add(answer["trades"], trades)
+        return True
+
+    def _post(
+        self, connection: http.client.HTTPConnection, path: str, body: object, headers: dict[str, str]
+    ) -> dict[str, Any] | None:
+        """Post JSON; return the answer when it is 201."""
         try:
-            connection.request("POST", "/trade", json.dumps(trade), headers)
+            connection.request("POST", path, json.dumps(body), headers | {"Content-Type": "application/json"})
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            answer: dict[str, Any] = json.loads(response.read())
         except (http.client.HTTPException, OSError, ValueError):
             connection.close()
             with self._lock:
                 self.unanswered += 1
-            return False
+            return None
         with self._lock:
             if response.status != http.client.CREATED:
                 self.rejected[f"{response.status} {answer['reason']}"] += 1
-                return False
+                return None
             self.replayed += response.headers["Idempotent-Replayed"] == "true"
-            assert answer["id"] not in self.accepted, "two trades have one id"
-            self.accepted[answer["id"]] = Accepted(trade["symbol"], trade["side"], Decimal(trade["qty"]))
-        return True
+        return answer
+
+    def _add(self, events: list[dict[str, Any]], trades: list[dict[str, str]]) -> None:
+        for event, trade in zip(events, trades, strict=True):
+            assert event["id"] not in self.accepted, "two trades have one id"
+            self.accepted[event["id"]] = Accepted(trade["symbol"], trade["side"], Decimal(trade["qty"]))
 
 
 class CounterMonitor:
