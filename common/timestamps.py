@@ -11,7 +11,7 @@ TIMESTAMP_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]
 Timestamp = Annotated[str, Meta(pattern=TIMESTAMP_PATTERN)]
 
 _RFC_3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
 )
 
 
@@ -23,7 +23,7 @@ def format_timestamp(time: datetime) -> Timestamp:
 def parse_timestamp(text: str) -> datetime:
     """Read RFC 3339 text with an offset as an aware datetime; digits beyond microseconds are cut.
 
-    Raises ValueError for anything else (source: RFC 3339, section 5.6).
+    The offset may lack its colon, as in ``+0000``. Raises ValueError for anything else (source: RFC 3339, section 5.6).
     """
     found = _RFC_3339.fullmatch(text)
     if found is None:

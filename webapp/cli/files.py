@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from common.display import show_text
 from common.settings import FILE, read_path
 
 
@@ -12,4 +13,4 @@ def read_file(_context: click.Context, _parameter: click.Parameter, text: str) -
     try:
         return read_path(text)
     except ValueError:
-        raise click.ClickException(f"FILE is {text!r}; expected {FILE}") from None
+        raise click.ClickException(f"FILE is {show_text(text)}; expected {FILE}") from None

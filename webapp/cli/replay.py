@@ -11,6 +11,7 @@ import click
 from flask.cli import with_appcontext
 
 from common.csv_cells import unmark
+from common.display import show_text
 from common.event import REQUIRED_FIELDS, TRADE_FIELDS
 from common.timestamps import parse_timestamp
 from webapp.cli.client import Entry, choose_url, send_all, url_option
@@ -32,7 +33,7 @@ class Speed(click.ParamType[float | None]):
         except ValueError:
             speed = 0
         if not 0 < speed < float("inf"):
-            self.fail(f"{value!r}; expected a number above 0, or max", param, ctx)
+            self.fail(f"{show_text(str(value))}; expected a number above 0, or max", param, ctx)
         return speed
 
 

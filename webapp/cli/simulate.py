@@ -13,6 +13,7 @@ import click
 from flask.cli import with_appcontext
 
 from common.decimals import DIGITS, PLACES
+from common.display import show_text
 from common.symbols import read_symbols
 from webapp.cli.client import Entry, choose_url, get, send_all, url_option
 
@@ -118,7 +119,7 @@ def simulate(rate: float, symbols: str, seed: int | None, count: int, url: str |
     except ValueError:
         names = ()
     if not names:
-        message = f"{symbols!r}; expected symbols, separated by commas"
+        message = f"{show_text(symbols)}; expected symbols, separated by commas"
         raise click.BadParameter(message, param_hint="--symbols")
     address = choose_url(url)
     trades = walk(names, seed, count, read_last_prices(address, names))

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from common.display import shorten
+
 _GZIP = 16 + zlib.MAX_WBITS
 _STEP = 64 * 1024
 
@@ -19,7 +21,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
             return body
         case "gzip" | "x-gzip":
             return b"".join(_read_members(body, limit))
-    raise UnsupportedMediaType(f"Content-Encoding is {encoding[:64]}; expected gzip, or none")
+    raise UnsupportedMediaType(f"Content-Encoding is {shorten(encoding)}; expected gzip, or none")
 
 
 def _read_members(body: bytes, limit: int) -> Iterator[bytes]:

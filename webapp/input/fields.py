@@ -9,10 +9,11 @@ from typing import Any, Final, Generic, TypeVar
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from common.decimals import DIGITS, PLACES, is_zero, read_decimal
+from common.display import shorten
 from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN
 from common.symbols import LENGTH, read_symbol
 from common.timestamps import format_timestamp, now, parse_timestamp
-from webapp.input.json_body import JsonNumber, shorten, show
+from webapp.input.json_body import JsonNumber, show
 
 T = TypeVar("T")
 
@@ -20,6 +21,10 @@ UNKNOWN_NAMED: Final = 10
 """The most unknown names that an answer lists."""
 
 MAX_AHEAD = timedelta(seconds=60)
+
+
+class ExpectedError(ValueError):
+    """A value that is not accepted; says what was expected, when that depends on more than the field."""
 
 
 class _NamingField(fields.Field[T]):
@@ -43,15 +48,16 @@ class _NamingField(fields.Field[T]):
     def _deserialize(self, value: object, *_: object, **__: object) -> T:
         try:
             return self.read(value)
-        except (ValueError, OverflowError):
-            message = f"{show(value)} is not accepted; expected {self.expected}"
+        except (ValueError, OverflowError) as error:
+            expected = error if isinstance(error, ExpectedError) else self.expected
+            message = f"{show(value)} is not accepted; expected {expected}"
             raise ValidationError(message) from None
 
 
 class SymbolField(_NamingField[str]):
     """A symbol, in its canonical form."""
 
-    expected = f"1 to {LENGTH} printable characters, without a space at either end"
+    expected = f"1 to {LENGTH} printable characters (no space at either end)"
 
     def read(self, value: object) -> str:
         """Read a symbol. Raises ValueError."""
@@ -96,7 +102,7 @@ class FeeField(DecimalField):
 class SourceField(_NamingField[str]):
     """The name of what traded."""
 
-    expected = "1 to 64 of A-Z a-z 0-9 . _ -, and not other"
+    expected = "a name of 1 to 64 characters (A-Z a-z 0-9 . _ -, but not other)"
 
     def read(self, value: object) -> str:
         """Read a source. Raises ValueError."""
@@ -135,20 +141,22 @@ class KeyField(_NamingField[str]):
 class TradeTimeField(_NamingField[str]):
     """The time of a trade, with an offset, converted to UTC; any past time is valid, for replays of histories."""
 
-    expected = "an RFC 3339 time with an offset, like 2026-01-31T09:30:00.5Z, at most 60 s ahead of now"
+    expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00.5Z)"
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
-        time = parse_timestamp(_ascii(value))
-        if time > now() + MAX_AHEAD:
-            raise ValueError
+        time, current = parse_timestamp(_ascii(value)), now()
+        if time > current + MAX_AHEAD:
+            raise ExpectedError(
+                f"a time at most {MAX_AHEAD.seconds} s ahead (the server's time is {format_timestamp(current)})"
+            )
         return format_timestamp(time)
 
 
 class TimestampField(_NamingField[str]):
     """A time with an offset, converted to UTC."""
 
-    expected = "an RFC 3339 time with an offset, like 2026-01-31T09:30:00Z"
+    expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00Z)"
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
@@ -194,8 +202,7 @@ class StrictSchema(Schema, Generic[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        *most, last = self.fields
-        self.error_messages["unknown"] = f"unknown {self.word}; expected only {', '.join(most)} and {last}"
+        self.error_messages["unknown"] = f"unknown {self.word}; expected one of these ({', '.join(self.fields)})"
 
 
 def _text(value: object) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from flask import request
 from werkzeug.exceptions import BadRequest
 
+from common.display import show_text
 from common.journal.keys import SERVER, Key
 
 HEADER = "Idempotency-Key"
@@ -60,7 +61,9 @@ def _read_name() -> str | None:
         return None
     found = _NAME.fullmatch(given)
     if found is None:
-        message = f"{HEADER} is {given[:64]!r}; expected 1 to 255 visible ASCII characters, in double quotes or not"
+        message = (
+            f"{HEADER} is {show_text(given)}; expected 1 to 255 visible ASCII characters (in double quotes or not)"
+        )
         raise BadRequest(message)
     return found[1] or found[2]
 

@@ -9,6 +9,8 @@ from flask import Request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # gunicorn is not typed
 from werkzeug.exceptions import BadRequest
 
+from common.display import SHOWN, show_text
+
 FIELDS_LIMIT: Final = 100
 """The most fields of one object."""
 
@@ -18,7 +20,6 @@ VALUES_LIMIT: Final = 1000
 DEPTH_LIMIT: Final = 16
 """The deepest nesting of objects and arrays."""
 
-_SHOWN = 64
 _BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -77,7 +78,7 @@ def read_json(body: bytes, expected: str) -> object:
         message = f"the body is not UTF-8 at byte {error.start}; expected {expected}"
         raise BadBodyError(message) from error
     except json.JSONDecodeError as error:
-        message = f"the body is not JSON: {error}; expected {expected}"
+        message = f"the body is not JSON: {_describe(error)}; expected {expected}"
         raise BadBodyError(message) from error
     except RecursionError as error:
         message = f"the body is nested too deep; expected {expected}"
@@ -86,24 +87,17 @@ def read_json(body: bytes, expected: str) -> object:
 
 
 def show(value: object) -> str:
-    """Show a value in an error message: as JSON of at most 64 characters, or as "an object" or "an array"."""
+    """Show a value in an error message: as it was sent, cut when it is long, or as "an object" or "an array"."""
     match value:
         case JsonNumber(text):
-            pass
+            return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
         case dict():
-            text = "an object"
+            return "an object"
         case list():
-            text = "an array"
+            return "an array"
         case str():
-            text = json.dumps(value[:_SHOWN])
-        case _:
-            text = json.dumps(value)
-    return shorten(text)
-
-
-def shorten(text: str) -> str:
-    """Shorten a text to 64 characters."""
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+            return show_text(value)
+    return json.dumps(value)
 
 
 def read_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -136,8 +130,15 @@ def _check_size(body: bytes) -> None:
             case b"]" | b"}":
                 depth = max(0, depth - 1)
         if depth > DEPTH_LIMIT:
-            message = f"the body is nested too deep, by more than {DEPTH_LIMIT}; expected a JSON object"
+            message = f"the body is nested too deep (over {DEPTH_LIMIT} levels); expected a JSON object"
             raise BadBodyError(message)
+
+
+def _describe(error: json.JSONDecodeError) -> str:
+    found = error.doc[error.pos : error.pos + 1]
+    if found in {"}", "]"} and error.doc[: error.pos].rstrip().endswith(","):
+        return f"a comma before {found} at line {error.lineno} column {error.colno}"
+    return str(error)
 
 
 def _reject_duplicate(name: str) -> Never:

@@ -32,8 +32,6 @@ def reject(reason: str) -> None:
 def answer_problem(status: int, reason: str, detail: str, errors: Errors | None = None) -> Response:
     """Return a problem, as JSON or as a page by the client's Accept header, and set its reason."""
     reject(reason)
-    # A name in the client's JSON may have a lone surrogate, which cannot be encoded in a page.
-    detail = detail.encode(errors="backslashreplace").decode()
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
@@ -47,7 +45,7 @@ def answer_problem(status: int, reason: str, detail: str, errors: Errors | None 
     if _prefers_html():
         response = make_response(render_template("problems/problem.html", problem=problem), status)
     else:
-        response = make_response(current_app.json.dumps(problem) + "\n", status)
+        response = make_response(current_app.json.dumps(problem, ensure_ascii=False) + "\n", status)
         response.mimetype = "application/problem+json"
     if status in {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.CONFLICT}:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -9,6 +9,7 @@ import msgspec
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from common.display import shorten
 from common.errors import KeyReusedError
 from common.journal.appending import AppendResult, KeyedTrade
 from common.process import PerProcess
@@ -17,7 +18,7 @@ from webapp.concurrency import pause, run_in_threadpool
 from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
 from webapp.input.compression import decompress
 from webapp.input.idempotency import make_trade_key, read_request_header
-from webapp.input.json_body import receive, shorten
+from webapp.input.json_body import receive
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.problems import answer_problem
 from webapp.publisher import current_publisher

@@ -6,10 +6,11 @@ from flask import Blueprint, Response, abort, g, request, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
+from common.display import shorten, show_text
 from common.journal.appending import KeyedTrade
 from common.wire import messages
 from webapp.input.idempotency import read_header
-from webapp.input.json_body import read_object, receive, shorten
+from webapp.input.json_body import read_object, receive
 from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
 from webapp.middleware.access_log import log_trades
@@ -87,7 +88,7 @@ def show_trade(event_id: str) -> Response:
     """Show one accepted trade."""
     event = current_reader().find(event_id)
     if event is None:
-        abort(http.HTTPStatus.NOT_FOUND, f"No accepted trade has the id {event_id[:64]!r}")
+        abort(http.HTTPStatus.NOT_FOUND, f"No accepted trade has the id {show_text(event_id)}")
     return _answer(messages.encode(event))
 
 

@@ -57,7 +57,7 @@ def test_a_form_has_source_ref_and_fee_and_leaves_out_empty_ones(client: FlaskCl
     assert (event.source, event.ref, event.fee) == ("grid", None, "0.10")
     status, page = post_form(client, source="other", fee="-1")
     assert status == 422
-    assert '"other" is not accepted; expected 1 to 64' in page
+    assert '"other" is not accepted; expected a name of 1 to 64' in page
     assert '"-1" is not accepted; expected a decimal of 0 or more' in page
     assert "<details open>" in page
     assert '"source": "other"' in page

@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -206,6 +207,13 @@ BAD_FIELDS: dict[str, list[object]] = {
 CASES = [(field, value) for field, values in BAD_FIELDS.items() for value in values]
 
 
+def show_sent(value: object) -> str:
+    if not isinstance(value, str):
+        return {"{": "an object", "[": "an array"}.get(json.dumps(value)[0], json.dumps(value))
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value[:64])
+    return f'"{shown}"' if len(value) <= 64 else f'"{shown}…" ({len(value)} characters) is'
+
+
 @pytest.mark.parametrize(("field", "value"), CASES, ids=lambda value: ascii(value)[:30])
 def test_a_bad_value_is_rejected_with_the_name_of_its_field(
     client: FlaskClient, journal: Journal, field: str, value: object
@@ -213,8 +221,7 @@ def test_a_bad_value_is_rejected_with_the_name_of_its_field(
     errors = problem(send(client, **{field: value}), 422)["errors"]
     assert list(errors) == [field]
     (message,) = errors[field]
-    shown = {"{": "an object", "[": "an array"}.get(json.dumps(value)[0], json.dumps(value))
-    assert message.startswith(shown if len(shown) <= 64 else shown[:63])
+    assert message.startswith(show_sent(value))
     assert "expected" in message
     assert journal.last_seq() == 0
 
@@ -243,6 +250,38 @@ def test_an_unknown_field_is_rejected(client: FlaskClient, journal: Journal, fie
     assert journal.last_seq() == 0
 
 
+def test_a_time_ahead_of_the_server_is_answered_with_its_time(client: FlaskClient) -> None:
+    before = datetime.now(UTC)
+    ahead = (before + timedelta(days=1)).isoformat()
+    (message,) = problem(send(client, ts=ahead), 422)["errors"]["ts"]
+    found = re.fullmatch(
+        r'"(.+)" is not accepted; expected a time at most 60 s ahead \(the server\'s time is (.+Z)\)', message
+    )
+    assert found is not None
+    assert found[1] == ahead
+    assert timedelta(0) <= datetime.fromisoformat(found[2]) - before < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("name", ["USD₮ №7", "漢字", "a\\b", 'x "quoted"', "é" * 64])
+def test_a_printable_text_is_shown_as_it_is_in_the_bytes_of_the_answer(client: FlaskClient, name: str) -> None:
+    written = json.dumps(name, ensure_ascii=False)[1:-1]
+    assert rf"\"{written}\" is not accepted" in send(client, price=name).text
+    assert f'"{written}": ["unknown field' in send(client, **{name: 1}).text
+
+
+def test_a_message_is_short_before_its_details(client: FlaskClient) -> None:
+    body = dict.fromkeys((*GOOD, "source", "ref", "fee", "venue"), "\u202e")
+    answers = [send(client, **body), client.post("/trade", json={"venue": 1}), send(client, fee=None)]
+    answers += [
+        client.get(f"/{path}") for path in ("trades?side=x&limit=x&colour=1", "blotter.csv?since=x", "market?step=x")
+    ]
+    for answer in answers:
+        for messages in problem(answer, 422)["errors"].values():
+            for message in messages:
+                statement = re.split(r"[:(]", re.sub(r'^".*?"|^null', "", message))[0]
+                assert len(statement.split()) <= 12, message
+
+
 def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
     body = {"symbol": "", "side": "x", "price": 0, "qty": "NaN", "ts": "y", "z": 1}
     assert set(problem(client.post("/trade", json=body), 422)["errors"]) == set(body)
@@ -259,6 +298,9 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
         ("1e999", "the body is 1e999"),
         ('"text"', "expected a JSON object"),
         ('{"qty": 1, "qty": 2}', '"qty" more than once'),
+        ('{"₮": 1, "₮": 2}', '"₮" more than once'),
+        ('{"qty": 1,}', "a comma before } at line 1 column 11"),
+        ('{"qty": [1,\n]}', "a comma before ] at line 2 column 1"),
         (b"\xff\xfe", "not UTF-8"),
         ("[" * 30_000, "nested too deep"),
         ("[" * 970 + "]" * 970, "expected a JSON object"),
