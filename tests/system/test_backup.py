@@ -63,5 +63,5 @@ def test_a_path_that_is_no_file_is_reported_in_one_line(cold: Stack, command: st
         Journal(path).close()
     done = cold.run_cli(command, name)
     assert done.returncode == 1
-    assert done.stderr == f"Error: FILE is {name!r}; expected the path of a file, not of a folder or a device\n"
+    assert done.stderr == f'Error: FILE is "{name}"; expected the path of a file, not of a folder or a device\n'
     assert path.exists() == (command == "backup")

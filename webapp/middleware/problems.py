@@ -42,7 +42,7 @@ def answer_problem(status: int, reason: str, detail: str, errors: Errors | None 
     }
     if errors:
         problem["errors"] = errors
-    if _prefers_html():
+    if prefers_html():
         response = make_response(render_template("problems/problem.html", problem=problem), status)
     else:
         response = make_response(current_app.json.dumps(problem, ensure_ascii=False) + "\n", status)
@@ -57,7 +57,8 @@ def describe_journal_failure(error: JournalError) -> str:
     return f"The journal cannot be used now ({error.reason}): nothing was accepted. Try again in a moment."
 
 
-def _prefers_html() -> bool:
+def prefers_html() -> bool:
+    """Return whether the client is a browser, by its Accept header."""
     if len(request.headers.get("Accept", "")) > ACCEPT_BYTES:
         return False
     kinds = ["application/problem+json", "application/json", "text/html"]

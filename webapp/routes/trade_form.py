@@ -20,7 +20,14 @@ from webapp.input.idempotency import read_form
 from webapp.input.json_body import receive
 from webapp.input.schemas import read_messages, read_trade
 from webapp.middleware.access_log import log_trades
-from webapp.middleware.problems import RETRY_AFTER_SECONDS, describe_journal_failure, log_journal_failure, reject
+from webapp.middleware.problems import (
+    RETRY_AFTER_SECONDS,
+    answer_problem,
+    describe_journal_failure,
+    log_journal_failure,
+    prefers_html,
+    reject,
+)
 from webapp.publisher import current_publisher
 from webapp.reader import current_reader
 
@@ -38,9 +45,7 @@ def accept_form() -> BaseResponse:
     check_encoding("form", receive(request, FORM_BYTES))
     form = TradeForm()
     if not form.validate():
-        reject("csrf")
-        problem = "This form has expired, and nothing was sent. It has been renewed: please send it again."
-        return render_desk(form, http.HTTPStatus.BAD_REQUEST, [problem])
+        return _reject_token(form)
     values = read_values(request.form)
     try:
         trade = read_trade(values)
@@ -68,6 +73,19 @@ def accept_form() -> BaseResponse:
     (event,) = result.events
     flash(f"Accepted as #{event.seq}: {event.side} {event.qty} {event.symbol} at {event.price}")
     return redirect(url_for("desk.show_desk"), http.HTTPStatus.SEE_OTHER)
+
+
+def _reject_token(form: TradeForm) -> Response:
+    """Answer a form without the token of a desk: a browser with the form, renewed, a program with what to send."""
+    if prefers_html():
+        reject("csrf")
+        problem = "This form has expired, and nothing was sent. It has been renewed: please send it again."
+        return render_desk(form, http.HTTPStatus.FORBIDDEN, [problem])
+    detail = (
+        "The form has no valid token of the desk. Send JSON instead, with the header Content-Type: application/json, "
+        f"like {json.dumps(TradeForm(formdata=None).example)}"
+    )
+    return answer_problem(http.HTTPStatus.FORBIDDEN, "csrf", detail)
 
 
 def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str] = ()) -> Response:

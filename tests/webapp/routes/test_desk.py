@@ -1,5 +1,7 @@
+import json
 from html import unescape
 
+import pytest
 from flask.testing import FlaskClient
 
 from common.journal.store import Journal
@@ -93,14 +95,33 @@ def test_a_form_has_a_size_limit_and_so_has_its_answer(client: FlaskClient) -> N
     assert "x" * 100 not in page
 
 
-def test_a_form_without_its_token_is_400_and_keeps_its_input(client: FlaskClient, journal: Journal) -> None:
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def test_a_browser_gets_a_form_without_its_token_again_with_its_input(client: FlaskClient, journal: Journal) -> None:
     for token in ({}, {"csrf_token": "forged"}):
-        answer = client.post("/trade", data=GOOD | token)
-        assert answer.status_code == 400
+        answer = client.post("/trade", data=GOOD | token, headers=BROWSER)
+        assert answer.status_code == 403
         assert "This form has expired" in answer.text
         assert 'value="27123.450"' in answer.text
         read_token(answer.text)
     assert journal.last_seq() == 0
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/problem+json", ""])
+def test_a_program_gets_told_what_to_send_in_place_of_a_form(
+    client: FlaskClient, journal: Journal, accept: str
+) -> None:
+    for token in ({}, {"csrf_token": "forged"}):
+        answer = client.post("/trade", data=GOOD | token, headers={"Accept": accept})
+        assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
+        problem = json.loads(answer.data)
+        assert problem["reason"] == "csrf"
+        assert "Content-Type: application/json" in problem["detail"]
+    assert journal.last_seq() == 0
+    # What it is told to send is accepted.
+    body = problem["detail"].partition("like ")[2]
+    assert client.post("/trade", data=body, content_type="application/json").status_code == 201
 
 
 def test_the_curl_line_is_the_same_request(client: FlaskClient) -> None:
