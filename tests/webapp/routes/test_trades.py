@@ -7,10 +7,12 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from common.event import SEQ_MAX, Event
 from common.journal.store import Journal
 from tests.webapp.conftest import GOOD
 from webapp import search
 from webapp.input.json_body import BadBodyError, read_pairs
+from webapp.reader import JournalReader
 
 
 def post(client: FlaskClient, body: str | bytes, kind: str = "application/json") -> TestResponse:
@@ -417,7 +419,17 @@ def test_trades_are_filtered_by_source(client: FlaskClient, monkeypatch: pytest.
     for query, seqs in (("source=a", [1, 3, 5]), ("source=a&after=1&symbol=btcusdt", [3, 5]), ("source=c", [])):
         found: Any = client.get(f"/trades?{query}").json
         assert [trade["seq"] for trade in found["trades"]] == seqs
+    # No index has the source, so a search reads a bounded part of the journal at a time.
+    reads: list[int] = []
+    select = JournalReader.select
+
+    def record(reader: JournalReader, **wanted: Any) -> list[Event]:  # noqa: ANN401 - as in JournalReader
+        reads.append((wanted["before"] or SEQ_MAX) - (wanted["after"] or 0) - 1)
+        return select(reader, **wanted)
+
+    monkeypatch.setattr(JournalReader, "select", record)
     page: Any = client.get("/trades?source=a&after=0&limit=2").json
+    assert reads == [2, 2, 2]
     assert ([trade["seq"] for trade in page["trades"]], page["next"]) == ([1, 3], 3)
 
 
