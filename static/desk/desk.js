@@ -17,7 +17,7 @@ const market = new Market();
 byId("refresh").hidden = true;
 
 const pageSeq = Number(byId("trades").dataset.lastSeq);
-const marketSeq = (await market.load()) || pageSeq;
+const marketSeq = (await market.load()) ?? pageSeq;
 
 new Feed({
   // Trades accepted between rendering the page and reading the summary are missing from one of the two.

@@ -31,17 +31,17 @@ export class Market {
     setInterval(() => { if (!document.hidden) this.draw(); }, 1000);
   }
 
-  // Reads the summary, and returns the seq of the last trade in it.
+  // Reads the summary, and returns the seq of the last trade in it; undefined when none could be read yet.
   async load(symbol) {
     const query = new URLSearchParams({ window: WINDOW_SECONDS, step: STEP_SECONDS, ...(symbol && { symbol }) });
     let summary;
     try {
       const response = await fetch(`/market?${query}`);
-      if (!response.ok) return this.lastSeq ?? 0;
+      if (!response.ok) return this.lastSeq;
       summary = await response.json();
     } catch {
       // The network or the web process is down; the next interval tries again.
-      return this.lastSeq ?? 0;
+      return this.lastSeq;
     }
     this.symbols = new Map(summary.symbols.map((each) => [each.symbol, each]));
     this.selected = summary.symbol;

@@ -276,6 +276,17 @@ def test_the_rate_does_not_depend_on_the_clock_of_the_browser(browser: Browser, 
         expect(page.locator("#tile-rate")).to_have_text(re.compile(r"^(0\.[1-9]|[1-5]\.\d)$"))
 
 
+def test_the_trades_after_a_summary_of_an_empty_journal_are_shown(browser: Browser, shared: Stack) -> None:
+    shared.post(TRADE | {"symbol": "MISSED"})
+    nothing = {"symbols": [], "symbol": None, "bars": []}
+    empty = nothing | {"since": format_timestamp(now()), "last_seq": 0, "complete": True, "step": 5}
+    with browser.new_context(base_url=shared.web_url) as context:
+        page = context.new_page()
+        page.route("**/market?*", lambda route: route.fulfill(json=empty))
+        page.goto("/")
+        expect(page.locator("#symbols tr", has_text="MISSED")).to_be_visible()
+
+
 def test_selecting_a_symbol_again_loses_no_trade(desk: Page, shared: Stack) -> None:
     def select(symbol: str) -> None:
         with desk.expect_response(lambda response: f"symbol={symbol}" in response.url):
