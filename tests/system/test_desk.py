@@ -278,7 +278,7 @@ def test_the_rate_does_not_depend_on_the_clock_of_the_browser(browser: Browser, 
 
 def test_the_trades_after_a_summary_of_an_empty_journal_are_shown(browser: Browser, shared: Stack) -> None:
     shared.post(TRADE | {"symbol": "MISSED"})
-    nothing = {"symbols": [], "symbol": None, "bars": []}
+    nothing: dict[str, object] = {"symbols": [], "symbol": None, "bars": []}
     empty = nothing | {"since": format_timestamp(now()), "last_seq": 0, "complete": True, "step": 5}
     with browser.new_context(base_url=shared.web_url) as context:
         page = context.new_page()
