@@ -9,10 +9,12 @@ from typing import Any
 
 import hypothesis
 import pytest
+from msgspec.structs import asdict
 
 from common.event import Event, Trade
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.store import Journal
+from common.wire.messages import Hint
 from common.wire.transport import make_key_pair
 
 # The same examples in every run, without deadlines; HYPOTHESIS_PROFILE="thorough" draws many new ones.
@@ -39,6 +41,10 @@ TRADE: dict[str, Any] = {"ts": AT, "symbol": "BTCUSDT", "side": "BUY", "price": 
 def make_event(seq: int, **fields: str) -> Event:
     accepted: dict[str, Any] = {"seq": seq, "id": f"id-{seq}", "journal_id": JOURNAL_ID, "accepted_at": AT}
     return Event(**(TRADE | accepted | fields))
+
+
+def make_hint(event: Event, request_id: str = "") -> Hint:
+    return Hint(**asdict(event), request_id=request_id)
 
 
 def make_trade(**fields: str) -> Trade:

@@ -114,7 +114,7 @@ class Publisher:
                 self._observe_commit(seconds, len(written))
             for start in range(0, len(written), messages.EVENTS_MAX):
                 part = written[start : start + messages.EVENTS_MAX]
-                self._hints.send(messages.encode_message([messages.hint(*each) for each in part]))
+                self._hints.send(messages.encode_message(*zip(*part, strict=True)))
                 if len(part) == messages.EVENTS_MAX:
                     # More may follow, of a large batch: other requests have their turn.
                     pause()

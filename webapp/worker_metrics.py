@@ -9,7 +9,7 @@ from typing import Final, cast
 import msgspec
 from flask import Flask, current_app
 from prometheus_client import CollectorRegistry, ProcessCollector
-from uuid6 import uuid7
+from uuid_utils.compat import uuid7
 
 from common.histogram import Histogram
 from common.journal.file import JOURNAL_REASONS

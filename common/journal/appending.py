@@ -49,19 +49,18 @@ def append(db: Database, journal_id: str, request: Request) -> AppendResult | Ke
     earlier = _find_earlier(db, request.trades)
     if isinstance(earlier, KeyReusedError):
         return earlier
+    new = [each for each, use in zip(request.trades, earlier, strict=True) if use is None]
+    written = rows.insert(db, journal_id, [trade for trade, _ in new], request.accepted_at)
+    keys.add_rows(db, [(key, event.seq) for (_, key), event in zip(new, written, strict=True) if key is not None])
     events: list[Event] = []
-    written: list[Event] = []
-    for (trade, key), use in zip(request.trades, earlier, strict=True):
+    unused = iter(written)
+    for use in earlier:
         if use is None:
-            event = rows.insert(db, journal_id, trade, request.accepted_at)
-            written.append(event)
-            if key is not None:
-                keys.add_row(db, key, event.seq)
+            events.append(next(unused))
         elif use.row is not None:
-            event = events[use.row]
+            events.append(events[use.row])
         else:
-            (event,) = rows.select(db, journal_id, "WHERE seq = ?", use.seq)
-        events.append(event)
+            events += rows.select(db, journal_id, "WHERE seq = ?", use.seq)
     accepted, last_seq = len(written), written[-1].seq if written else 0
     duplicates = len(events) - accepted
     if request.key is not None:

@@ -1,5 +1,6 @@
 """Keys: clients' names for trades and for requests. A key lives as long as its trade is in the journal."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from common.journal.file import Database
@@ -73,9 +74,10 @@ def find_row(db: Database, key: Key) -> RowUse | None:
     return next((use for use in uses if use.same), uses[0] if uses and key.owner == SERVER else None)
 
 
-def add_row(db: Database, key: Key, seq: int) -> None:
-    """Keep the key of the trade at ``seq``."""
-    db.execute("INSERT INTO row_keys VALUES (?, ?, ?, ?)", (seq, key.owner, key.name, key.digest[:_DIGEST_BYTES]))
+def add_rows(db: Database, used: Sequence[tuple[Key, int]]) -> None:
+    """Keep the keys of trades, each with the seq of its trade."""
+    rows = [(seq, key.owner, key.name, key.digest[:_DIGEST_BYTES]) for key, seq in used]
+    db.executemany("INSERT INTO row_keys VALUES (?, ?, ?, ?)", rows)
 
 
 def find_request(db: Database, key: Key) -> RequestUse | None:

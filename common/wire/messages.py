@@ -3,8 +3,9 @@
 A message has one frame: a line with its kind and version, then JSON: an array of events, or the totals of one worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -47,14 +48,14 @@ def encode_page(events: Sequence[Event], following: int | None) -> bytes:
     return msgspec.json.encode({"trades": events, "next": following})
 
 
-def hint(event: Event, request_id: str) -> Hint:
-    """Make the hint of an event, with the id of its request."""
-    return Hint(**msgspec.structs.asdict(event), request_id=request_id)
-
-
-def encode_message(events: Sequence[Event]) -> list[bytes]:
-    """Write up to EVENTS_MAX events, in ``seq`` order, as the frame of one message."""
-    return [TRADES + b"\n" + msgspec.json.encode(events)]
+def encode_message(events: Sequence[Event], request_ids: Iterable[str] = repeat("")) -> list[bytes]:
+    """Write up to EVENTS_MAX events, in ``seq`` order, as the hints of one message, each with its request's id."""
+    # The id is put in place of an event's last brace: making a Hint of each event takes three times as long.
+    hints = [
+        b'%b,"request_id":%b}' % (msgspec.json.encode(event)[:-1], msgspec.json.encode(request_id))
+        for event, request_id in zip(events, request_ids, strict=False)
+    ]
+    return [b"%b\n[%b]" % (TRADES, b",".join(hints))]
 
 
 def encode_totals(totals: WorkerTotals) -> bytes:

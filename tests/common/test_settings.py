@@ -37,6 +37,8 @@ def test_values_are_read_from_their_variables() -> None:
 
 
 BAD = {
+    "BATCH_MAX_TRADES": "0",
+    "BATCH_MAX_BYTES": "8 MiB",
     "BODY_TIMEOUT": "0",
     "WEBAPP_HTTP_HOST": "two words",
     "WEBAPP_HTTP_PORT": "65536",

@@ -71,7 +71,7 @@ SEVERAL_MODULES = {
         ("webapp/input/json_body.py", "webapp/server/malformed.py", "webapp/server/worker.py"),
         "its parser's errors are caught where a body is read and where a request is rejected; one is its worker class",
     ),
-    ("webapp", "uuid6"): (
+    ("webapp", "uuid_utils"): (
         (
             "webapp/worker_metrics.py",
             "webapp/middleware/access_log.py",

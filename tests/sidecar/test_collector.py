@@ -8,14 +8,13 @@ from common.errors import JournalError
 from common.histogram import Histogram
 from common.journal.disk import DiskUsage
 from common.settings import Settings
-from common.wire import messages
 from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
 from sidecar.collector import Sight, StateCollector
 from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
 from sidecar.state import State, read_seconds
-from tests.conftest import JOURNAL_ID, make_event
+from tests.conftest import JOURNAL_ID, make_event, make_hint
 
 NO_STARTS = SeriesStarts(young_seconds=0)
 
@@ -107,7 +106,7 @@ def test_the_totals_of_the_workers_are_exposed() -> None:
 def test_slow_observations_carry_the_ids_of_their_requests() -> None:
     state = State(JOURNAL_ID)
     state.apply(
-        [messages.hint(make_event(1), "r-slow")],
+        [make_hint(make_event(1), "r-slow")],
         "live",
         Settings(),
         read_seconds(make_event(1).accepted_at) + 3,

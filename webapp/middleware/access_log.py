@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from flask import Flask, Response, g, request
-from uuid6 import uuid7
+from uuid_utils import uuid7
 
 from common.event import Event
 from webapp.worker_metrics import current_metrics

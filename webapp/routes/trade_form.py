@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Response, flash, g, make_response, redirect, render_template, request, url_for
 from marshmallow import ValidationError
-from uuid6 import uuid7
+from uuid_utils import uuid7
 from werkzeug.wrappers import Response as BaseResponse
 
 from common.errors import JournalError, KeyReusedError

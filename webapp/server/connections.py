@@ -11,7 +11,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-from uuid6 import uuid7
+from uuid_utils import uuid7
 
 from common.errors import BadSettingError
 from common.throttle import Throttle

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from uuid6 import uuid7
+from uuid_utils import uuid7
 
 from common.errors import JournalError
 from common.event import TRADE_FIELDS
@@ -68,7 +68,8 @@ def test_a_journal_keeps_its_id_and_another_journal_has_another(path: Path, tmp_
 def test_a_transaction_is_all_or_nothing(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     first = append(journal, [make_trade()])
     with monkeypatch.context() as patched:
-        patched.setattr(rows, "uuid7", lambda: UUID(first[0].id) if journal.last_seq() == 2 else uuid7())
+        ids = iter([uuid7(), UUID(first[0].id)])
+        patched.setattr(rows, "uuid7", lambda: next(ids))
         with pytest.raises(JournalError):
             append(journal, [make_trade(), make_trade()])
     assert journal.read_after(0) == first

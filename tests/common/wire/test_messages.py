@@ -7,7 +7,7 @@ from common.histogram import Exemplar, Histogram
 from common.wire import messages
 from common.wire.transport import MESSAGE_LIMIT
 from common.wire.worker_totals import WorkerTotals
-from tests.conftest import JOURNAL_ID, make_event, name_worker
+from tests.conftest import JOURNAL_ID, make_event, make_hint, name_worker
 
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
 (FRAME,) = messages.encode_message(EVENTS)
@@ -28,7 +28,7 @@ def reject(frames: list[bytes]) -> str:
 
 
 def test_events_are_decoded_with_every_digit() -> None:
-    hints = [messages.hint(event, "") for event in EVENTS]
+    hints = [make_hint(event, "") for event in EVENTS]
     assert messages.decode_message([FRAME], JOURNAL_ID) == hints
     assert [hint.price for hint in hints] == ["1.10", "100.50"]
 
@@ -36,13 +36,13 @@ def test_events_are_decoded_with_every_digit() -> None:
 def test_hints_of_an_earlier_program_have_no_source_ref_and_fee() -> None:
     assert BODY.count(b',"source":"","ref":null,"fee":null') == len(EVENTS)
     earlier = TRADES + BODY.replace(b',"source":"","ref":null,"fee":null', b"")
-    assert messages.decode_message([earlier], JOURNAL_ID) == [messages.hint(event, "") for event in EVENTS]
+    assert messages.decode_message([earlier], JOURNAL_ID) == [make_hint(event, "") for event in EVENTS]
 
 
 def test_a_hint_carries_the_id_of_its_request() -> None:
     (hint,) = cast(
         "list[messages.Hint]",
-        messages.decode_message(messages.encode_message([messages.hint(EVENTS[0], "r-1")]), JOURNAL_ID),
+        messages.decode_message(messages.encode_message([EVENTS[0]], ["r-1"]), JOURNAL_ID),
     )
     assert (hint.seq, hint.request_id) == (7, "r-1")
     assert b"request_id" not in messages.encode(EVENTS[0])
@@ -119,6 +119,6 @@ def test_the_longest_events_of_one_message_are_below_the_receivers_limit() -> No
     decimal = "9" * 20 + "." + "9" * 18
     texts = {"symbol": "😀" * 64, "source": "s" * 64, "ref": "😀" * 64, "id": "f" * 36}
     longest = make_event(2**63 - 1, price=decimal, qty=decimal, fee=decimal, **texts)
-    message = messages.encode_message([messages.hint(longest, "r" * 64)] * messages.EVENTS_MAX)
+    message = messages.encode_message([longest] * messages.EVENTS_MAX, ["r" * 64] * messages.EVENTS_MAX)
     assert len(cast("list[messages.Hint]", messages.decode_message(message, JOURNAL_ID))) == messages.EVENTS_MAX
     assert len(message[0]) < MESSAGE_LIMIT
