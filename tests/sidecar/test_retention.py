@@ -75,6 +75,14 @@ def test_pruned_trades_keep_their_symbols_and_their_overflow_where_some_are_regi
     pruner.close()
 
 
+def test_a_symbol_that_is_registered_after_trades_were_pruned_has_its_series(journal: Journal) -> None:
+    fill(journal, 10, timedelta(hours=2))
+    pruner = make_pruner(journal, 3600)
+    assert pruner.step(saved_seq=10, seconds=10) == 10
+    assert "LATER" in read_checkpoint(journal, make_settings(3600, ["LATER"])).symbols
+    pruner.close()
+
+
 def test_trades_that_no_snapshot_holds_are_kept(journal: Journal) -> None:
     fill(journal, 1000, timedelta(hours=2))
     pruner = make_pruner(journal, 60)

@@ -279,6 +279,12 @@ def test_wrong_content_with_a_right_checksum_is_rejected(path: Path, wrong: byte
     assert caught.value.reason == "content"
 
 
+def test_a_state_with_more_trades_than_seqs_is_rejected(state: State) -> None:
+    with pytest.raises(SnapshotError, match="2 trades up to seq 1") as caught:
+        decode_state(encode_state(state).replace(b'"last_seq":2', b'"last_seq":1'))
+    assert caught.value.reason == "content"
+
+
 def test_a_state_of_a_later_version_is_rejected(path: Path) -> None:
     write_snapshot(path, b'{"journal_id":"%b","version":%d}' % (JOURNAL_ID.encode(), STATE_VERSION + 1))
     with pytest.raises(SnapshotError, match=f"version {STATE_VERSION + 1}") as caught:
