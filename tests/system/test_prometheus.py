@@ -14,12 +14,16 @@ import pytest
 import requests
 import yaml
 
+from common.event import SIDES
 from common.settings import Settings
+from common.wire.messages import BAD_MESSAGE_REASONS
 from infra import stack as infra_stack
 from infra.grafana.dashboard import FILES
+from sidecar.state import SOURCES
 from tests.conftest import ROOT, require_program
 from tests.system.stack import Stack, free_ports
 from tests.waiting import wait_for
+from webapp.worker_metrics import REJECTIONS
 
 # Prometheus keeps running after the command that starts it.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
@@ -76,6 +80,31 @@ def test_every_panel_shows_data_under_load_without_a_single_error(shared: Stack,
         for title, query in QUERIES.items():
             values = wait_for(partial(ask, prometheus, query), f"the panel {title!r} shows data", 30)
             sys.stdout.write(f"{title}: {query}: {values[:6]}\n")
+
+
+KNOWN = {
+    ("trading_trades_total", "side"): SIDES,
+    ("trading_trade_notional_count", "side"): SIDES,
+    ("sidecar_events_total", "source"): SOURCES,
+    ("sidecar_messages_rejected_total", "reason"): BAD_MESSAGE_REASONS,
+    ("webapp_trades_rejected_total", "reason"): REJECTIONS,
+}
+"""Labels whose values are known before there is anything to count."""
+
+
+def test_series_whose_labels_are_known_start_at_0(tmp_path: Path) -> None:
+    def read(stack: Stack) -> dict[tuple[str, str], dict[str, float]]:
+        found: dict[tuple[str, str], dict[str, float]] = {key: {} for key in KNOWN}
+        for (name, labels), value in stack.samples().items():
+            for label, text in labels:
+                if (name, label) in found:
+                    found[name, label][text] = value
+        return found
+
+    with Stack(tmp_path, TRADING_SYMBOLS="BTCUSDT") as stack:
+        stack.start()
+        zeros = {key: dict.fromkeys(values, 0.0) for key, values in KNOWN.items()}
+        wait_for(lambda: read(stack) == zeros, "each is shown at 0")
 
 
 def test_prometheus_agrees_with_the_journal(shared: Stack, prometheus: str) -> None:
