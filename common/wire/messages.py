@@ -43,9 +43,10 @@ def encode(event: Event) -> bytes:
     return msgspec.json.encode(event)
 
 
-def encode_page(events: Sequence[Event], following: int | None) -> bytes:
+def encode_page(events: Sequence[Event], following: int | None, journal_id: str, pruned_seq: int) -> bytes:
     """Write one page of trades; ``following`` is the value of ``after`` for the next page."""
-    return msgspec.json.encode({"trades": events, "next": following})
+    page = {"trades": events, "next": following, "journal_id": journal_id, "pruned_seq": pruned_seq}
+    return msgspec.json.encode(page)
 
 
 def encode_message(events: Sequence[Event], request_ids: Iterable[str] = repeat("")) -> list[bytes]:

@@ -77,10 +77,15 @@ def list_trades() -> Response:
     wanted = read_page(request.args)
     # One more than the limit shows whether another page follows.
     found = look_up(**{**wanted, "limit": wanted["limit"] + 1})
+    following = None
     if wanted["after"] is None:
-        return _answer(messages.encode_page(found[-wanted["limit"] :], None))
-    page = found[: wanted["limit"]]
-    return _answer(messages.encode_page(page, page[-1].seq if len(found) > len(page) else None))
+        page = found[-wanted["limit"] :]
+    else:
+        page = found[: wanted["limit"]]
+        following = page[-1].seq if len(found) > len(page) else None
+    # Read after the trades: those that were pruned meanwhile are then known to be missing.
+    journal_id, pruned_seq = current_reader().ask(lambda journal: (journal.journal_id, journal.pruned_seq()))
+    return _answer(messages.encode_page(page, following, journal_id, pruned_seq))
 
 
 @bp.get("/trades/<event_id>")

@@ -411,6 +411,17 @@ def test_trades_are_listed_and_paged_forward(client: FlaskClient) -> None:
     assert [trade["seq"] for trade in filtered["trades"]] == [2, 4]
 
 
+def test_a_page_names_the_journal_and_what_was_pruned(client: FlaskClient, journal: Journal) -> None:
+    for _ in range(3):
+        send(client)
+    for pruned in (0, 2):
+        if pruned:
+            journal.prune(pruned, b"{}")
+        for query in ("", "?after=0", "?after=0&source=none"):
+            page: Any = client.get(f"/trades{query}").json
+            assert (page["journal_id"], page["pruned_seq"]) == (journal.journal_id, pruned)
+
+
 def test_trades_are_filtered_by_source(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "SLICE", 2)
     for source in ("a", "b", "a", "A", "a"):
