@@ -50,7 +50,7 @@ def test_bad_options_are_rejected_by_name(shared: Stack, tmp_path: Path) -> None
     for arguments, message in (
         (("replay", str(file)), "no column ts, symbol, side, price, qty"),
         (("replay", "missing.csv"), "missing.csv"),
-        (("replay", str(file), "--speed", "fast"), "'fast'; expected a number above 0, or max"),
+        (("replay", str(file), "--speed", "fast"), '"fast"; expected a number above 0, or max'),
         (("replay", str(file), "--speed", "nan"), "expected a number above 0, or max"),
         (("simulate", "--symbols", " , "), "expected symbols"),
         (("simulate", "--rate", "0"), "--rate"),
