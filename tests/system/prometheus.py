@@ -58,6 +58,13 @@ class Prometheus:
         assert answer["status"] == "success", answer
         return [each["labels"]["request_id"] for series in answer["data"] for each in series["exemplars"]]
 
+    def list_values(self, label: str) -> list[str]:
+        """Return all values of a label."""
+        answer = requests.get(f"{self.url}/api/v1/label/{label}/values", timeout=10).json()
+        assert answer["status"] == "success", answer
+        values: list[str] = answer["data"]
+        return values
+
     def ask(self, query: str) -> list[float]:
         """Return the values of an instant query."""
         answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=10).json()
