@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from common import __version__
 from common.errors import JournalError
 from common.journal.disk import DiskUsage
+from common.tally import Tally
 from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
-from sidecar.state import OTHER, Observed, State, read_seconds
+from sidecar.state import OTHER, Observed, State, make_histograms, read_seconds
 from sidecar.worker_collector import expose_workers
 
 
@@ -30,16 +31,16 @@ class Sight:
 
 
 class StateCollector(Collector):
-    """Exposes the state, consistent within each scrape, to one scraper."""
+    """Exposes the state, consistent within each scrape."""
 
-    def __init__(self, sight: Sight, series_starts: SeriesStarts) -> None:
-        """Keep what to read, and which series starts the scraper has received."""
+    def __init__(self, sight: Sight, starts: SeriesStarts) -> None:
+        """Keep what to read, and the starts of the series that are exposed at 0 while they are new."""
         self._sight = sight
-        self._series_starts = series_starts
+        self._starts = starts
 
     def describe(self) -> Iterable[Metric]:
-        """Return every metric, for registries restricted by name; no series start is used up."""
-        return StateCollector(self._sight, SeriesStarts(young_seconds=0)).collect()
+        """Return every metric, for registries restricted by name."""
+        return self.collect()
 
     def collect(self) -> Iterator[Metric]:
         """Return every metric of the sidecar and of the web process."""
@@ -50,7 +51,7 @@ class StateCollector(Collector):
             journal = None
         with sight.counters.lock:
             state = sight.counters.state
-            families = [*_expose_trades(state, self._series_starts), *_expose_progress(state)]
+            families = [*_expose_trades(state, self._starts), *_expose_progress(state)]
             last_seq = state.last_seq
         yield from families
         yield from _expose_observed(sight.snapshots.observed)
@@ -69,7 +70,17 @@ class StateCollector(Collector):
         yield build
 
 
-def _expose_trades(state: State, series_starts: SeriesStarts) -> Iterator[Metric]:
+def make_registry(sight: Sight, starts: SeriesStarts) -> CollectorRegistry:
+    """Make a registry of the state and of the sidecar's own process."""
+    registry = CollectorRegistry()
+    registry.register(StateCollector(sight, starts))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _expose_trades(state: State, starts: SeriesStarts) -> Iterator[Metric]:
     by_side = ["symbol", "side"]
     trades = CounterMetricFamily("trading_trades", "Accepted trades.", labels=by_side)
     quantity = CounterMetricFamily("trading_quantity", "Quantity traded, in units of the symbol.", labels=by_side)
@@ -79,20 +90,21 @@ def _expose_trades(state: State, series_starts: SeriesStarts) -> Iterator[Metric
         "trading_last_trade_timestamp_seconds", "The newest ts, in seconds since 1970.", labels=["symbol"]
     )
     for name, symbol in state.symbols.items():
+        is_new, is_young = starts.is_new("symbol", name), starts.is_young("symbol", name)
         for side, tally in symbol.tallies.items():
-            start = series_starts.take(name, side, tally.created_at)
-            values = (tally.trades, float(tally.quantity), float(tally.notional))
-            for family, value in zip((trades, quantity, notional), values, strict=True):
-                if start is not None:
-                    family.add_metric([name, side], 0, timestamp=start[0])
-                family.add_metric([name, side], value, timestamp=None if start is None else start[1])
+            shown = Tally() if is_new else tally
+            created = read_seconds(tally.created_at) if is_young and tally.created_at is not None else None
+            trades.add_metric([name, side], shown.trades, created)
+            quantity.add_metric([name, side], float(shown.quantity), created)
+            notional.add_metric([name, side], float(shown.notional), created)
         # One price of several symbols would mean nothing.
         if symbol.last_price is not None and name != OTHER:
             price.add_metric([name], float(symbol.last_price))
         if symbol.last_ts is not None:
             last_trade.add_metric([name], read_seconds(symbol.last_ts))
     sizes = HistogramMetricFamily("trading_trade_notional", "Notional of each trade.", labels=["side", "quote"])
-    for quote, histograms in state.notional.items():
+    for quote, counted in state.notional.items():
+        histograms = make_histograms() if starts.is_new("quote", quote) else counted
         for side, histogram in histograms.items():
             add_histogram(sizes, [side, quote], histogram)
     yield from (trades, quantity, notional, price, last_trade, sizes)

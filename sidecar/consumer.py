@@ -97,6 +97,7 @@ class Consumer:
         """Apply the journal to its end, before metrics are served. Raises JournalError."""
         while not stopping.is_set() and self._apply_chunk():
             pass
+        self._counters.settle()
 
     def recover(self) -> int:
         """Apply up to CHUNK events from the journal and return how many; a failed read is retried later."""
@@ -122,8 +123,7 @@ class Consumer:
         if state is not self._counters.state:
             _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
             self._counters.replace(state)
-        with self._counters.lock:
-            state.count(batches, "journal", self._settings)
+        self._counters.count(batches, self._settings)
         return sum(len(batch.prices) for batch in batches)
 
     def _read_next(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
@@ -184,8 +184,7 @@ class Consumer:
                 self._count(event, counted_at)
 
     def _apply_live(self, events: Sequence[Event], counted_at: float) -> None:
-        with self._counters.lock:
-            self._counters.state.apply(events, "live", self._settings, counted_at)
+        self._counters.apply(events, self._settings, counted_at)
         self._last_progress = self._clock()
         self.journal_error = None
 

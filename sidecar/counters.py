@@ -1,19 +1,46 @@
 """The counters: the state, shared by the sidecar's threads under one lock."""
 
 import threading
+from collections.abc import Sequence
 
+from common.event import Event
+from common.journal.batches import SymbolSideBatch
+from common.settings import Settings
+from sidecar.series_start import SeriesStarts
 from sidecar.state import State
 
 
 class Counters:
-    """The state that is counted: the consumer changes and replaces it, others read it; each under ``lock``."""
+    """The state that is counted: the consumer changes and replaces it, others read it; each under ``lock``.
 
-    def __init__(self, state: State) -> None:
+    ``starts`` are those of its series.
+    """
+
+    def __init__(self, state: State, starts: SeriesStarts | None = None) -> None:
         """Share ``state``."""
         self.state = state
+        self.starts = starts or SeriesStarts()
         self.lock = threading.Lock()
 
     def replace(self, state: State) -> None:
         """Continue with another state: the journal was replaced."""
         with self.lock:
             self.state = state
+            self.starts.settle(state)
+
+    def settle(self) -> None:
+        """Note that metrics are served from now on: the series that exist are not new."""
+        with self.lock:
+            self.starts.settle(self.state)
+
+    def apply(self, events: Sequence[Event], settings: Settings, counted_at: float) -> None:
+        """Count events that were received; see ``State.apply``."""
+        with self.lock:
+            self.state.apply(events, "live", settings, counted_at)
+            self.starts.note(self.state)
+
+    def count(self, batches: Sequence[SymbolSideBatch], settings: Settings) -> None:
+        """Count batches of events that were read from the journal; see ``State.count``."""
+        with self.lock:
+            self.state.count(batches, "journal", settings)
+            self.starts.note(self.state)

@@ -14,14 +14,14 @@ from common.journal.store import Journal
 from common.links import find_links
 from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
-from sidecar.collector import Sight
+from sidecar.collector import Sight, make_registry
 from sidecar.consumer import Consumer
 from sidecar.counters import Counters
 from sidecar.lock import locked
 from sidecar.overflow import OverflowLog
-from sidecar.registries import Registries
 from sidecar.retention import Pruner, read_checkpoint
-from sidecar.routes import Routes
+from sidecar.routes import Registries, Routes
+from sidecar.series_start import SeriesStarts
 from sidecar.server import Server
 from sidecar.snapshot import Snapshots
 from sidecar.state import State
@@ -110,7 +110,7 @@ class Daemon:
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(
             rule,
-            Registries(sight).choose,
+            Registries(make_registry(sight, SeriesStarts()), make_registry(sight, counters.starts)),
             self._threads.find_dead,
             check_ready,
             lambda: counters.state.last_seq,

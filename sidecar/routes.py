@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -25,18 +25,23 @@ NAMES_LIMIT: Final = 100
 """Parameters of a scrape, each the name of a metric to return."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
+_OPENMETRICS: Final = "application/openmetrics-text"
 _REJECTED: Final = {"host": http.HTTPStatus.BAD_REQUEST, "origin": http.HTTPStatus.FORBIDDEN}
 
 Check = Callable[[], str | None]
 """Returns what is wrong, or None."""
 
-ChooseRegistry = Callable[[str | None], CollectorRegistry]
-"""Returns the registry of a scraper by its name; None is any client but Prometheus."""
-
 FindLinks = Callable[[str], Mapping[str, str]]
 """Returns the URLs of the other parts by name, for the Host header of a browser."""
 
 _log = logging.getLogger(__name__)
+
+
+class Registries(NamedTuple):
+    """The registry of each exposition; they differ for new series only (``sidecar/series_start.py``)."""
+
+    text: CollectorRegistry
+    openmetrics: CollectorRegistry
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,6 @@ class Request:
     target: str
     version: str
     headers: Message
-    peer: str
 
     def get(self, name: str) -> str | None:
         """Return a header's value; values of a header sent several times are joined by commas."""
@@ -73,12 +77,12 @@ def make_problem(status: http.HTTPStatus, reason: str, detail: str) -> Answer:
 
 
 class Routes:
-    """Answers requests from the scrapers' registries, two health checks, and the newest seq counted."""
+    """Answers requests from the registries, two health checks, and the newest seq counted."""
 
     def __init__(  # noqa: PLR0913 - one per source
         self,
         rule: HostRule,
-        choose_registry: ChooseRegistry,
+        registries: Registries,
         check_alive: Check,
         check_ready: Check,
         read_last_seq: Callable[[], int] = lambda: 0,
@@ -87,7 +91,7 @@ class Routes:
     ) -> None:
         """Keep the sources of the answers."""
         self._rule = rule
-        self._choose_registry = choose_registry
+        self._registries = registries
         self._check_alive = check_alive
         self._check_ready = check_ready
         self._read_last_seq = read_last_seq
@@ -142,7 +146,7 @@ class Routes:
             detail = f"more than {NAMES_LIMIT} parameters; expected at most that many, each name[]=METRIC"
             return make_problem(http.HTTPStatus.BAD_REQUEST, "query", detail)
         encode, kind = choose_encoder(clean_accept(request.get("Accept")))
-        registry: Any = self._choose_registry(_name_scraper(request))
+        registry: Any = self._registries.openmetrics if kind.startswith(_OPENMETRICS) else self._registries.text
         if names:
             registry = registry.restricted_registry(names)
         if not self._scrape_lock.acquire(timeout=SCRAPE_WAIT_SECONDS):
@@ -154,13 +158,6 @@ class Routes:
         if gzip_accepted(request.get("Accept-Encoding") or ""):
             return Answer(http.HTTPStatus.OK, kind, gzip.compress(body), (("Content-Encoding", "gzip"),))
         return Answer(http.HTTPStatus.OK, kind, body)
-
-
-def _name_scraper(request: Request) -> str | None:
-    # Only Prometheus sends this header, and only Prometheus gets series starts.
-    if request.get("X-Prometheus-Scrape-Timeout-Seconds") is None:
-        return None
-    return f"{request.peer} {request.get('User-Agent') or ''}"
 
 
 def _answer_check(word: str, wrong: str | None, **more: int) -> Answer:

@@ -1,36 +1,49 @@
-"""SeriesStarts: the zero of a new series, just before its first trade, exposed to each Prometheus once.
+"""The starts of series: a new counter is first exposed at 0, so that ``increase()`` sees its first trade.
 
 ``increase()`` sees only what changed between two samples, so a counter first scraped at 1 seems never to have grown.
-Each Prometheus therefore gets two samples of a young series in one scrape: 0 at the time just before its first trade,
-and its current value. Both carry timestamps, so a zero that is sent again is out of order and rejected: it is no reset.
+In OpenMetrics, which Prometheus asks for, a new counter is therefore 0 for its first ZERO_SECONDS. No sample carries a
+time, and the time that passes is the sidecar's own, so no clock has to agree with another.
 """
 
 import time
 from collections.abc import Callable
 from typing import Final
 
-from common.timestamps import Timestamp
-from sidecar.state import read_seconds
+from sidecar.state import State
 
-YOUNG_SECONDS: Final = 300
-"""An older series was scraped before, or its start is too old for Prometheus to accept."""
+ZERO_SECONDS: Final = 3.0
+"""Some scrapes at the interval of infra/prometheus/prometheus.yml, so that one of them stores the zero."""
 
-_BEFORE = 0.001
+CREATED_SECONDS: Final = 300.0
+"""How long OpenMetrics also says when the counters of a symbol were created."""
 
 
 class SeriesStarts:
-    """Which series starts one scraper has received; with ``young_seconds`` 0 it receives none."""
+    """When series began, by label and value; a new one knows none, so nothing is new."""
 
-    def __init__(self, young_seconds: float = YOUNG_SECONDS, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with none."""
-        self._young_seconds = young_seconds
         self._clock = clock
-        self._taken: set[tuple[str, str]] = set()
+        self._started: dict[tuple[str, str], float] = {}
 
-    def take(self, symbol: str, side: str, created_at: Timestamp | None) -> tuple[float, float] | None:
-        """Return the time just before a series started, and now, in seconds since 1970; None if it is not new."""
-        if created_at is None or (symbol, side) in self._taken:
-            return None
-        self._taken.add((symbol, side))
-        before, now = read_seconds(created_at) - _BEFORE, self._clock()
-        return (before, now) if before < now < before + self._young_seconds else None
+    def settle(self, state: State) -> None:
+        """Note that the series of a state may have been scraped with their values, before a restart."""
+        self._started = dict.fromkeys(state.list_series(), float("-inf"))
+
+    def note(self, state: State) -> None:
+        """Note the series that a state has begun since the last time."""
+        if state.count_series() != len(self._started):
+            now = self._clock()
+            for series in state.list_series():
+                self._started.setdefault(series, now)
+
+    def is_new(self, label: str, value: str) -> bool:
+        """Return whether the series with this label are exposed at 0."""
+        return self._age(label, value) < ZERO_SECONDS
+
+    def is_young(self, label: str, value: str) -> bool:
+        """Return whether the series with this label say when they were created."""
+        return self._age(label, value) < CREATED_SECONDS
+
+    def _age(self, label: str, value: str) -> float:
+        return self._clock() - self._started.get((label, value), float("-inf"))

@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
         self._has_unread = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
-        request = Request(self.command, self.path, self.request_version, self.headers, self.client_address[0])
+        request = Request(self.command, self.path, self.request_version, self.headers)
         with self.server.connections.working(self.connection):
             answer = self.server.answer(request)
         self._send(answer)

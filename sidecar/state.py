@@ -1,7 +1,7 @@
 """The state: what has been counted, a pure function of the events. It uses no clock, socket or file."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -47,7 +47,8 @@ class Symbol(Struct):
     last_ts: Timestamp | None = None
 
 
-def _make_histograms() -> dict[Side, Histogram]:
+def make_histograms() -> dict[Side, Histogram]:
+    """Make the empty notional histograms of one quote."""
     return {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES}
 
 
@@ -80,7 +81,7 @@ class State(Struct):
     symbols: dict[str, Symbol] = field(default_factory=dict)
     overflow_trades: Count = 0
     overflow_symbols: dict[str, Count] = field(default_factory=dict)
-    notional: dict[str, dict[Side, Histogram]] = field(default_factory=lambda: {OTHER: _make_histograms()})
+    notional: dict[str, dict[Side, Histogram]] = field(default_factory=lambda: {OTHER: make_histograms()})
     observed: Observed = field(default_factory=Observed)
     version: int = STATE_VERSION
 
@@ -93,6 +94,15 @@ class State(Struct):
     def count_trades(self) -> int:
         """Return how many trades are counted."""
         return sum(tally.trades for symbol in self.symbols.values() for tally in symbol.tallies.values())
+
+    def count_series(self) -> int:
+        """Return how many symbols and quotes have series of their own."""
+        return len(self.symbols) + len(self.notional)
+
+    def list_series(self) -> Iterator[tuple[str, str]]:
+        """List the labels, with their values, that have series of their own."""
+        yield from (("symbol", name) for name in self.symbols)
+        yield from (("quote", quote) for quote in self.notional)
 
     def find_fault(self) -> str | None:
         """Return what no sequence of events can lead to, or None; a file may hold anything."""
@@ -167,7 +177,7 @@ class State(Struct):
             if len(self.notional) >= QUOTE_LIMIT and quote not in settings.quote_currencies:
                 quote = OTHER
             else:
-                self.notional[quote] = _make_histograms()
+                self.notional[quote] = make_histograms()
         return self.notional[quote]
 
     def _count_overflow(self, name: str, trades: int) -> None:

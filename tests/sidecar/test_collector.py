@@ -16,7 +16,7 @@ from sidecar.snapshot import Snapshots
 from sidecar.state import State, read_seconds
 from tests.conftest import JOURNAL_ID, make_event, make_hint
 
-NO_STARTS = SeriesStarts(young_seconds=0)
+NO_STARTS = SeriesStarts()
 
 
 def make_sight(state: State, journal_seq: int | None = 9) -> Sight:

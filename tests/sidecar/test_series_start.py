@@ -1,48 +1,114 @@
+from decimal import Decimal
+
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from common.settings import Settings
-from common.timestamps import format_timestamp, now
-from sidecar.registries import SCRAPERS_LIMIT, Registries
-from sidecar.series_start import YOUNG_SECONDS, SeriesStarts
-from sidecar.state import State, read_seconds
+from sidecar.collector import StateCollector
+from sidecar.counters import Counters
+from sidecar.series_start import CREATED_SECONDS, ZERO_SECONDS, SeriesStarts
+from sidecar.state import State
 from tests.conftest import JOURNAL_ID, make_event
 from tests.sidecar.test_collector import make_sight
 
-CREATED_AT = "2026-01-31T09:30:00.000000Z"
-AT = read_seconds(CREATED_AT)
+
+class Rig:
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.counters = Counters(State(JOURNAL_ID), SeriesStarts(lambda: self.now))
+        self.seq = 0
+
+    def apply(self, symbol: str = "BTCUSDT", **fields: str) -> None:
+        self.seq += 1
+        self.counters.apply([make_event(self.seq, symbol=symbol, **fields)], Settings(), 0.0)
+
+    def expose(self, begin: str, starts: SeriesStarts | None = None) -> list[str]:
+        sight = make_sight(self.counters.state)
+        registry = CollectorRegistry()
+        registry.register(StateCollector(sight, starts or self.counters.starts))
+        return [line for line in generate_latest(registry).decode().splitlines() if line.startswith(begin)]
 
 
-def test_the_start_of_a_new_series_is_given_once_with_the_time_before_its_first_trade() -> None:
-    starts = SeriesStarts(clock=lambda: AT + 0.4)
-    assert starts.take("BTCUSDT", "BUY", None) is None
-    first = starts.take("BTCUSDT", "BUY", CREATED_AT)
-    assert first == (AT - 0.001, AT + 0.4)
-    assert starts.take("BTCUSDT", "BUY", CREATED_AT) is None
-    assert starts.take("BTCUSDT", "SELL", CREATED_AT) is not None
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig()
+    rig.counters.settle()
+    return rig
 
 
-def test_an_old_series_has_no_start() -> None:
-    assert SeriesStarts(clock=lambda: AT + YOUNG_SECONDS + 1).take("BTCUSDT", "BUY", CREATED_AT) is None
-    assert SeriesStarts(clock=lambda: AT - 5).take("BTCUSDT", "BUY", CREATED_AT) is None
+BUY = 'trading_trades_total{side="BUY",symbol="BTCUSDT"}'
 
 
-def test_each_prometheus_gets_a_series_start_and_other_clients_do_not() -> None:
-    state = State(JOURNAL_ID)
-    state.apply([make_event(1, accepted_at=format_timestamp(now()))], "journal", Settings(symbol_limit=10))
-    registries = Registries(make_sight(state))
+def test_a_new_series_is_exposed_at_0_for_some_seconds_and_no_sample_carries_a_time(rig: Rig) -> None:
+    rig.apply()
+    rig.apply()
+    rig.now += ZERO_SECONDS - 0.01
+    assert rig.expose(BUY) == [f"{BUY} 0.0"]
+    assert rig.expose(BUY) == [f"{BUY} 0.0"]
+    rig.apply()
+    rig.now += 0.01
+    assert rig.expose(BUY) == [f"{BUY} 3.0"]
 
-    def scrape(scraper: str | None) -> list[float]:
-        registry: CollectorRegistry = registries.choose(scraper)
-        lines = generate_latest(registry).decode().splitlines()
-        ours = [line for line in lines if line.startswith("trading_trades_total{") and "BUY" in line]
-        return [float(line.split("} ")[1].split()[0]) for line in ours]
 
-    assert scrape(None) == [1]
-    assert scrape("one") == [0, 1]
-    assert scrape("one") == [1]
-    assert scrape("two") == [0, 1]
-    assert scrape(None) == [1]
-    for number in range(SCRAPERS_LIMIT):
-        scrape(f"more {number}")
-    assert scrape("one too many") == [1]
+@pytest.mark.parametrize("what", ["trades", "quantity", "notional"])
+def test_every_total_of_a_new_symbol_is_at_0(rig: Rig, what: str) -> None:
+    rig.apply(price="7", qty="3")
+    totals = rig.expose(f"trading_{what}_total{{")
+    assert totals
+    assert {line.split()[-1] for line in totals} == {"0.0"}
+
+
+def test_a_new_side_of_a_symbol_was_at_0_before(rig: Rig) -> None:
+    rig.apply()
+    rig.now += ZERO_SECONDS
+    rig.apply(side="SELL")
+    sell = BUY.replace("BUY", "SELL")
+    assert rig.expose(sell) == [f"{sell} 1.0"]
+
+
+def test_the_histogram_of_a_new_quote_is_at_0(rig: Rig) -> None:
+    count = 'trading_trade_notional_count{quote="EUR",side="BUY"}'
+    rig.apply("BTC/EUR")
+    assert rig.expose(count) == [f"{count} 0.0"]
+    rig.now += ZERO_SECONDS
+    assert rig.expose(count) == [f"{count} 1.0"]
+    # Neither was the symbol other new, nor is what was counted changed.
+    assert rig.counters.state.notional["EUR"]["BUY"].total > Decimal(0)
+
+
+def test_the_text_exposition_shows_values_at_once(rig: Rig) -> None:
+    rig.apply()
+    assert rig.expose(BUY, SeriesStarts()) == [f"{BUY} 1.0"]
+
+
+def test_series_that_may_have_been_scraped_before_a_restart_are_not_new() -> None:
+    rig = Rig()
+    rig.apply()
+    rig.counters.settle()
+    assert rig.expose(BUY) == [f"{BUY} 1.0"]
+    assert rig.expose("trading_trades_created") == []
+
+
+def test_registered_symbols_are_not_new_with_their_first_trade() -> None:
+    rig = Rig()
+    rig.counters.state.register(Settings(trading_symbols=("BTCUSDT",)))
+    rig.counters.settle()
+    rig.apply()
+    assert rig.expose(BUY) == [f"{BUY} 1.0"]
+
+
+def test_a_replaced_journal_has_no_new_series(rig: Rig) -> None:
+    other = State("b" * 32)
+    other.apply([make_event(1)], "journal", Settings())
+    rig.counters.replace(other)
+    assert rig.expose(BUY) == [f"{BUY} 1.0"]
+
+
+def test_openmetrics_says_for_some_minutes_when_a_counter_was_created(rig: Rig) -> None:
+    rig.apply(accepted_at="2026-01-31T09:30:00.500000Z")
+    created = 'trading_trades_created{side="BUY",symbol="BTCUSDT"}'
+    rig.now += CREATED_SECONDS - 0.01
+    assert rig.expose("trading_trades_created") == [f"{created} 1.7698518005e+09"]
+    rig.now += 0.01
+    assert rig.expose("trading_trades_created") == []

@@ -15,7 +15,7 @@ from common import __version__
 from common.errors import AddressError
 from common.hosts import HostRule
 from sidecar import server as module
-from sidecar.routes import Answer, Request, Routes
+from sidecar.routes import Answer, Registries, Request, Routes
 from sidecar.server import CONNECTIONS_LIMIT, Server
 from tests.waiting import wait_for
 
@@ -74,7 +74,7 @@ def url(health: Health, gate: Gate) -> Iterator[str]:
     registry = CollectorRegistry()
     Counter("seen", "Seen.", registry=registry).inc()
     registry.register(gate)
-    routes = Routes(HostRule("127.0.0.1", ("sidecar",)), lambda _: registry, health.check, health.check)
+    routes = Routes(HostRule("127.0.0.1", ("sidecar",)), Registries(registry, registry), health.check, health.check)
     with serve(routes.answer) as url:
         yield url
         gate.open.set()
@@ -158,7 +158,9 @@ def test_the_landing_page_has_the_version_and_links_to_the_other_parts() -> None
         return links
 
     rule = HostRule("127.0.0.1")
-    routes = Routes(rule, lambda _: CollectorRegistry(), lambda: None, lambda: None, find_links=find_links)
+    routes = Routes(
+        rule, Registries(CollectorRegistry(), CollectorRegistry()), lambda: None, lambda: None, find_links=find_links
+    )
     with serve(routes.answer) as url:
         body = get(url)[2]
         assert asked == [url.removeprefix("http://")]
@@ -363,7 +365,9 @@ def test_a_failure_is_answered_without_its_detail_and_logged(caplog: pytest.LogC
         message = "secret detail"
         raise RuntimeError(message)
 
-    with serve(Routes(HostRule("127.0.0.1"), lambda _: CollectorRegistry(), fail, fail).answer) as url:
+    with serve(
+        Routes(HostRule("127.0.0.1"), Registries(CollectorRegistry(), CollectorRegistry()), fail, fail).answer
+    ) as url:
         status, kind, body = get(f"{url}/healthz")
     assert (status, kind) == (500, "application/problem+json")
     assert "secret" not in body

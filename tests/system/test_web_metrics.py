@@ -126,30 +126,6 @@ def test_symbols_over_the_limit_are_counted_as_other_live_and_on_recount(tmp_pat
         assert recounted == live
 
 
-def test_the_first_trade_of_a_symbol_is_an_increase_and_a_restart_no_reset(cold: Stack) -> None:
-    cold.start("web")
-    cold.start("sidecar")
-    with Prometheus(cold.folder, cold.settings["SIDECAR_HTTP_PORT"]) as prometheus:
-        wait_for(lambda: prometheus.ask("up") == [1], "Prometheus scrapes")
-        assert cold.post(symbol="NEW").status_code == 201
-        for _ in range(3):
-            cold.post(symbol="THREE", side="SELL")
-
-        def increase(symbol: str, side: str) -> list[int]:
-            query = f'increase(trading_trades_total{{symbol="{symbol}",side="{side}"}}[1m])'
-            return [round(value) for value in prometheus.ask(query)]
-
-        wait_for(lambda: increase("NEW", "BUY") == [1], "the first trade is an increase")
-        wait_for(lambda: increase("THREE", "SELL") == [3], "so are three at once")
-        cold.find("sidecar").kill()
-        cold.stop("sidecar")
-        cold.start("sidecar")
-        assert cold.post(symbol="NEW").status_code == 201
-        wait_for(lambda: increase("NEW", "BUY") == [2], "the second trade is one more")
-        for what in ("trades", "quantity", "notional"):
-            assert max(prometheus.ask(f"resets(trading_{what}_total[5m])")) == 0
-
-
 DELAY = "trading_event_delay_seconds_bucket"
 DURATION = "webapp_http_request_duration_seconds_bucket"
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from common.hosts import HostRule
 from common.journal.store import Journal
 from common.settings import Settings
-from sidecar.routes import Routes
+from sidecar.routes import Registries, Routes
 from sidecar.server import Server
 from tests.conftest import append, make_trade
 from webapp import create_app
@@ -29,7 +29,8 @@ def test_the_pipeline_shows_a_sidecar_that_is_unreachable_or_behind(settings: Se
         journal.last_seq(),
         None,
     )
-    routes = Routes(HostRule("127.0.0.1"), lambda _: CollectorRegistry(), lambda: None, lambda: None, lambda: 2)
+    registries = Registries(CollectorRegistry(), CollectorRegistry())
+    routes = Routes(HostRule("127.0.0.1"), registries, lambda: None, lambda: None, lambda: 2)
     server.open(routes.answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
