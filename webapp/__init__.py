@@ -33,6 +33,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         # A desk keeps the page open all day, so the CSRF token is valid as long as its session.
         WTF_CSRF_TIME_LIMIT=None,
     )
+    # Lines that have only a tag of the template add nothing to the page.
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.session_interface = CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
