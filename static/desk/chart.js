@@ -95,8 +95,9 @@ export class Chart {
   setPrecision() {
     const price = this.bars.at(-1)?.close;
     if (price === undefined) { this.decimals = undefined; return; }
-    this.decimals = Math.min(10, Math.max(2, 4 - Math.floor(Math.log10(price))));
-    this.prices.applyOptions({ priceFormat: { type: "price", precision: this.decimals, minMove: 10 ** -this.decimals } });
+    // Lightweight Charts writes at most 16 decimal places.
+    this.decimals = Math.min(16, Math.max(2, 4 - Math.floor(Math.log10(price))));
+    this.prices.applyOptions({ priceFormat: { type: "price", precision: this.decimals, minMove: Number(`1e-${this.decimals}`) } });
   }
 
   volumeOf(bar) {
