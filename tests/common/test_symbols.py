@@ -140,6 +140,13 @@ def test_no_symbol_within_the_length_comes_from_a_longer_text() -> None:
     assert longest * LENGTH == SENT_LENGTH
 
 
+def test_the_longest_text_of_a_symbol_is_accepted() -> None:
+    symbol = "\u1f82" * LENGTH
+    sent = unicodedata.normalize("NFD", symbol)
+    assert len(sent) == SENT_LENGTH
+    assert read_symbol(sent) == symbol
+
+
 def test_a_list_is_separated_by_commas_only() -> None:
     assert read_symbols("btcusdt, BRK B ,ES=F;X,,kPEPE,") == ("BTCUSDT", "BRK B", "ES=F;X", "kPEPE")
     assert read_symbols("") == read_symbols(" , ") == ()

@@ -88,12 +88,18 @@ def test_a_summary_reads_a_limited_number_of_trades_and_is_marked_incomplete(
     assert market["symbols"][0]["trades"] == 10
 
 
+@pytest.mark.parametrize("query", ["window=1", "window=86400&step=3600", "window=600&step=1", "step=3600"])
+def test_the_shortest_and_the_longest_window_and_step_are_accepted(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/market?{query}").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
         ("window=0", "window"),
         ("window=86401", "window"),
         ("step=0", "step"),
+        ("step=3601", "step"),
         ("window=86400&step=5", "step"),
         ("symbol=%20", "symbol"),
         ("what=1", "what"),

@@ -300,6 +300,7 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
         ("1e999", "the body is 1e999"),
         ('"text"', "expected a JSON object"),
         ('{"qty": 1, "qty": 2}', '"qty" more than once'),
+        ('{"side": 1, "qty": 1, "price": 1, "qty": 2}', '"qty" more than once'),
         ('{"₮": 1, "₮": 2}', '"₮" more than once'),
         ('{"qty": 1,}', "a comma before } at line 1 column 11"),
         ('{"qty": [1,\n]}', "a comma before ] at line 2 column 1"),
@@ -313,6 +314,7 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
         ('{"x":' * 17 + "1" + "}" * 17, "nested too deep"),
         ('{"x":' + "[" * 16 + "]" * 16 + "}", "nested too deep"),
         ("]" * 20 + "[" * 17, "nested too deep"),
+        ("[" * 10 + "]" * 5 + "[" * 12, "nested too deep"),
     ],
 )
 def test_a_body_that_is_not_a_json_object_is_400(
