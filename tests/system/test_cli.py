@@ -52,7 +52,9 @@ def test_bad_options_are_rejected_by_name(shared: Stack, tmp_path: Path) -> None
         (("replay", "missing.csv"), "missing.csv"),
         (("replay", str(file), "--speed", "fast"), '"fast"; expected a number above 0, or max'),
         (("replay", str(file), "--speed", "nan"), "expected a number above 0, or max"),
+        (("replay", str(file), "--format", "xls"), "'xls' is not"),
         (("simulate", "--symbols", " , "), "expected symbols"),
+        (("simulate", "--symbols", "A\tB"), r'"A\tB"; expected symbols'),
         (("simulate", "--rate", "0"), "--rate"),
     ):
         done = shared.run_cli(*arguments)

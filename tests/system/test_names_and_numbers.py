@@ -229,7 +229,7 @@ def test_a_replay_of_the_download_is_identical(table: tuple[Stack, list[Event]],
         other.start()
         file = tmp_path / "trades.csv"
         file.write_bytes(get(stack, "/blotter.csv").content)
-        done = other.run_cli("replay", str(file))
+        done = other.run_cli("replay", "--format", "csv", str(file))
         assert done.returncode == 0, done.stderr
         assert list(map(write, read_events(other))) == list(map(write, events))
         assert get(other, "/blotter.csv").text.count("\n") == len(events) + 1

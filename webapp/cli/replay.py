@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 from flask.cli import with_appcontext
@@ -64,6 +65,10 @@ def _read_trade(row: Mapping[str, str]) -> dict[str, str]:
     return {name: unmark(row[name]) for name in TRADE_FIELDS if name in REQUIRED_FIELDS or row.get(name)}
 
 
+FORMATS: Final = {"csv": read_rows}
+"""What reads the trades of a file, by its format."""
+
+
 def pace(
     rows: list[Entry],
     speed: float | None,
@@ -91,14 +96,22 @@ def _read_ts(text: str) -> datetime | None:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(list(FORMATS)),
+    default="csv",
+    show_default=True,
+    help="The file's format.",
+)
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="How many times the original speed.")
 @click.option("--run", default="", help="A name for this replay; with another name the same trades are new.")
 @url_option
 @with_appcontext
-def replay(file: Path, speed: float | None, run: str, url: str | None) -> None:
-    """Post the trades of a CSV FILE (ts,symbol,side,price,qty, and any of source,ref,fee), in its order.
+def replay(file: Path, file_format: str, speed: float | None, run: str, url: str | None) -> None:
+    """Post the trades of FILE, a CSV (ts,symbol,side,price,qty, and any of source,ref,fee), in its order.
 
     An interrupted replay can be run again: trades that are still in the journal are not accepted twice.
     """
-    rows = read_rows(file, run)
+    rows = FORMATS[file_format](file, run)
     send_all(choose_url(url), pace(rows, speed), len(rows), file.name)

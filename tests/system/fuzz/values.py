@@ -62,10 +62,12 @@ NAMES: Final = (
 def make_trade(rng: random.Random) -> dict[str, Any]:
     """Return a valid trade."""
     trade: dict[str, Any] = {
-        "symbol": rng.choice(("BTCUSDT", "ETHUSDT", "XRP/USD", "A", "Z" * 30)),
+        "symbol": rng.choice(
+            ("BTCUSDT", "ETHUSDT", "XRP/USD", "A", "Z" * 64, "kPEPE", "BRK B", "M&M.NS", "USD₮", "'=A", '"\\')
+        ),
         "side": rng.choice(("BUY", "SELL", "buy", "Sell")),
         "price": rng.choice((f"{rng.randint(1, 99_999)}.{rng.randint(0, 999):03}", rng.randint(1, 10**9))),
-        "qty": rng.choice(("0.25", "1", f"{rng.random() + 0.001:.9f}")),
+        "qty": rng.choice(("0.25", "1", "1e-7", "9" * 20, f"{rng.random() + 0.001:.18f}")),
     }
     if rng.random() < 0.3:
         trade["ts"] = f"20{rng.randint(10, 25)}-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}T0{rng.randint(0, 9)}:30:00Z"
