@@ -1,14 +1,17 @@
-"""Summaries of the newest trades, computed by SQLite in floats, for charts. The sidecar has the exact totals."""
+"""Summaries of the newest trades: exact totals by symbol, and bars in floats, for charts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from msgspec import Struct
 
 from common.journal.block_ranges import BlockRanges, Range, clip
 from common.journal.store import Journal
+from common.tally import EXACT, Tally
 from common.timestamps import Timestamp, format_timestamp, now
 
 ROWS_LIMIT: Final = 200_000
@@ -21,12 +24,12 @@ class SymbolSummary(Struct):
     """One symbol in the window; ``quantity`` in units of the symbol, ``notional`` is the sum of price × quantity."""
 
     symbol: str
-    trades: int
-    buys: int
-    buy_notional: float
-    quantity: float
-    notional: float
-    last_price: str
+    trades: int = 0
+    buys: int = 0
+    buy_notional: Decimal = Decimal(0)
+    quantity: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+    last_price: str = ""
 
 
 class Bar(Struct):
@@ -60,12 +63,11 @@ json_each(?1) AS part CROSS JOIN trades
     AND accepted_at BETWEEN ?2 AND ?3
 """
 
+# SQLite's sums are floats, so it only joins the decimals, which is faster than a row per trade.
 _SYMBOLS: Final = f"""
-SELECT symbol, count(*), sum(side = 'BUY'),
-    sum(CASE side WHEN 'BUY' THEN CAST(price AS REAL) * CAST(qty AS REAL) ELSE 0 END),
-    sum(CAST(qty AS REAL)), sum(CAST(price AS REAL) * CAST(qty AS REAL)) AS notional, price, max(seq)
-FROM {_WINDOW} GROUP BY symbol ORDER BY notional DESC LIMIT {SYMBOLS_LIMIT}
-"""  # noqa: S608 - the limit is a constant; the price is that of the row with the highest seq
+SELECT symbol, side, group_concat(price, ' '), group_concat(qty, ' '), price, max(seq)
+FROM {_WINDOW} GROUP BY symbol, side
+"""  # noqa: S608 - it is a constant; the price is that of the row with the highest seq
 
 _BARS: Final = f"""
 WITH steps AS (
@@ -103,11 +105,29 @@ def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
         found = clip(blocks.find(since, until), 1, last_seq)
         newest, older = _split(found, ROWS_LIMIT)
         parts = json.dumps(newest)
-        symbols = [SymbolSummary(*row[:-1]) for row in journal.query(_SYMBOLS, parts, since, until)]
+        symbols = _total(journal.query(_SYMBOLS, parts, since, until))
         chosen = symbol or (symbols[0].symbol if symbols else None)
         bars = [Bar(*row) for row in journal.query(_BARS, parts, since, until, chosen, step)] if chosen else []
         complete = not journal.query(_ANY, json.dumps(older), since, until)
     return Summary(since, last_seq, complete, symbols, chosen, step, bars)
+
+
+def _total(rows: Iterable[tuple[str, str, str, str, str, int]]) -> list[SymbolSummary]:
+    """Total the trades of each symbol and side by symbol: those with the most notional first, SYMBOLS_LIMIT at most."""
+    found: dict[str, SymbolSummary] = {}
+    # In the order of their newest trades, so that the last price is the one that stays.
+    for symbol, side, prices, quantities, last_price, _ in sorted(rows, key=itemgetter(5)):
+        tally = Tally()
+        tally.add(prices.split(), quantities.split())
+        buys = tally if side == "BUY" else Tally()
+        total = found.setdefault(symbol, SymbolSummary(symbol))
+        total.trades += tally.trades
+        total.buys += buys.trades
+        total.buy_notional = EXACT.add(total.buy_notional, buys.notional)
+        total.quantity = EXACT.add(total.quantity, tally.quantity)
+        total.notional = EXACT.add(total.notional, tally.notional)
+        total.last_price = last_price
+    return sorted(found.values(), key=attrgetter("notional"), reverse=True)[:SYMBOLS_LIMIT]
 
 
 def _split(ranges: list[Range], seqs: int) -> tuple[list[Range], list[Range]]:

@@ -24,6 +24,9 @@ CACHE_SIZE: Final = 64
 
 bp = Blueprint("market", __name__)
 
+# A JSON number keeps every digit for a program that reads it as a decimal.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
 
 class Summaries:
     """Summaries of the journal, with a reader of their own: they take longer than a look-up."""
@@ -39,7 +42,7 @@ class Summaries:
             pass
         seconds = timedelta(seconds=window)
         summary = self._reader.ask(lambda journal: summarise(journal, self._blocks, seconds, symbol, step))
-        return msgspec.json.encode(summary) + b"\n"
+        return _encoder.encode(summary) + b"\n"
 
 
 @bp.get("/market")

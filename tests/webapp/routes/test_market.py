@@ -1,5 +1,7 @@
+import json
 import random
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from flask.testing import FlaskClient
 
 from common.journal import block_ranges, summaries
 from common.journal.store import Journal
+from common.tally import EXACT
 from common.timestamps import format_timestamp, now
 from tests.conftest import append, make_event
 from webapp.routes import market as market_module
@@ -43,6 +46,29 @@ def filled(journal: Journal) -> Journal:
         ],
     )
     return journal
+
+
+def test_totals_of_symbols_keep_every_digit(client: FlaskClient, journal: Journal) -> None:
+    widest, smallest = f"{'9' * 20}.{'9' * 18}", f"0.{'0' * 17}1"
+    accepted_at = format_timestamp(now())
+    sent = [("BUY", widest, widest), ("SELL", widest, widest), ("BUY", smallest, smallest), ("BUY", "0.10", "3")]
+    append(
+        journal,
+        [
+            make_event(0, id=str(number), symbol="A", side=side, price=price, qty=qty, accepted_at=accepted_at)
+            for number, (side, price, qty) in enumerate(sent)
+        ],
+    )
+    market = json.loads(client.get("/market").data, parse_float=Decimal)
+    (total,) = market["symbols"]
+    exact = [
+        (side, int(Decimal(price).scaleb(18, EXACT)), int(Decimal(qty).scaleb(18, EXACT))) for side, price, qty in sent
+    ]
+    assert total["quantity"].scaleb(18, EXACT) == sum(quantity for _, _, quantity in exact)
+    assert total["notional"].scaleb(36, EXACT) == sum(price * quantity for _, price, quantity in exact)
+    bought = sum(price * quantity for side, price, quantity in exact if side == "BUY")
+    assert total["buy_notional"].scaleb(36, EXACT) == bought
+    assert (total["trades"], total["buys"], total["last_price"]) == (4, 3, "0.10")
 
 
 def test_a_window_has_totals_by_symbol_and_bars_of_one_symbol(client: FlaskClient, filled: Journal) -> None:
