@@ -25,7 +25,7 @@ LAYERS = {
     "webapp/middleware": {"common", "webapp", "webapp/input"},
     "webapp/routes": {"common", "common/journal", "common/wire", "webapp", "webapp/input", "webapp/middleware"},
     "webapp/server": {"common", "webapp", "webapp/middleware"},
-    "webapp/cli": {"common", "common/journal"},
+    "webapp/cli": {"common", "common/journal", "webapp/input"},
     FACTORY: {"common", "webapp", "webapp/cli", "webapp/middleware", "webapp/routes"},
     "sidecar": {"common", "common/journal", "common/wire"},
 }
@@ -36,10 +36,11 @@ SEVERAL_MODULES = {
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
         (
-            "webapp/worker_metrics.py",
+            "webapp/cli/",
             "webapp/input/batch.py",
             "webapp/routes/market.py",
             "webapp/routes/trade_batch.py",
+            "webapp/worker_metrics.py",
         ),
         "one copies the totals of a worker, one decodes trades, two encode their answers",
     ),
@@ -53,6 +54,7 @@ SEVERAL_MODULES = {
     ("webapp", "click"): (("webapp/cli/",), "each command is a module"),
     ("webapp", "marshmallow"): (
         (
+            "webapp/cli/trade_rows.py",
             "webapp/input/batch.py",
             "webapp/input/fields.py",
             "webapp/input/schemas.py",

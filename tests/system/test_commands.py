@@ -50,6 +50,10 @@ RUNS = {
     "make demo": "200",
     ".venv/bin/flask --app webapp trades simulate --rate 50 --count 200 --seed 7 --symbols BTCUSDT,DOGEUSDT": "200",
     ".venv/bin/flask --app webapp trades replay trades.csv --speed 10": "1",
+    ".venv/bin/flask --app webapp trades replay fills.csv --dry-run": "1 would be sent",
+    ".venv/bin/flask --app webapp trades replay fills.csv --rejects rejected.csv": "accepted 1",
+    ".venv/bin/flask --app webapp trades replay fills.csv --map ts=Time,price=Fill_Price,qty=Size,side=B/S "
+    "--symbol ES1! --time-zone America/New_York": "ES1!",
     ".venv/bin/flask --app webapp trades audit": "the balance closes",
     ".venv/bin/flask --app webapp trades backup copy.db": "copy.db",
     ".venv/bin/flask --app webapp trades backup before-upgrade.db": "before-upgrade.db",
@@ -97,7 +101,8 @@ NOT_RUN = {
     "python -m sidecar": "it is the name of the process",
     "prometheus=github.com/prometheus/prometheus/cmd": "it builds another version of Prometheus",
     "GOBIN=$PWD/var/go go install $prometheus/prometheus@v0.316.0 $prometheus/promtool@v0.316.0": "the same",
-    "PATH=$PWD/var/go:$PATH .venv/bin/pytest tests/infra tests/system/test_{prometheus,web_metrics,hosts}.py": _SUITE,
+    "PATH=$PWD/var/go:$PATH .venv/bin/pytest tests/infra "
+    "tests/system/test_{prometheus,series_start,web_metrics,hosts}.py": _SUITE,
 }
 
 
@@ -148,6 +153,9 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 def test_the_commands_of_the_docs_run_in_a_clean_shell(checkout: Checkout) -> None:
     trade = "2026-01-02T03:04:05Z,BTCUSDT,BUY,64210.50,0.250"
     (checkout.folder / "trades.csv").write_text(f"ts,symbol,side,price,qty\n{trade}\n")
+    names = "ts,symbol,side,price,qty,Time,Fill_Price,Size,B/S"
+    fill = "2026-01-02T03:04:06Z,ETHUSDT,SELL,3100.5,1,2026-01-02 09:30:00,6900.25,2,Buy"
+    (checkout.folder / "fills.csv").write_text(f"{names}\n{fill}\n")
     line = '{"symbol": "BTCUSDT", "side": "SELL", "price": "64210.50", "qty": "0.1"}'
     (checkout.folder / "trades.ndjson").write_text(f"{line}\n{line}\n")
     # The checkout's ports instead of the default ones.

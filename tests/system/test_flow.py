@@ -20,7 +20,7 @@ def test_a_replay_of_real_trades_is_counted_to_the_last_digit(cold: Stack, real_
     for file in real_data:
         done = cold.run_cli("replay", str(file), "--speed", "max")
         assert done.returncode == 0, done.stderr
-        assert "accepted 1000, rejected 0" in done.stdout
+        assert "accepted 1000, already there 0, rejected 0" in done.stdout
     cold.wait_counted(2000)
     for (symbol, side), (trades, quantity, notional) in REAL_TOTALS.items():
         labels = {"symbol": symbol, "side": side}

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -9,6 +10,10 @@ from flask.testing import FlaskClient
 from common.journal.store import Journal
 from common.settings import Settings
 from webapp import create_app
+from webapp.cli.row_sender import Import, ReadyRow
+from webapp.cli.text_file import TextFile
+from webapp.cli.trade_formats import Wanted
+from webapp.cli.trade_rows import read_rows
 from webapp.publisher import close_publisher
 
 GOOD = {"symbol": "BTCUSDT", "side": "BUY", "price": "27123.450", "qty": "0.25", "ts": "2026-01-31T09:30:00Z"}
@@ -37,6 +42,16 @@ def client(app: Flask) -> FlaskClient:
 def journal(settings: Settings) -> Iterator[Journal]:
     with Journal(settings.journal_path) as journal:
         yield journal
+
+
+def read_csv(path: Path, run: str = "", **wanted: Any) -> tuple[list[ReadyRow], Import]:  # noqa: ANN401 - the fields of Wanted
+    """Read the rows of a file as ``replay`` does, and what it rejects."""
+    outcome = Import()
+    opened = TextFile(str(path))
+    try:
+        return list(read_rows(opened, Wanted(**wanted), run, outcome)), outcome
+    finally:
+        opened.close()
 
 
 def read_token(page: str) -> str:

@@ -18,8 +18,8 @@ from werkzeug.test import TestResponse
 
 from common.csv_cells import mark
 from common.event import TRADE_FIELDS
-from tests.webapp.conftest import GOOD, read_token
-from webapp.cli.replay import read_rows
+from tests.webapp.conftest import GOOD, read_csv, read_token
+from webapp.cli.row_sender import write_fields
 
 ODD = st.text(max_size=70) | st.text(st.characters(categories=["Cs", "Cf", "Cc", "Zs", "Mn", "Ll", "Lu"]), max_size=6)
 DIGITS = st.from_regex(r"[0-9]{1,22}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
@@ -92,10 +92,10 @@ def send_csv(client: FlaskClient, trade: Mapping[str, str], path: Path) -> Verdi
     csv.writer(text).writerows([trade, map(mark, trade.values())])
     path.write_bytes(text.getvalue().encode(errors="surrogatepass"))
     try:
-        (entry,) = read_rows(path)
+        rows, _ = read_csv(path)
     except click.ClickException:
         return None
-    return send_json(client, entry.trade)
+    return send_json(client, write_fields(rows[0].trade)) if rows else None
 
 
 @hypothesis_settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])

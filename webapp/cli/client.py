@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urljoin
 
 import click
+import msgspec
 import requests
 from flask import current_app
 
@@ -21,10 +23,15 @@ TRIES: Final = 5
 RETRY_SECONDS: Final = 60.0
 """How long a trade with a key is sent again when the stack, which answered before, gives no answer."""
 
+SHOWN: Final = 20
+"""The most rejections that are shown."""
+
 _RETRY_PAUSE_SECONDS = 0.25
 _TIMEOUT_SECONDS = 30
-_SHOWN = 20
 _AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
+
+
+Answer = requests.Response
 
 
 class Entry(NamedTuple):
@@ -50,21 +57,26 @@ class Outcome:
 
     def report(self) -> None:
         """Print the totals. Raises SystemExit with 1 when a trade was rejected."""
-        rows = [("symbol", "side", "trades", "quantity", "notional")]
-        rows += [
-            (symbol, side, str(tally.trades), f"{tally.quantity:f}", f"{tally.notional:f}")
-            for (symbol, side), tally in sorted(self.accepted.items())
-        ]
-        print_table(rows)
+        print_totals(self.accepted)
         total = sum(tally.trades for tally in self.accepted.values())
         before = f" ({self.duplicates} of them by an earlier attempt)" if self.duplicates else ""
         click.echo(f"accepted {total}{before}, rejected {len(self.rejected)}")
-        for rejection in self.rejected[:_SHOWN]:
+        for rejection in self.rejected[:SHOWN]:
             click.echo(rejection, err=True)
-        if len(self.rejected) > _SHOWN:
-            click.echo(f"… and {len(self.rejected) - _SHOWN} more", err=True)
+        if len(self.rejected) > SHOWN:
+            click.echo(f"… and {len(self.rejected) - SHOWN} more", err=True)
         if self.rejected:
             raise SystemExit(1)
+
+
+def print_totals(totals: Mapping[tuple[str, str], Tally]) -> None:
+    """Print totals by symbol and side."""
+    rows = [("symbol", "side", "trades", "quantity", "notional")]
+    rows += [
+        (symbol, side, str(tally.trades), f"{tally.quantity:f}", f"{tally.notional:f}")
+        for (symbol, side), tally in sorted(totals.items())
+    ]
+    print_table(rows)
 
 
 class Client:
@@ -96,26 +108,39 @@ class Client:
 
         Raises ClickException without an answer; it is then unknown whether the trade was accepted.
         """
-        answer = self._post(entry)
+        headers = {"Idempotency-Key": entry.key} if entry.key else {}
+        answer = self.post("/trade", msgspec.json.encode(entry.trade), entry.label, headers, may_repeat=bool(entry.key))
+        if answer.status_code == HTTPStatus.CREATED:
+            outcome.count(answer.json(), is_duplicate="Idempotent-Replayed" in answer.headers)
+        else:
+            outcome.rejected.append(f"{entry.label}: {answer.status_code} {read_detail(answer)}")
+
+    def post(
+        self, path: str, body: bytes, label: str, headers: Mapping[str, str] | None = None, *, may_repeat: bool = True
+    ) -> requests.Response:
+        """Post JSON, again while the stack is busy, and return the answer; ``label`` is for messages.
+
+        With ``may_repeat``, when every trade has a key, it is posted again after a lost connection too.
+        Raises ClickException without an answer; it is then unknown whether its trades were accepted.
+        """
+        post = partial(self._post_once, urljoin(self._url, path), body, headers or {})
+        answer = self._repeat(post, label, may_repeat=may_repeat)
         for _ in range(TRIES - 1):
             if answer.status_code not in _AGAIN:
                 break
             self._pause(float(answer.headers.get("Retry-After", "1")))
-            answer = self._post(entry)
-        if answer.status_code == HTTPStatus.CREATED:
-            outcome.count(answer.json(), is_duplicate="Idempotent-Replayed" in answer.headers)
-        else:
-            outcome.rejected.append(f"{entry.label}: {answer.status_code} {_read_detail(answer)}")
+            answer = self._repeat(post, label, may_repeat=may_repeat)
+        return answer
 
-    def _post(self, entry: Entry) -> requests.Response:
+    def _repeat(self, post: Callable[[], requests.Response], label: str, *, may_repeat: bool) -> requests.Response:
         try:
-            return self._post_once(entry)
+            return post()
         except requests.RequestException as error:
             # Without a key it could be accepted twice; an address that never answered is probably a wrong one.
-            if not (entry.key and self._has_answered):
-                raise self._no_answer(entry, error) from error
+            if not (may_repeat and self._has_answered):
+                raise self._no_answer(label, error) from error
         click.echo(
-            f"\n{entry.label}: no answer from {self._url}; sending it again for up to {RETRY_SECONDS:g} s,"
+            f"\n{label}: no answer from {self._url}; sending it again for up to {RETRY_SECONDS:g} s,"
             " with the same key, so that it counts once.",
             err=True,
         )
@@ -123,27 +148,27 @@ class Client:
         while True:
             self._pause(_RETRY_PAUSE_SECONDS)
             try:
-                return self._post_once(entry)
+                return post()
             except requests.RequestException as error:
                 if self._clock() >= deadline:
-                    raise self._no_answer(entry, error) from error
+                    raise self._no_answer(label, error) from error
 
-    def _post_once(self, entry: Entry) -> requests.Response:
-        headers = {"Idempotency-Key": entry.key} if entry.key else {}
-        url = urljoin(self._url, "/trade")
-        answer = self._session.post(url, json=entry.trade, headers=headers, timeout=_TIMEOUT_SECONDS)
+    def _post_once(self, url: str, body: bytes, headers: Mapping[str, str]) -> requests.Response:
+        kind = {"Content-Type": "application/json"}
+        answer = self._session.post(url, body, headers=kind | dict(headers), timeout=_TIMEOUT_SECONDS)
         self._has_answered = True
         return answer
 
-    def _no_answer(self, entry: Entry, error: requests.RequestException) -> click.ClickException:
-        return click.ClickException(f"{entry.label}: {_describe_silence(self._url, error)}")
+    def _no_answer(self, label: str, error: requests.RequestException) -> click.ClickException:
+        return click.ClickException(f"{label}: {_describe_silence(self._url, error)}")
 
 
 def _describe_silence(url: str, error: requests.RequestException) -> str:
     return f"no answer from {url}; is the stack up (`make apps-up`)? {error}"
 
 
-def _read_detail(answer: requests.Response) -> str:
+def read_detail(answer: requests.Response) -> str:
+    """Read why a request was rejected."""
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
@@ -157,7 +182,7 @@ def get(url: str, **query: str) -> requests.Response:
     except requests.RequestException as error:
         raise click.ClickException(_describe_silence(url, error)) from error
     if not answer.ok:
-        message = f"{answer.url}: {answer.status_code} {_read_detail(answer)}"
+        message = f"{answer.url}: {answer.status_code} {read_detail(answer)}"
         raise click.ClickException(message)
     return answer
 

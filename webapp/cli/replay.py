@@ -1,21 +1,24 @@
-"""``replay``: sends the trades of a CSV file to a running stack."""
+"""``replay``: sends the trades of a file to a running stack, each row once."""
 
-import csv
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from flask.cli import with_appcontext
 
-from common.csv_cells import unmark
 from common.display import show_text
-from common.event import REQUIRED_FIELDS, TRADE_FIELDS
+from common.event import TRADE_FIELDS
 from common.timestamps import parse_timestamp
-from webapp.cli.client import Entry, choose_url, send_all, url_option
+from webapp.cli.client import Client, choose_url, url_option
+from webapp.cli.row_sender import BATCH, Import, ReadyRow, RowSender
+from webapp.cli.text_file import DELIMITERS, TextFile
+from webapp.cli.trade_formats import AUTO, ID, NAMES, Wanted
+from webapp.cli.trade_rows import gather, read_rows
+from webapp.cli.trade_times import UNITS
 
 
 class Speed(click.ParamType[float | None]):
@@ -38,80 +41,135 @@ class Speed(click.ParamType[float | None]):
         return speed
 
 
-def read_rows(path: Path, run: str = "") -> list[Entry]:
-    """Read the trades of a CSV file, labelled by line, with keys made of the file's content, the line and ``run``.
+class Columns(click.ParamType[Mapping[str, str]]):
+    """Names of columns by field, like ``price=Fill_Price,qty=Size``."""
 
-    Raises ClickException when a column is missing, or the file is not a CSV in UTF-8.
-    """
-    digest = hashlib.sha256(path.read_bytes() + run.encode()).hexdigest()[:32]
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            missing = [name for name in REQUIRED_FIELDS if name not in (reader.fieldnames or ())]
-            if missing:
-                expected = ",".join(REQUIRED_FIELDS)
-                message = f"{path}: no column {', '.join(missing)} in the first line; expected {expected}"
-                raise click.ClickException(message)
-            return [
-                Entry(f"{path}:{reader.line_num}", _read_trade(row), f"{digest}-{reader.line_num}") for row in reader
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path} is not a CSV in UTF-8: {error}"
-        raise click.ClickException(message) from error
+    name = "FIELD=COLUMN,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, str]:  # noqa: ANN401 - as in click
+        """Read the names, or fail with what was expected."""
+        columns: dict[str, str] = {}
+        known = (*TRADE_FIELDS, ID)
+        for part in str(value).split(",") if isinstance(value, str) and value else ():
+            name, equals, column = part.partition("=")
+            if name.strip() not in known or not equals or not column.strip():
+                self.fail(f"{show_text(part)}; expected FIELD=COLUMN with a field of {', '.join(known)}", param, ctx)
+            columns[name.strip()] = column
+        return columns
 
 
-def _read_trade(row: Mapping[str, str]) -> dict[str, str]:
-    """Read a trade; a column that is not required is left out when it is missing or empty."""
-    return {name: unmark(row[name]) for name in TRADE_FIELDS if name in REQUIRED_FIELDS or row.get(name)}
+class Zone(click.ParamType[ZoneInfo]):
+    """A time zone by its name."""
 
+    name = "ZONE"
 
-FORMATS: Final = {"csv": read_rows}
-"""What reads the trades of a file, by its format."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:  # noqa: ANN401 - as in click
+        """Find a zone, or fail with what was expected."""
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail(f"{show_text(str(value))}; expected a zone like UTC or Europe/Berlin", param, ctx)
 
 
 def pace(
-    rows: list[Entry],
-    speed: float | None,
+    rows: Iterable[ReadyRow],
+    speed: float,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[Entry]:
-    """Yield each row at its time after the first, ``speed`` times as fast; one with a bad time without a pause."""
+) -> Iterator[ReadyRow]:
+    """Yield each row at its time after the first, ``speed`` times as fast."""
     started = clock()
     first: datetime | None = None
-    for entry in rows:
-        if speed is not None:
-            ts = _read_ts(entry.trade["ts"]) or first
-            first = first or ts
-            if first and ts:
-                pause(max(0.0, started + (ts - first).total_seconds() / speed - clock()))
-        yield entry
-
-
-def _read_ts(text: str) -> datetime | None:
-    try:
-        return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        return None
+    for row in rows:
+        ts = parse_timestamp(row.trade.ts)
+        first = first or ts
+        pause(max(0.0, started + (ts - first).total_seconds() / speed - clock()))
+        yield row
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file")
 @click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(list(FORMATS)),
-    default="csv",
-    show_default=True,
-    help="The file's format.",
+    "--format", "name", type=click.Choice([AUTO, *NAMES]), default=AUTO, show_default=True, help="Whose columns."
 )
+@click.option("--symbol", default="", help="The symbol of all trades, for files that do not name it.")
+@click.option("--source", default="", help="The source of all trades.")
+@click.option("--map", "columns", type=Columns(), default="", help="Columns by field: price=Fill_Price,qty=Size.")
+@click.option("--time-unit", type=click.Choice(list(UNITS)), help="Of times in numbers; by default, by their digits.")
+@click.option("--time-zone", type=Zone(), help="Of times without an offset.")
+@click.option("--delimiter", help="Between cells: one character, or tab; by default the most frequent in line 1.")
+@click.option("--encoding", help="Of the text; by default UTF-8, or UTF-16 with its mark.")
+@click.option(
+    "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write rejected rows here, with reasons."
+)
+@click.option("--dry-run", is_flag=True, help="Only read and report; nothing is sent.")
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="How many times the original speed.")
-@click.option("--run", default="", help="A name for this replay; with another name the same trades are new.")
+@click.option("--run", default="", help="A name for this replay; with another name the same rows are other trades.")
 @url_option
 @with_appcontext
-def replay(file: Path, file_format: str, speed: float | None, run: str, url: str | None) -> None:
-    """Post the trades of FILE, a CSV (ts,symbol,side,price,qty, and any of source,ref,fee), in its order.
+def replay(  # noqa: PLR0913, PLR0917 - the options of the command
+    file: str,
+    name: str,
+    symbol: str,
+    source: str,
+    columns: Mapping[str, str],
+    time_unit: str | None,
+    time_zone: ZoneInfo | None,
+    delimiter: str | None,
+    encoding: str | None,
+    rejects: Path | None,
+    dry_run: bool,  # noqa: FBT001 - as in click
+    speed: float | None,
+    run: str,
+    url: str | None,
+) -> None:
+    """Post the trades of FILE, in its order; - is standard input, and gzip is recognised.
 
-    An interrupted replay can be run again: trades that are still in the journal are not accepted twice.
+    Each row is accepted once, also when the replay is interrupted and run again, and when the file was repaired, has
+    grown, or was saved again in another form.
     """
-    rows = FORMATS[file_format](file, run)
-    send_all(choose_url(url), pace(rows, speed), len(rows), file.name)
+    if delimiter is not None and delimiter.lower() != "tab" and len(delimiter) != 1:
+        message = f"{show_text(delimiter)}; expected one character, like {DELIMITERS[1]}, or tab"
+        raise click.BadParameter(message, param_hint="--delimiter")
+    opened = TextFile(file, encoding, "\t" if delimiter and delimiter.lower() == "tab" else delimiter)
+    outcome = Import()
+    outcome.open_rejects(rejects)
+    rows = read_rows(opened, Wanted(name, symbol, source, columns, time_unit, time_zone), run, outcome)
+    try:
+        if dry_run:
+            for batch in gather(rows, BATCH):
+                outcome.count(batch, 0)
+        elif speed is None:
+            _send(opened, rows, BATCH, outcome, choose_url(url))
+        else:
+            _send(opened, pace(rows, speed), 1, outcome, choose_url(url))
+    except (click.ClickException, KeyboardInterrupt):
+        if outcome.accepted + outcome.there + outcome.rejected:
+            click.echo("\nInterrupted. So far:")
+            outcome.report(opened.name, sent=not dry_run)
+            click.echo("Run it again to go on: what is there counts once.")
+        raise
+    finally:
+        opened.close()
+    outcome.report(opened.name, sent=not dry_run)
+    if outcome.rejected:
+        raise SystemExit(1)
+
+
+def _send(opened: TextFile, rows: Iterator[ReadyRow], size: int, outcome: Import, url: str) -> None:
+    began = time.monotonic()
+    done = 0
+
+    def show(_: object) -> str:
+        return f"{done:,} rows, {done / max(time.monotonic() - began, 0.001):,.0f}/s"
+
+    with Client(url) as client, click.progressbar(length=opened.size, label=opened.name, item_show_func=show) as bar:
+        sender = RowSender(client, outcome, opened.name)
+        try:
+            for batch in gather(rows, size):
+                sender.send(batch)
+                done += len(batch)
+                bar.update(min(opened.position(), opened.size) - bar.pos, batch)
+            sender.wait()
+        finally:
+            sender.close()

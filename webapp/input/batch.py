@@ -14,7 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from common.event import Trade
 from webapp.input.fields import DecimalField
 from webapp.input.json_body import BadBodyError, JsonNumber, read_json, read_object, show
-from webapp.input.schemas import BatchTradeSchema, read_messages
+from webapp.input.schemas import BatchTradeSchema, read_messages, read_trade
 
 ERRORS_LIMIT: Final = 100
 """The most trades whose errors an answer has."""
@@ -163,6 +163,15 @@ def read_quickly(row: bytes) -> SentTrade | None:
         values["ts"] = _FIELDS["ts"].load_default()
     given.pop("key", None)
     return SentTrade(*_SCHEMA.make(values), given)
+
+
+def read_texts(given: Mapping[str, str]) -> Trade:
+    """Read the texts of a trade's fields. Raises ValidationError."""
+    try:
+        values: dict[str, Any] = {name: _READERS[name](value) for name, value in given.items()}
+        return Trade(**values)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return read_trade(given)
 
 
 def _read_raw(token: bytes) -> str | JsonNumber:

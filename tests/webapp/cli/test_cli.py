@@ -1,50 +1,13 @@
 from decimal import Decimal
-from pathlib import Path
 
-import click
 import pytest
 
 from common.decimals import read_decimal
-from webapp.cli.client import Entry
-from webapp.cli.replay import pace, read_rows
+from tests.conftest import make_trade
+from webapp.cli.replay import pace
+from webapp.cli.row_sender import ReadyRow
 from webapp.cli.simulate import OTHER_START, STARTS, pace_evenly, walk
 from webapp.cli.tables import print_table
-
-HEAD = "ts,symbol,side,price,qty\n"
-
-
-def test_rows_have_their_text_and_line(tmp_path: Path) -> None:
-    path = tmp_path / "trades.csv"
-    path.write_text("\ufeff" + HEAD + "2026-01-31T09:30:00Z,BTC,BUY,1.10,2\n2026-01-31T09:30:01Z,BTC,SELL,1.20\n")
-    first, second = read_rows(path)
-    fields = {"ts": "2026-01-31T09:30:00Z", "symbol": "BTC", "side": "BUY", "price": "1.10", "qty": "2"}
-    assert (first.label, first.trade) == (f"{path}:2", fields)
-    again, _ = read_rows(path)
-    assert again.key == first.key != second.key
-    assert read_rows(path, "another run")[0].key != first.key
-    assert second.trade["qty"] == ""
-
-
-def test_columns_that_may_be_missing_or_empty_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "trades.csv"
-    path.write_text("seq,fee,ts,symbol,side,price,qty,source\n7,0.10,now,BTC,BUY,1,2,bot\n8,,now,BTC,BUY,1,2,\n")
-    required = {"ts": "now", "symbol": "BTC", "side": "BUY", "price": "1", "qty": "2"}
-    assert [entry.trade for entry in read_rows(path)] == [required | {"source": "bot", "fee": "0.10"}, required]
-
-
-@pytest.mark.parametrize(("text", "message"), [("", "no column ts"), ("ts,symbol,side\n", "no column price, qty")])
-def test_a_missing_column_is_named(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "trades.csv"
-    path.write_text(text)
-    with pytest.raises(click.ClickException, match=message):
-        read_rows(path)
-
-
-def test_a_file_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
-    path = tmp_path / "trades.csv"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(click.ClickException, match="UTF-8"):
-        read_rows(path)
 
 
 def test_names_in_a_table_are_left_aligned_and_numbers_right_aligned(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,24 +29,15 @@ class Clock:
         self.now += seconds
 
 
-def row(second: int | str) -> Entry:
-    ts = f"2026-01-31T09:30:{second:02}Z" if isinstance(second, int) else second
-    return Entry("label", {"ts": ts})
+def row(second: int) -> ReadyRow:
+    return ReadyRow(second, make_trade(ts=f"2026-01-31T09:30:{second:02}.000000Z"), "key", [])
 
 
 def test_a_replay_has_the_pace_of_the_history() -> None:
     clock = Clock()
-    rows = [row(0), row(4), row("not a time"), row(2), row(10)]
-    assert [entry.trade["ts"] for entry in pace(rows, 2, lambda: clock.now, clock.pause)] == [
-        r.trade["ts"] for r in rows
-    ]
+    rows = [row(0), row(4), row(2), row(10)]
+    assert list(pace(rows, 2, lambda: clock.now, clock.pause)) == rows
     assert sum(clock.pauses) == 5
-
-
-def test_a_replay_at_full_speed_has_no_pauses() -> None:
-    clock = Clock()
-    assert len(list(pace([row(0), row(59)], None, lambda: clock.now, clock.pause))) == 2
-    assert clock.pauses == []
 
 
 def test_a_walk_is_the_same_for_the_same_seed() -> None:

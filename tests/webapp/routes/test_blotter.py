@@ -16,8 +16,9 @@ from common.journal import block_ranges
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
 from tests.conftest import append, make_event, make_trade
+from tests.webapp.conftest import read_csv
 from webapp import search
-from webapp.cli.replay import read_rows
+from webapp.cli.row_sender import write_fields
 from webapp.routes import blotter
 
 
@@ -133,8 +134,9 @@ def test_a_downloaded_csv_can_be_replayed_to_the_same_trades(
     assert [row["ref"] for row in csv.DictReader(io.StringIO(text))] == [*CELLS, ""]
     path = tmp_path / "trades.csv"
     path.write_text(text, newline="")
-    for entry, event in zip(read_rows(path), journal.read_after(0), strict=True):
-        assert client.post("/trade", json=entry.trade).status_code == 201
+    rows, _ = read_csv(path)
+    for row, event in zip(rows, journal.read_after(0), strict=True):
+        assert client.post("/trade", json=write_fields(row.trade)).status_code == 201
         kept = journal.read_after(journal.last_seq() - 1)[0]
         assert [getattr(kept, name) for name in TRADE_FIELDS] == [getattr(event, name) for name in TRADE_FIELDS]
 
