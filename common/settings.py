@@ -146,6 +146,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
+    "source_limit": (_whole(1, 10_000), "a number of sources, 1 to 10000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),
@@ -176,6 +177,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
     web_concurrency: int = 2
     symbol_limit: int = 200
+    source_limit: int = 50
     trading_symbols: tuple[str, ...] = ()
     quote_currencies: tuple[str, ...] = CURRENCIES
     feed_max_clients: int = 400

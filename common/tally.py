@@ -48,11 +48,17 @@ class Tally(Struct):
 
     def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
         """Count trades, and return the notional of each."""
-        with localcontext(EXACT):
-            amounts = list(map(Decimal, quantities))
-            notionals = list(map(operator.mul, map(Decimal, prices), amounts))
-            self.quantity = sum(amounts, self.quantity)
-            self.notional = sum(notionals, self.notional)
+        amounts = list(map(Decimal, quantities))
+        if len(amounts) == 1:
+            # Most live batches are of one trade, for which entering a context takes as long as the arithmetic.
+            notionals = [EXACT.multiply(Decimal(prices[0]), amounts[0])]
+            self.quantity = EXACT.add(self.quantity, amounts[0])
+            self.notional = EXACT.add(self.notional, notionals[0])
+        else:
+            with localcontext(EXACT):
+                notionals = list(map(operator.mul, map(Decimal, prices), amounts))
+                self.quantity = sum(amounts, self.quantity)
+                self.notional = sum(notionals, self.notional)
         self.trades += len(amounts)
         return notionals
 

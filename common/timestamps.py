@@ -37,3 +37,12 @@ def parse_timestamp(text: str) -> datetime:
 def now() -> datetime:
     """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def is_in_calendar(timestamp: Timestamp) -> bool:
+    """Return whether a timestamp exists: its pattern allows a 13th month."""
+    try:
+        datetime.fromisoformat(timestamp)
+    except ValueError:
+        return False
+    return True

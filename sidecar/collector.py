@@ -16,6 +16,7 @@ from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
+from sidecar.sources import Sources
 from sidecar.state import OTHER, Observed, State, make_histograms, read_seconds
 from sidecar.worker_collector import expose_workers
 
@@ -51,7 +52,11 @@ class StateCollector(Collector):
             journal = None
         with sight.counters.lock:
             state = sight.counters.state
-            families = [*_expose_trades(state, self._starts), *_expose_progress(state)]
+            families = [
+                *_expose_trades(state, self._starts),
+                *_expose_sources(state.sources, self._starts),
+                *_expose_progress(state),
+            ]
             last_seq = state.last_seq
         yield from families
         yield from _expose_observed(sight.snapshots.observed)
@@ -108,6 +113,28 @@ def _expose_trades(state: State, starts: SeriesStarts) -> Iterator[Metric]:
         for side, histogram in histograms.items():
             add_histogram(sizes, [side, quote], histogram)
     yield from (trades, quantity, notional, price, last_trade, sizes)
+
+
+def _expose_sources(sources: Sources, starts: SeriesStarts) -> Iterator[Metric]:
+    trades = CounterMetricFamily("trading_source_trades", "Accepted trades by source.", labels=["source", "side"])
+    notional = CounterMetricFamily(
+        "trading_source_notional", "Price times quantity by source.", labels=["source", "side", "quote"]
+    )
+    last_trade = GaugeMetricFamily(
+        "trading_source_last_trade_timestamp_seconds", "The newest ts, in seconds since 1970.", labels=["source"]
+    )
+    for source, totals in sources.totals.items():
+        is_new = starts.is_new("source", source)
+        for side, count_ in totals.trades.items():
+            trades.add_metric([source, side], 0 if is_new else count_)
+        if totals.last_ts is not None:
+            last_trade.add_metric([source], read_seconds(totals.last_ts))
+    for key, sums in sources.notional.items():
+        source, _, quote = key.partition(" ")
+        is_new = starts.is_new("source quote", key)
+        for side, sum_ in sums.items():
+            notional.add_metric([source, side, quote], 0 if is_new else float(sum_))
+    yield from (trades, notional, last_trade)
 
 
 def _expose_progress(state: State) -> Iterator[Metric]:

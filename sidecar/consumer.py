@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from common.errors import AddressError, BadMessageError, JournalError
 from common.event import Event
-from common.journal.batches import CHUNK, SymbolSideBatch, read_batches
+from common.journal.batches import CHUNK, Batch, read_batches
 from common.journal.connection import Connection
 from common.journal.store import Journal
 from common.settings import Settings
@@ -126,7 +126,7 @@ class Consumer:
         self._counters.count(batches, self._settings)
         return sum(len(batch.prices) for batch in batches)
 
-    def _read_next(self, journal: Journal) -> tuple[State, list[SymbolSideBatch], KeyPair]:
+    def _read_next(self, journal: Journal) -> tuple[State, list[Batch], KeyPair]:
         state = self._counters.state
         if journal.journal_id != state.journal_id:
             state = read_checkpoint(journal, self._settings)

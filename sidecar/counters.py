@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from common.event import Event
-from common.journal.batches import SymbolSideBatch
+from common.journal.batches import Batch
 from common.settings import Settings
 from sidecar.series_start import SeriesStarts
 from sidecar.state import State
@@ -39,7 +39,7 @@ class Counters:
             self.state.apply(events, "live", settings, counted_at)
             self.starts.note(self.state)
 
-    def count(self, batches: Sequence[SymbolSideBatch], settings: Settings) -> None:
+    def count(self, batches: Sequence[Batch], settings: Settings) -> None:
         """Count batches of events that were read from the journal; see ``State.count``."""
         with self.lock:
             self.state.count(batches, "journal", settings)

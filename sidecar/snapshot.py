@@ -29,8 +29,8 @@ from sidecar.upgrades import upgrade_state
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file format: a checksum, then a state, which has its own version."""
 
-COUNTED_AGAIN_BEFORE: Final = 4
-"""States of earlier versions have no notional by quote, so their trades are counted again, from the checkpoint."""
+COUNTED_AGAIN_BEFORE: Final = 5
+"""States of earlier versions are without quotes and sources, so their trades are counted again, from the checkpoint."""
 
 _log = logging.getLogger(__name__)
 

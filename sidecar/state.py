@@ -12,16 +12,17 @@ from msgspec import Struct, field
 from common.decimals import DecimalText
 from common.event import SIDES, Event, Side
 from common.histogram import Histogram
-from common.journal.batches import SymbolSideBatch, group
+from common.journal.batches import Batch, group
 from common.quotes import OTHER_QUOTE, find_quote
 from common.settings import Settings
 from common.tally import EXACT, Count, Tally
-from common.timestamps import Timestamp
+from common.timestamps import Timestamp, is_in_calendar
 from common.wire.messages import BAD_MESSAGE_REASONS, Hint
 from common.wire.worker_totals import Reason
+from sidecar.sources import Sources
 from sidecar.workers import Workers
 
-STATE_VERSION: Final = 4
+STATE_VERSION: Final = 5
 
 OTHER: Final = OTHER_QUOTE
 """The symbol and the quote of the trades past the limits; in lower case, so no trade can have it."""
@@ -34,6 +35,8 @@ DELAY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 
 OVERFLOW_SYMBOLS: Final = 100
 """Symbols past the limit whose trades are counted by name, for the log."""
+
+_READ_NEWEST_SEQ: Final = attrgetter("newest_seq")
 
 Source = Literal["live", "journal"]
 SOURCES: Final[tuple[Source, ...]] = ("live", "journal")
@@ -82,6 +85,7 @@ class State(Struct):
     overflow_trades: Count = 0
     overflow_symbols: dict[str, Count] = field(default_factory=dict)
     notional: dict[str, dict[Side, Histogram]] = field(default_factory=lambda: {OTHER: make_histograms()})
+    sources: Sources = field(default_factory=Sources)
     observed: Observed = field(default_factory=Observed)
     version: int = STATE_VERSION
 
@@ -96,13 +100,15 @@ class State(Struct):
         return sum(tally.trades for symbol in self.symbols.values() for tally in symbol.tallies.values())
 
     def count_series(self) -> int:
-        """Return how many symbols and quotes have series of their own."""
-        return len(self.symbols) + len(self.notional)
+        """Return how many labels have series of their own."""
+        return len(self.symbols) + len(self.notional) + len(self.sources.totals) + len(self.sources.notional)
 
     def list_series(self) -> Iterator[tuple[str, str]]:
         """List the labels, with their values, that have series of their own."""
         yield from (("symbol", name) for name in self.symbols)
         yield from (("quote", quote) for quote in self.notional)
+        yield from (("source", source) for source in self.sources.totals)
+        yield from (("source quote", key) for key in self.sources.notional)
 
     def find_fault(self) -> str | None:
         """Return what no sequence of events can lead to, or None; a file may hold anything."""
@@ -115,20 +121,22 @@ class State(Struct):
             trades = sum(tally.trades for tally in tallies if tally)
             if trades != sum(sum(histogram.buckets.values()) for histogram in histograms if histogram):
                 return f"{trades} trades of side {side}, but another number in the notional buckets"
+            if trades != self.sources.count_trades(side):
+                return f"{trades} trades of side {side}, but another number by source"
             counted += trades
         if counted > self.last_seq or (counted == 0 and self.last_seq > 0):
             return f"{counted} trades up to seq {self.last_seq}"
         for symbol in self.symbols.values():
             for timestamp in (symbol.last_ts, *(tally.created_at for tally in symbol.tallies.values())):
-                if timestamp is not None and not _is_in_calendar(timestamp):
+                if timestamp is not None and not is_in_calendar(timestamp):
                     return f"{timestamp} is not in the calendar"
-        return self.observed.workers.find_fault()
+        return self.sources.find_fault() or self.observed.workers.find_fault()
 
     def register(self, settings: Settings) -> None:
         """Add the series of ``trading_symbols`` before their first trade."""
         for symbol in settings.trading_symbols:
             self.symbols.setdefault(symbol, Symbol())
-            self._find_histograms(symbol, settings)
+            self._find_quote(symbol, settings)
 
     def apply(self, events: Sequence[Event], source: Source, settings: Settings, counted_at: float = math.nan) -> None:
         """Count events past ``last_seq``, in ``seq`` order; what is past a limit of ``settings`` goes under OTHER.
@@ -142,28 +150,31 @@ class State(Struct):
                 request_id = event.request_id if isinstance(event, Hint) else ""
                 self.observed.delay.observe(delay, request_id, counted_at)
 
-    def count(self, batches: Sequence[SymbolSideBatch], source: Source, settings: Settings) -> None:
+    def count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
         """Count batches of events past ``last_seq``; what is past a limit of ``settings`` goes under OTHER.
 
-        Batches are in the order of their first events, which decides which symbols and quotes get series of their own.
+        Batches are in the order of their first events, which decides what gets series of its own.
         """
+        trades = 0
         for batch in batches:
             symbol = self.symbols.get(batch.symbol) or self._add_symbol(batch, settings.symbol_limit)
             tally = symbol.tallies[batch.side]
             tally.created_at = tally.created_at or batch.first_accepted_at
             before = tally.notional
             notionals = tally.add(batch.prices, batch.quantities)
-            histograms = self._find_histograms(batch.symbol, settings)
-            histograms[batch.side].count(notionals, EXACT.subtract(tally.notional, before))
-            self.observed.events[source] += len(notionals)
+            quote, notional = self._find_quote(batch.symbol, settings), EXACT.subtract(tally.notional, before)
+            self.notional[quote][batch.side].count(notionals, notional)
+            self.sources.count(batch, quote, notional, settings.source_limit)
+            trades += len(notionals)
             self.last_seq = max(self.last_seq, batch.last_seq)
+        self.observed.events[source] += trades
         # Of trades with the same ts the later seq is the newer, whichever side it is on.
-        for batch in sorted(batches, key=attrgetter("newest_seq")):
+        for batch in sorted(batches, key=_READ_NEWEST_SEQ):
             symbol = self.symbols.get(batch.symbol) or self.symbols[OTHER]
             if symbol.last_ts is None or batch.newest_ts >= symbol.last_ts:
                 symbol.last_price, symbol.last_ts = batch.newest_price, batch.newest_ts
 
-    def _add_symbol(self, first: SymbolSideBatch, limit: int) -> Symbol:
+    def _add_symbol(self, first: Batch, limit: int) -> Symbol:
         name = first.symbol
         if len(self.symbols) - (OTHER in self.symbols) >= limit:
             self.overflow_trades += len(first.prices)
@@ -171,14 +182,14 @@ class State(Struct):
             name = OTHER
         return self.symbols.setdefault(name, Symbol())
 
-    def _find_histograms(self, symbol: str, settings: Settings) -> dict[Side, Histogram]:
+    def _find_quote(self, symbol: str, settings: Settings) -> str:
         quote = find_quote(symbol, settings.quote_currencies)
         if quote not in self.notional:
             if len(self.notional) >= QUOTE_LIMIT and quote not in settings.quote_currencies:
                 quote = OTHER
             else:
                 self.notional[quote] = make_histograms()
-        return self.notional[quote]
+        return quote
 
     def _count_overflow(self, name: str, trades: int) -> None:
         # The Space-Saving sketch (Metwally, Agrawal, El Abbadi 2005) bounds memory: symbols are users' input.
@@ -192,12 +203,3 @@ class State(Struct):
 def read_seconds(timestamp: Timestamp) -> float:
     """Return a timestamp as seconds since 1970."""
     return datetime.fromisoformat(timestamp).timestamp()
-
-
-def _is_in_calendar(timestamp: Timestamp) -> bool:
-    # The pattern of Timestamp allows a 13th month.
-    try:
-        datetime.fromisoformat(timestamp)
-    except ValueError:
-        return False
-    return True

@@ -1,11 +1,12 @@
 """Upgrades of states that earlier versions wrote, one step for each version."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
 import msgspec
 
+from common.event import SIDES
 from common.tally import EXACT
 from sidecar.state import OTHER, STATE_VERSION
 
@@ -79,7 +80,25 @@ def _label_quotes(state: dict[str, Any]) -> None:
         state["notional"] = {OTHER: state["notional"]}
 
 
-_STEPS: Final = (_key_buckets, _rename, _label_quotes)
+def _add_sources(state: dict[str, Any]) -> None:
+    """Version 5: totals by source. No trade that was pruned before had one."""
+    notional = state.get("notional", {})
+    trades = {side: sum(sum(each[side]["buckets"].values()) for each in notional.values()) for side in SIDES}
+    state["sources"] = {
+        "totals": {"": {"trades": trades, "last_ts": max(_list_times(state), default=None)}},
+        "notional": {
+            f" {quote}": {side: by_side[side]["total"] for side in SIDES} for quote, by_side in notional.items()
+        },
+    }
+
+
+def _list_times(state: dict[str, Any]) -> Iterator[str]:
+    for symbol in state.get("symbols", {}).values():
+        if symbol.get("last_ts") is not None:
+            yield symbol["last_ts"]
+
+
+_STEPS: Final = (_key_buckets, _rename, _label_quotes, _add_sources)
 
 
 def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> None:

@@ -1,11 +1,11 @@
-"""Batches: events by symbol and side, the unit in which they are counted."""
+"""Batches: events by symbol, side and source, the unit in which they are counted."""
 
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from common.decimals import DecimalText
-from common.event import Event, Side
+from common.event import Event, Side, Source
 from common.journal.store import Journal
 from common.symbols import Symbol
 from common.timestamps import Timestamp
@@ -18,29 +18,32 @@ _WIDE: Final = 10**18
 
 _TS_LENGTH: Final = len("2026-01-31T09:30:00.000000Z")
 
+_READ_TS_AND_SEQ: Final = attrgetter("ts", "seq")
+
 # One joined text per batch is read faster than a row per trade: replays read millions.
 _BATCHES: Final = f"""
 WITH batches AS (
-    SELECT symbol, side, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
+    SELECT symbol, side, source, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
         min(seq) AS first, max(seq) AS last, max(ts || (seq + {_WIDE})) AS newest
     FROM trades
     WHERE seq > ?1 AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ?1 ORDER BY seq LIMIT ?2))
-    GROUP BY symbol, side
+    GROUP BY symbol, side, source
 )
-SELECT g.symbol, g.side, prices, quantities, a.accepted_at, last, b.seq, b.ts, b.price
+SELECT g.symbol, g.side, g.source, prices, quantities, a.accepted_at, last, b.seq, b.ts, b.price
 FROM batches AS g JOIN trades AS a ON a.seq = first
     JOIN trades AS b ON b.seq = substr(newest, {_TS_LENGTH + 1}) - {_WIDE} ORDER BY first
 """  # noqa: S608 - both are constants
 
 
-class SymbolSideBatch(NamedTuple):
-    """The events of one symbol and side, as far as they are counted: prices, quantities, and the newest event.
+class Batch(NamedTuple):
+    """The events of one symbol, side and source, as far as they are counted: prices, quantities, and the newest event.
 
     The newest is the one with the latest ``ts``, and of those with the same ``ts`` the one with the latest seq.
     """
 
     symbol: Symbol
     side: Side
+    source: Source
     prices: list[DecimalText]
     quantities: list[DecimalText]
     first_accepted_at: Timestamp
@@ -50,20 +53,22 @@ class SymbolSideBatch(NamedTuple):
     newest_price: DecimalText
 
 
-def group(events: Iterable[Event]) -> list[SymbolSideBatch]:
+def group(events: Iterable[Event]) -> list[Batch]:
     """Batch events that are in ``seq`` order; the batches are in the order of their first events."""
-    found: dict[tuple[Symbol, Side], list[Event]] = {}
+    found: dict[tuple[Symbol, Side, Source], list[Event]] = {}
     for event in events:
-        found.setdefault((event.symbol, event.side), []).append(event)
+        found.setdefault((event.symbol, event.side, event.source), []).append(event)
     return [_join(batch) for batch in found.values()]
 
 
-def _join(events: list[Event]) -> SymbolSideBatch:
-    first, newest = events[0], max(events, key=attrgetter("ts", "seq"))
+def _join(events: list[Event]) -> Batch:
+    first = events[0]
+    newest = max(events, key=_READ_TS_AND_SEQ) if len(events) > 1 else first
     prices, quantities = [event.price for event in events], [event.qty for event in events]
-    return SymbolSideBatch(
+    return Batch(
         first.symbol,
         first.side,
+        first.source,
         prices,
         quantities,
         first.accepted_at,
@@ -74,13 +79,13 @@ def _join(events: list[Event]) -> SymbolSideBatch:
     )
 
 
-def read_batches(journal: Journal, after: int, limit: int) -> list[SymbolSideBatch]:
+def read_batches(journal: Journal, after: int, limit: int) -> list[Batch]:
     """Read up to ``limit`` events after seq ``after`` as ``group`` returns them, in any order within a batch.
 
     Raises JournalError.
     """
     found = journal.query(_BATCHES, after, limit)
     return [
-        SymbolSideBatch(symbol, side, prices.split(), quantities.split(), *rest)
-        for symbol, side, prices, quantities, *rest in found
+        Batch(symbol, side, source, prices.split(), quantities.split(), *rest)
+        for symbol, side, source, prices, quantities, *rest in found
     ]

@@ -52,6 +52,15 @@ TRADING: Final = Dashboard(
                 "short", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_notional_total', *_CHOSEN)})"),)),
         )),
+        Row("Sources", (
+            Panel("Trades per second by source", "Rate of accepted trades of each bot, strategy or account; without a "
+                "name: trades that name none.", "ops", (
+                ("{{source}}", f"sum by (source) ({rate('trading_source_trades_total', _SIDE)})"),), stacked=True),
+            Panel("Notional per second by source", "Rate of price times quantity of each source, by quote currency.",
+                "short", (
+                ("{{source}} {{quote}}",
+                 f"sum by (source, quote) ({rate('trading_source_notional_total', _SIDE, _QUOTE)})"),)),
+        )),
         Row("Prices", (
             Panel("Last price", "Price of each symbol's newest trade.", "short", (
                 ("{{symbol}}", f"max by (symbol) ({select('trading_last_price', *_SYMBOL)})"),), floor=None),

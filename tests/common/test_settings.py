@@ -58,6 +58,7 @@ BAD = {
     "TRADING_SYMBOLS": "BTCUSDT,A\tB",
     "FEED_MAX_CLIENTS": "many",
     "QUOTE_CURRENCIES": "US$,EUR",
+    "SOURCE_LIMIT": "0",
     "PROMETHEUS_URL": "127.0.0.1:9090",
     "GRAFANA_URL": "javascript:alert(1)",
 }

@@ -70,6 +70,27 @@ def test_every_total_is_exposed_in_valid_openmetrics() -> None:
     assert samples["sidecar_snapshot_failures_total"] == 2
 
 
+def test_totals_by_source_are_exposed_and_trades_without_one_from_the_start() -> None:
+    state = State(JOURNAL_ID)
+    samples = expose(state)
+    assert samples["trading_source_trades_total,side=SELL,source="] == 0
+    assert samples["trading_source_notional_total,quote=other,side=BUY,source="] == 0
+    assert "trading_source_last_trade_timestamp_seconds,source=" not in samples
+    events = [
+        make_event(1, price="20", qty="2", source="bot-1"),
+        make_event(2, price="5", qty="1", source="bot-1", symbol="BTC/EUR", ts="2025-01-31T09:30:00.000000Z"),
+        make_event(3),
+    ]
+    state.apply(events, "journal", Settings())
+    samples = expose(state)
+    assert samples["trading_source_trades_total,side=BUY,source=bot-1"] == 2
+    assert samples["trading_source_trades_total,side=BUY,source="] == 1
+    assert samples["trading_source_notional_total,quote=USDT,side=BUY,source=bot-1"] == 40
+    assert samples["trading_source_notional_total,quote=EUR,side=BUY,source=bot-1"] == 5
+    newest = read_seconds(events[0].ts)
+    assert samples["trading_source_last_trade_timestamp_seconds,source=bot-1"] == newest
+
+
 def test_no_lag_is_exposed_while_the_journal_cannot_be_read() -> None:
     samples = expose(State(JOURNAL_ID), None)
     assert "sidecar_lag_events" not in samples

@@ -33,7 +33,13 @@ from sidecar.state import NOTIONAL_BOUNDS, OTHER, State
 from tests.conftest import append, make_event
 from tests.sidecar.test_consumer import FakeReceiver
 
-SETTINGS = Settings(symbol_limit=3, trading_symbols=("EARLY/USD",), quote_currencies=("USD",), journal_retention=60)
+SETTINGS = Settings(
+    symbol_limit=3,
+    source_limit=2,
+    trading_symbols=("EARLY/USD",),
+    quote_currencies=("USD",),
+    journal_retention=60,
+)
 SYMBOLS = {"EARLY/USD": "USD", "A/AAA": "AAA", "B/BBB": "BBB", "C": OTHER}
 """With their quotes."""
 
@@ -55,6 +61,7 @@ TRADES = st.fixed_dictionaries(
     {
         "symbol": st.sampled_from(list(SYMBOLS)),
         "side": st.sampled_from(SIDES),
+        "source": st.sampled_from(["", "bot-1", "bot-2", "bot-3"]),
         "price": DECIMALS,
         "qty": DECIMALS,
         "ts": SECONDS,
@@ -271,7 +278,9 @@ class Counting(RuleBasedStateMachine):
         assert state.overflow_trades == names.count(OTHER)
         assert read_series(state) == add_up(counted, names)
         assert read_last_trades(state) == find_last_trades(counted, names)
-        assert read_sizes(state) == count_sizes(counted)
+        quotes = name_quotes(counted)
+        assert read_sizes(state) == count_sizes(counted, quotes)
+        assert read_sources(state) == count_sources(counted, quotes)
         assert sum(state.observed.events.values()) == len(counted)
 
     @invariant()
@@ -346,16 +355,24 @@ def read_last_trades(state: State) -> dict[str, tuple[str | None, str | None]]:
 Sizes = dict[tuple[str, str], tuple[list[int], Fraction]]
 
 
-def count_sizes(events: Sequence[Event]) -> Sizes:
-    """Count the notionals up to each bound, by quote and side, and add them up."""
-    quotes = {OTHER, *SETTINGS.quote_currencies}
-    found: dict[tuple[str, str], list[Fraction]] = {(quote, side): [] for quote in quotes for side in SIDES}
+def name_quotes(events: Sequence[Event]) -> list[str]:
+    """Name the quote of each trade: the known ones and the first others have their own series."""
+    own = {OTHER, *SETTINGS.quote_currencies}
+    names: list[str] = []
     for event in events:
         quote = SYMBOLS[event.symbol]
-        if quote not in quotes and len(quotes) < QUOTE_LIMIT:
-            quotes.add(quote)
-            found |= {(quote, side): [] for side in SIDES}
-        found[quote if quote in quotes else OTHER, event.side].append(multiply(event))
+        if len(own) < QUOTE_LIMIT:
+            own.add(quote)
+        names.append(quote if quote in own else OTHER)
+    return names
+
+
+def count_sizes(events: Sequence[Event], quotes: Sequence[str]) -> Sizes:
+    """Count the notionals up to each bound, by quote and side, and add them up."""
+    known = {OTHER, *SETTINGS.quote_currencies, *quotes}
+    found: dict[tuple[str, str], list[Fraction]] = {(quote, side): [] for quote in known for side in SIDES}
+    for quote, event in zip(quotes, events, strict=True):
+        found[quote, event.side].append(multiply(event))
     return {
         key: ([sum(each <= int(bound) for each in notionals) for bound in NOTIONAL_BOUNDS], sum(notionals, Fraction(0)))
         for key, notionals in found.items()
@@ -368,6 +385,43 @@ def read_sizes(state: State) -> Sizes:
         for quote, by_side in state.notional.items()
         for side, histogram in by_side.items()
     }
+
+
+class BySource(NamedTuple):
+    """The totals by source: trades by side, notional by quote and side, and the newest ts."""
+
+    trades: dict[tuple[str, str], int]
+    notional: dict[tuple[str, str, str], Fraction]
+    newest: dict[str, str]
+
+
+def count_sources(events: Sequence[Event], quotes: Sequence[str]) -> BySource:
+    """Add up by source: the first ones have their own series, and trades without one are apart."""
+    own, found = [""], BySource({}, {}, {})
+    for quote, event in zip(quotes, events, strict=True):
+        if event.source not in own and len(own) <= SETTINGS.source_limit:
+            own.append(event.source)
+        source = event.source if event.source in own else OTHER
+        by_side, by_quote = (source, event.side), (source, quote, event.side)
+        found.trades[by_side] = found.trades.get(by_side, 0) + 1
+        found.notional[by_quote] = found.notional.get(by_quote, Fraction(0)) + multiply(event)
+        found.newest[source] = max(found.newest.get(source, ""), event.ts)
+    return found
+
+
+def read_sources(state: State) -> BySource:
+    totals = state.sources.totals
+    sums = {tuple(key.split(" ")): by_side for key, by_side in state.sources.notional.items()}
+    return BySource(
+        {(name, side): trades for name, each in totals.items() for side, trades in each.trades.items() if trades},
+        {
+            (source, quote, side): Fraction(sum_)
+            for (source, quote), by_side in sums.items()
+            for side, sum_ in by_side.items()
+            if sum_
+        },
+        {name: each.last_ts for name, each in totals.items() if each.last_ts is not None},
+    )
 
 
 def test_any_history_counts_each_trade_once_and_no_counter_falls() -> None:

@@ -78,6 +78,9 @@ def check_notionals(state: State, folder: Path) -> None:
         quote = OTHER_QUOTE if seq <= PRUNED else find_quote(trade["symbol"], CURRENCIES)
         expected[quote][trade["side"]].count([notional], notional)
     assert state.notional == expected
+    assert list(state.sources.totals) == [""]
+    for quote, histograms in expected.items():
+        assert state.sources.notional[f" {quote}"] == {side: each.total for side, each in histograms.items()}
 
 
 class NoMessages:

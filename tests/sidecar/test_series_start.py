@@ -77,6 +77,17 @@ def test_the_histogram_of_a_new_quote_is_at_0(rig: Rig) -> None:
     assert rig.counters.state.notional["EUR"]["BUY"].total > Decimal(0)
 
 
+def test_the_totals_of_a_new_source_and_of_its_new_quote_are_at_0(rig: Rig) -> None:
+    trades, notional = "trading_source_trades_total{", "trading_source_notional_total{"
+    rig.apply(source="bot-1", price="2", qty="3")
+    assert {line.split()[-1] for line in rig.expose(trades) + rig.expose(notional)} == {"0.0"}
+    rig.now += ZERO_SECONDS
+    rig.apply("BTC/EUR", source="bot-1")
+    assert f'{trades}side="BUY",source="bot-1"}} 2.0' in rig.expose(trades)
+    assert f'{notional}quote="USDT",side="BUY",source="bot-1"}} 6.0' in rig.expose(notional)
+    assert f'{notional}quote="EUR",side="BUY",source="bot-1"}} 0.0' in rig.expose(notional)
+
+
 def test_the_text_exposition_shows_values_at_once(rig: Rig) -> None:
     rig.apply()
     assert rig.expose(BUY, SeriesStarts()) == [f"{BUY} 1.0"]

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from common.event import SIDES
-from common.journal.batches import SymbolSideBatch, group, read_batches
+from common.journal.batches import Batch, group, read_batches
 from common.journal.store import Journal
 from tests.conftest import append, make_event
 
 
-def in_order(batches: list[SymbolSideBatch]) -> list[SymbolSideBatch]:
+def in_order(batches: list[Batch]) -> list[Batch]:
     """Sort prices and quantities, whose order within a batch is not defined, as pairs."""
     pairs = [sorted(zip(each.prices, each.quantities, strict=True)) for each in batches]
     return [
@@ -26,6 +26,7 @@ def test_batches_read_from_the_journal_are_those_of_its_events(tmp_path: Path, a
             0,
             symbol=f"S{chance.randrange(5)}",
             side=chance.choice(SIDES),
+            source=chance.choice(["", "", "bot-1"]),
             price=f"{chance.randrange(99)}.{chance.randrange(99)}",
             qty=str(chance.randrange(1, 99)),
             accepted_at=f"2026-01-31T10:00:00.{number:06}Z",
