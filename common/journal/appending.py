@@ -80,12 +80,13 @@ def _find_earlier(db: Database, given: Sequence[KeyedTrade]) -> list[_Earlier | 
     earlier: list[_Earlier | None] = []
     reused: list[int] = []
     firsts: dict[tuple[str, str], tuple[int, bytes]] = {}
+    uses = keys.find_rows(db, [key for _, key in given if key is not None])
     for index, (_, key) in enumerate(given):
         if key is None:
             earlier.append(None)
             continue
         first, digest = firsts.setdefault((key.owner, key.name), (index, key.digest))
-        use = keys.find_row(db, key) if first == index else None
+        use = uses.get((key.owner, key.name)) if first == index else None
         if first != index:
             earlier.append(_Earlier(row=first))
         else:

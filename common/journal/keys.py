@@ -1,6 +1,7 @@
 """Keys: clients' names for trades and for requests. A key lives as long as its trade is in the journal."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from common.journal.file import Database
@@ -10,6 +11,9 @@ SERVER: Final = ""
 
 _DIGEST_BYTES: Final = 16
 """Bytes of a digest that are stored: enough that two trades of one owner do not collide by chance."""
+
+_FIND_LIMIT: Final = 500
+"""Keys in one query."""
 
 _FORGET_LIMIT: Final = 1000
 
@@ -60,15 +64,30 @@ class RequestUse(NamedTuple):
     duplicates: int
 
 
-def find_row(db: Database, key: Key) -> RowUse | None:
-    """Find the earlier use of a trade's key, also by a client of version 1, whatever its address was."""
-    query = "SELECT digest, seq FROM row_keys WHERE owner = ? AND name = ?"
-    used = db.execute(query, (key.owner, key.name)).fetchone()
-    if used is not None:
-        return RowUse(used[0] == key.digest[:_DIGEST_BYTES], used[1])
-    # The search costs ten times this query, and most journals never had such a key.
-    if db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is None:
-        return None
+def find_rows(db: Database, wanted: Collection[Key]) -> dict[tuple[str, str], RowUse]:
+    """Find the earlier uses of trades' keys, by owner and name; those of version 1 whatever their address was."""
+    found: dict[tuple[str, str], RowUse] = {}
+    by_owner: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for key in wanted:
+        by_owner[key.owner].setdefault(key.name, key.digest)
+    for owner, digests in by_owner.items():
+        every = list(digests)
+        for start in range(0, len(every), _FIND_LIMIT):
+            names = every[start : start + _FIND_LIMIT]
+            marks = ", ".join("?" * len(names))
+            query = f"SELECT name, digest, seq FROM row_keys WHERE owner = ? AND name IN ({marks})"  # noqa: S608 - marks only
+            for name, digest, seq in db.execute(query, (owner, *names)):
+                found[owner, name] = RowUse(digest == digests[name][:_DIGEST_BYTES], seq)
+    # Most journals never had such a key, and the search costs ten times the query above.
+    old = [key for key in wanted if (key.owner, key.name) not in found]
+    if old and db.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is not None:
+        for key in old:
+            if (use := _find_version_1(db, key)) is not None:
+                found[key.owner, key.name] = use
+    return found
+
+
+def _find_version_1(db: Database, key: Key) -> RowUse | None:
     uses = [RowUse(payload == key.digest.hex(), seq) for payload, seq in db.execute(_FIND_VERSION_1, (key.name,))]
     # Keys of version 1 had no such owner: those of a source or a token are others, unless the fields are the same.
     return next((use for use in uses if use.same), uses[0] if uses and key.owner == SERVER else None)
