@@ -19,7 +19,7 @@ from common.wire.transport import make_key_pair
 
 # The same examples in every run, without deadlines; HYPOTHESIS_PROFILE="thorough" draws many new ones.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("thorough", max_examples=5000, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 ROOT = Path(__file__).resolve().parent.parent
