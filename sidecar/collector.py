@@ -1,6 +1,6 @@
 """The collector: reads the state once per scrape and exposes it as metrics (docs/metrics.md)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
@@ -39,10 +39,6 @@ class StateCollector(Collector):
         self._sight = sight
         self._starts = starts
 
-    def describe(self) -> Iterable[Metric]:
-        """Return every metric, for registries restricted by name."""
-        return self.collect()
-
     def collect(self) -> Iterator[Metric]:
         """Return every metric of the sidecar and of the web process."""
         sight = self._sight
@@ -77,7 +73,8 @@ class StateCollector(Collector):
 
 def make_registry(sight: Sight, starts: SeriesStarts) -> CollectorRegistry:
     """Make a registry of the state and of the sidecar's own process."""
-    registry = CollectorRegistry()
+    # Without names: a request for a metric by name finds those that workers report later, too.
+    registry = CollectorRegistry(support_collectors_without_names=True)
     registry.register(StateCollector(sight, starts))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

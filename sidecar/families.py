@@ -37,11 +37,12 @@ def add_histogram(
     """Add one histogram with the exemplars of its buckets, which only OpenMetrics exposes."""
     sums = itertools.accumulate(histogram.buckets.values())
     buckets = [
-        (end, sum_, _write_exemplar(histogram.exemplars.get(end)))
+        (end, sum_, write_exemplar(histogram.exemplars.get(end)))
         for end, sum_ in zip(histogram.buckets, sums, strict=True)
     ]
     family.add_metric(labels, buckets, sum_value=float(histogram.total))
 
 
-def _write_exemplar(exemplar: histograms.Exemplar | None) -> Exemplar | None:
+def write_exemplar(exemplar: histograms.Exemplar | None) -> Exemplar | None:
+    """Write the exemplar of a bucket, if it has one; only OpenMetrics exposes it."""
     return None if exemplar is None else Exemplar({"request_id": exemplar.request_id}, exemplar.value, exemplar.at)

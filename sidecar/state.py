@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from common.decimals import DecimalText
 from common.event import SIDES, Event, Side
@@ -18,11 +18,10 @@ from common.settings import Settings
 from common.tally import EXACT, Count, Tally
 from common.timestamps import Timestamp, is_in_calendar
 from common.wire.messages import BAD_MESSAGE_REASONS, Hint
-from common.wire.worker_totals import Reason
 from sidecar.sources import Sources
 from sidecar.workers import Workers
 
-STATE_VERSION: Final = 5
+STATE_VERSION: Final = 6
 
 OTHER: Final = OTHER_QUOTE
 """The symbol and the quote of the trades past the limits; in lower case, so no trade can have it."""
@@ -38,6 +37,7 @@ OVERFLOW_SYMBOLS: Final = 100
 
 _READ_NEWEST_SEQ: Final = attrgetter("newest_seq")
 
+Reason = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
 Source = Literal["live", "journal"]
 SOURCES: Final[tuple[Source, ...]] = ("live", "journal")
 

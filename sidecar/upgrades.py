@@ -1,5 +1,6 @@
 """Upgrades of states that earlier versions wrote, one step for each version."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
@@ -7,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from common.event import SIDES
-from common.tally import EXACT
+from common.tally import COUNT_MAX, EXACT
+from common.wire.worker_totals import MILLION
 from sidecar.state import OTHER, STATE_VERSION
 
 SECONDS: Final = (
@@ -98,7 +100,21 @@ def _list_times(state: dict[str, Any]) -> Iterator[str]:
             yield symbol["last_ts"]
 
 
-_STEPS: Final = (_key_buckets, _rename, _label_quotes, _add_sources)
+def _describe_metrics(state: dict[str, Any]) -> None:
+    """Version 6: the workers' metrics describe themselves. Workers of earlier versions cannot report, so all retire."""
+    workers = state.get("observed", {}).get("workers", {})
+    metrics: dict[str, Any] = {}
+    for totals in (workers.pop("retired_totals", {}), *workers.pop("active", {}).values()):
+        for metric in _describe(totals):
+            declaration = " ".join((metric["name"], metric["type"], *metric["labels"], *metric["buckets"]))
+            series = metrics.setdefault(declaration, metric | {"series": {}})["series"]
+            for key, values in metric["series"].items():
+                before = series.get(key, [0] * len(values))
+                series[key] = [min(a + b, COUNT_MAX) for a, b in zip(before, values, strict=True)]
+    workers |= {"metrics": metrics, "retired": []}
+
+
+_STEPS: Final = (_key_buckets, _rename, _label_quotes, _add_sources, _describe_metrics)
 
 
 def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> None:
@@ -132,3 +148,33 @@ def _key(counts: Sequence[int], keys: Sequence[str], total: Decimal) -> dict[str
 def _sum_notional(state: dict[str, Any], side: str) -> Decimal:
     with localcontext(EXACT):
         return sum((Decimal(symbol["tallies"][side]["notional"]) for symbol in state["symbols"].values()), Decimal(0))
+
+
+_COUNTERS: Final = {
+    "requests": ("webapp_http_requests", ["method", "route", "status"]),
+    "rejected": ("webapp_trades_rejected", ["reason"]),
+    "dropped": ("webapp_feed_dropped", ["reason"]),
+    "connections_dropped": ("webapp_connections_dropped", ["reason"]),
+    "downloads_rejected": ("webapp_downloads_rejected", ["reason"]),
+}
+
+
+def _describe(totals: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the counters and histograms of workers' totals of version 5, in millionths."""
+    for field, (name, labels) in _COUNTERS.items():
+        series = {key: [count * MILLION] for key, count in totals.get(field, {}).items()}
+        yield {"name": name, "type": "counter", "labels": labels, "buckets": [], "series": series}
+    cpu = {"": [totals.get("cpu_micros", 0)]}
+    yield {"name": "webapp_process_cpu_seconds", "type": "counter", "labels": [], "buckets": [], "series": cpu}
+    for key, histogram in totals.get("durations", {}).items():
+        yield _describe_histogram("webapp_http_request_duration_seconds", ["method", "route"], key, histogram)
+    for field, name in (("commits", "webapp_commit_duration_seconds"), ("groups", "webapp_commit_trades")):
+        if field in totals:
+            yield _describe_histogram(name, [], "", totals[field])
+
+
+def _describe_histogram(name: str, labels: list[str], key: str, histogram: dict[str, Any]) -> dict[str, Any]:
+    counts = itertools.accumulate(histogram["buckets"].values())
+    values = [count * MILLION for count in counts] + [int(Decimal(histogram["total"]) * MILLION)]
+    buckets = list(histogram["buckets"])
+    return {"name": name, "type": "histogram", "labels": labels, "buckets": buckets, "series": {key: values}}

@@ -1,50 +1,67 @@
-"""Exposes the web workers' totals as metrics (docs/metrics.md)."""
+"""Exposes the web workers' totals as metrics, without knowing any of their names (docs/metrics.md)."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 from prometheus_client import Metric
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from common.wire.worker_totals import MILLION
-from sidecar.families import add_histogram, count, count_by, gauge
-from sidecar.workers import Workers
+from common.wire.worker_totals import MILLION, MetricTotals
+from sidecar.families import gauge, write_exemplar
+from sidecar.workers import Series, Workers
+
+Declared = tuple[MetricTotals, Series]
 
 
 def expose_workers(workers: Workers, active: Sequence[str]) -> Iterator[Metric]:
     """Return every metric of the web process; ``active`` names the workers that reported recently."""
-    total = workers.sum_up()
-    by_route = ["method", "route"]
-    yield count_by("webapp_http_requests", "Requests answered.", [*by_route, "status"], total.requests)
-    durations = HistogramMetricFamily(
-        "webapp_http_request_duration_seconds", "From a request's arrival to its answer.", labels=by_route
-    )
-    for kind, histogram in total.durations.items():
-        add_histogram(durations, kind.split(" "), histogram)
-    yield durations
-    yield count_by("webapp_trades_rejected", "Trades rejected, by reason.", ["reason"], total.rejected)
-    commits = HistogramMetricFamily("webapp_commit_duration_seconds", "Time of one commit to the journal.", labels=[])
-    add_histogram(commits, [], total.commits)
-    commit_sizes = HistogramMetricFamily("webapp_commit_trades", "Trades in one commit.", labels=[])
-    add_histogram(commit_sizes, [], total.groups)
-    yield from (commits, commit_sizes)
-    yield count("webapp_process_cpu_seconds", "Processor time of all workers.", total.cpu_micros / MILLION)
-    yield count_by("webapp_feed_dropped", "Feed subscribers rejected, by reason.", ["reason"], total.dropped)
-    yield count_by(
-        "webapp_connections_dropped",
-        "Connections rejected, or closed because the client was too slow.",
-        ["reason"],
-        total.connections_dropped,
-    )
-    yield count_by("webapp_downloads_rejected", "Downloads rejected, by reason.", ["reason"], total.downloads_rejected)
-    reported = [workers.active[worker] for worker in active if worker in workers.active]
     yield gauge("webapp_workers", "Active workers.", len(active))
-    yield gauge(
-        "webapp_process_resident_memory_bytes",
-        "Resident memory of the active workers.",
-        sum(totals.resident_bytes for totals in reported),
-    )
-    yield gauge(
-        "webapp_feed_subscribers", "Subscribers of the live feed.", sum(totals.subscribers for totals in reported)
-    )
-    yield gauge("webapp_connections", "Open connections.", sum(totals.connections for totals in reported))
-    yield gauge("webapp_process_open_fds", "Open files of the active workers.", sum(t.open_fds for t in reported))
+    sums = sorted(workers.sum_up(active), key=lambda each: (each[0].name, each[0].labels))
+    for _, same_name in groupby(sums, key=lambda each: each[0].name):
+        first, *others = [_expose(list(same)) for _, same in groupby(same_name, key=lambda each: each[0].labels)]
+        for other in others:
+            first.samples += other.samples
+        yield first
+
+
+def _expose(declared: list[Declared]) -> Metric:
+    """Expose a metric that may have been declared with several sets of buckets."""
+    metric, series = declared[-1]
+    if metric.type == "histogram":
+        return _expose_histogram(declared)
+    kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=metric.labels)
+    for key, (value,) in series.items():
+        family.add_metric(key.split(), value / MILLION)
+    return family
+
+
+def _expose_histogram(declared: list[Declared]) -> Metric:
+    metric, series = declared[-1]
+    buckets: Sequence[str] = metric.buckets
+    if len(declared) > 1:
+        buckets, series = _merge(declared)
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for key, (*counts, total) in series.items():
+        exemplars = {bound: each for held, _ in declared for bound, each in held.exemplars.get(key, {}).items()}
+        # The library takes None for "no exemplar" without saying so.
+        cells: list[Any] = [
+            (bound, count / MILLION, write_exemplar(exemplars.get(bound)))
+            for bound, count in zip(buckets, counts, strict=True)
+        ]
+        family.add_metric(key.split(), cells, total / MILLION)
+    return family
+
+
+def _merge(declared: list[Declared]) -> tuple[list[str], Series]:
+    """Add up histograms over the buckets of all; one without a bucket counts in it what it has up to the next lower."""
+    bounds = dict(sorted({float(text): text for metric, _ in declared for text in metric.buckets}.items()))
+    merged: Series = {}
+    for metric, series in declared:
+        lower = [bisect_right(metric.buckets, bound, key=float) for bound in bounds]
+        for key, values in series.items():
+            spread = [*(values[count - 1] if count else 0 for count in lower), values[-1]]
+            merged[key] = [a + b for a, b in zip(merged.get(key, [0] * len(spread)), spread, strict=True)]
+    return list(bounds.values()), merged

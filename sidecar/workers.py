@@ -1,11 +1,19 @@
-"""The web workers: the newest totals of each, and the sum of the retired ones. A pure function of the reports."""
+"""The web workers: the newest totals of each, and the sums of the retired ones. A pure function of the reports.
 
+No series falls or disappears, whatever is reported: a metric stays as it was first declared, and one that is declared
+otherwise, with other labels or buckets, is added beside it.
+"""
+
+from collections.abc import Collection, Iterator
 from typing import Final
 
+import msgspec
 from msgspec import Struct, field
 
 from common.errors import BadMessageError
-from common.wire.worker_totals import WorkerTotals
+from common.histogram import Exemplar
+from common.tally import Count
+from common.wire.worker_totals import METRICS_MAX, MetricTotals, Values, WorkerTotals, add
 
 ACTIVE_LIMIT: Final = 256
 """Workers whose newest totals are kept apart; past that the one silent longest is retired."""
@@ -13,67 +21,118 @@ ACTIVE_LIMIT: Final = 256
 RETIRED_LIMIT: Final = 512
 """Retired workers whose names are kept, so that their late messages are not counted again."""
 
+Series = dict[str, Values]
+
+
+class Report(Struct):
+    """The newest series of one worker, by the declaration of their metric."""
+
+    number: Count
+    series: dict[str, Series]
+
 
 class Workers(Struct):
-    """Running totals: ``retired`` names the workers that are in ``retired_totals``.
+    """Running totals: ``retired`` names the workers that are in the series of ``metrics``, which are by declaration.
 
-    ``active`` is in the order of the last reports. Worker names begin with the time, so an unknown worker that is not
-    newer than ``forgotten``, the newest name removed from ``retired``, may have been counted. ``retired_totals`` has an
-    entry for each kind that any worker has reported.
+    ``metrics`` has each series that any worker has reported, with the newest exemplars of all. ``active`` is in the
+    order of the last reports. Worker names begin with the time, so an unknown worker that is not newer than
+    ``forgotten``, the newest name removed from ``retired``, may have been counted.
     """
 
-    retired_totals: WorkerTotals = field(default_factory=WorkerTotals)
-    active: dict[str, WorkerTotals] = field(default_factory=dict)
+    metrics: dict[str, MetricTotals] = field(default_factory=dict)
+    active: dict[str, Report] = field(default_factory=dict)
     retired: list[str] = field(default_factory=list)
     forgotten: str = ""
 
     def update(self, totals: WorkerTotals) -> bool:
         """Replace the totals of a worker; return False when they are not newer.
 
-        Raises BadMessageError when they may have been counted already: counting too little is better than twice.
+        Raises BadMessageError when they may have been counted already, since counting too little is better than twice,
+        or when they contradict what is known.
         """
         if totals.worker in self.retired:
             return False
         known = self.active.get(totals.worker)
         if known is not None and totals.number <= known.number:
             return False
-        if known is None and _begins_with_time(totals.worker) and totals.worker <= self.forgotten:
+        if known is None and totals.worker <= self.forgotten:
             raise BadMessageError("forgotten", f"worker {totals.worker} is as old as workers that are forgotten")
-        totals.fold(into=self.retired_totals)
-        self.active.pop(totals.worker, None)
-        self.active[totals.worker] = totals
+        self._check_declarations(totals.metrics)
+        series = {} if known is None else self.active.pop(totals.worker).series
+        for metric in totals.metrics:
+            series[metric.declaration] = self._place(metric, series.get(metric.declaration, {}))
+        self.active[totals.worker] = Report(totals.number, series)
         if totals.ended:
             self._retire(totals.worker)
         elif len(self.active) > ACTIVE_LIMIT:
             self._retire(next(iter(self.active)))
         return True
 
+    def _check_declarations(self, metrics: Collection[MetricTotals]) -> None:
+        new = [metric for metric in metrics if metric.declaration not in self.metrics]
+        if new and len(self.metrics) + len(new) > METRICS_MAX:
+            raise BadMessageError("body", f"metric {new[0].name} is one more than {METRICS_MAX}, the limit")
+        types = {metric.name: metric.type for metric in (*self.metrics.values(), *metrics)}
+        for metric in (*self.metrics.values(), *metrics):
+            if metric.type != types[metric.name]:
+                raise BadMessageError("body", f"metric {metric.name} is a {metric.type} and a {types[metric.name]}")
+
+    def _place(self, metric: MetricTotals, before: Series) -> Series:
+        """Return the series as they are counted here, none of them lower than ``before``, except those of gauges.
+
+        Series are placed by their first report, so no sum falls when workers end in another order than they started.
+        """
+        known = self.metrics.setdefault(metric.declaration, msgspec.structs.replace(metric, series={}, exemplars={}))
+        known.help = metric.help
+        placed: Series = {}
+        for key, values in metric.series.items():
+            place = known.place(key, known.series)
+            known.series.setdefault(place, [0] * known.width)
+            placed[place] = add(placed[place], values) if place in placed else values
+        for key, exemplars in metric.exemplars.items():
+            _take_newest(known.exemplars.setdefault(known.place(key, known.series), {}), exemplars)
+        if metric.type != "gauge":
+            for key, values in before.items():
+                placed[key] = list(map(max, values, placed.get(key, values)))
+        return placed
+
     def _retire(self, worker: str) -> None:
-        self.retired_totals.add(self.active.pop(worker))
+        for declaration, series in self.active.pop(worker).series.items():
+            metric = self.metrics[declaration]
+            if metric.type != "gauge":
+                for key, values in series.items():
+                    metric.series[key] = add(metric.series[key], values)
         self.retired.append(worker)
         while len(self.retired) > RETIRED_LIMIT:
-            oldest = self.retired.pop(0)
-            if _begins_with_time(oldest):
-                self.forgotten = max(self.forgotten, oldest)
+            self.forgotten = max(self.forgotten, self.retired.pop(0))
 
     def find_fault(self) -> str | None:
-        """Return what no worker can report, or None; a file may hold anything."""
-        for worker, totals in self.active.items():
-            if worker != totals.worker:
-                return f"totals of worker {totals.worker!r} under the name {worker[:64]!r}"
-            fault = totals.find_fault()
-            if fault is not None:
-                return f"totals of worker {worker!r}: {fault}"
+        """Return what no reports can lead to, or None; a file may hold anything."""
+        for declaration, metric in self.metrics.items():
+            if declaration != metric.declaration:
+                return f"metric {metric.declaration[:64]!r} under the name {declaration[:64]!r}"
+        for worker, report in self.active.items():
+            for declaration, series in report.series.items():
+                known = self.metrics.get(declaration)
+                if known is None or not series.keys() <= known.series.keys():
+                    return f"unknown series of worker {worker[:64]!r}"
+                if any(len(values) != known.width for values in series.values()):
+                    return f"series of another width of worker {worker[:64]!r}"
         return None
 
-    def sum_up(self) -> WorkerTotals:
-        """Return the sum over all workers, active and retired."""
-        total = WorkerTotals()
-        for totals in (self.retired_totals, *self.active.values()):
-            total.add(totals)
-        return total
+    def sum_up(self, reporting: Collection[str] = ()) -> Iterator[tuple[MetricTotals, Series]]:
+        """Yield each metric and its sums over all workers; those of gauges are over the workers in ``reporting``."""
+        for declaration, metric in self.metrics.items():
+            sums = dict(metric.series)
+            for worker, report in self.active.items():
+                if metric.type != "gauge" or worker in reporting:
+                    for key, values in report.series.get(declaration, {}).items():
+                        sums[key] = add(sums[key], values)
+            yield metric, sums
 
 
-def _begins_with_time(worker: str) -> bool:
-    # Names of release 0.1.0 are random: UUIDs of version 4, not 7.
-    return worker[12:13] == "7"
+def _take_newest(held: dict[str, Exemplar], more: dict[str, Exemplar]) -> None:
+    for bound, exemplar in more.items():
+        known = held.get(bound)
+        if known is None or known.at < exemplar.at:
+            held[bound] = exemplar

@@ -76,7 +76,7 @@ class Broadcaster:
         last_seq = self._reader.last_seq()
         with self._lock:
             if len(self._subscribers) >= self._limit:
-                self._metrics.count_drop("full")
+                self._metrics.feed_drops.labels("full").inc()
                 return None
             if not self._reading:
                 self._reading, self._recent = True, []
@@ -84,14 +84,14 @@ class Broadcaster:
                 spawn(self._read)
             subscriber = Subscriber()
             self._subscribers.add(subscriber)
-            self._metrics.set_subscribers(len(self._subscribers))
+            self._metrics.feed_subscribers.set(len(self._subscribers))
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Remove a subscriber; may be called twice."""
         with self._lock:
             self._subscribers.discard(subscriber)
-            self._metrics.set_subscribers(len(self._subscribers))
+            self._metrics.feed_subscribers.set(len(self._subscribers))
 
     def read_after(self, seq: int) -> list[Message] | None:
         """Return the next trades after a seq, at most CHUNK; None when some of them are no longer in memory."""

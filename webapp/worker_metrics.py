@@ -1,29 +1,19 @@
-"""WorkerMetrics: the running totals of this worker, kept as plain numbers and reported to the sidecar."""
+"""WorkerMetrics: every metric of this worker, declared once; the sidecar adds up those of all (docs/metrics.md)."""
 
-import threading
-import time
+import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast
 
-import msgspec
 from flask import Flask, current_app
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
+from prometheus_client.registry import Collector
 from uuid_utils.compat import uuid7
 
-from common.histogram import Histogram
 from common.journal.file import JOURNAL_REASONS
 from common.process import PerProcess
-from common.wire.worker_totals import (
-    DURATION_BOUNDS,
-    DURATIONS_MAX,
-    MILLION,
-    OTHER_REQUEST,
-    OTHER_ROUTE,
-    REQUESTS_MAX,
-    WorkerTotals,
-    place,
-)
+from common.wire.worker_totals import WorkerTotals
+from webapp.totals import read_totals
 
 REJECTIONS: Final = (
     "host",
@@ -40,99 +30,132 @@ REJECTIONS: Final = (
     "bug",
     *(f"journal_{reason}" for reason in JOURNAL_REASONS),
 )
-"""Why a trade may be rejected; each starts at 0, so that the first rejection is an increase."""
-
-DROPS: Final = ("full",)
-"""Why a subscriber of the feed may be rejected."""
-
-DOWNLOAD_REJECTIONS: Final = ("limit",)
-"""Why a download may be rejected."""
+"""Why a trade may be rejected."""
 
 CONNECTION_DROPS: Final = ("head_timeout", "write_timeout", "address_limit", "worker_limit", "file_descriptors")
 """Why a connection may be closed or rejected."""
 
+DURATION_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+COMMIT_SIZE_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
+Route = tuple[str, str]
+"""A method and the rule of a route."""
+
 
 class WorkerMetrics:
-    """The totals of one worker since it started."""
+    """The metrics of one worker since it started; a series whose labels are known beforehand starts at 0.
 
-    def __init__(
-        self,
-        new_worker: Callable[[], uuid.UUID] = uuid7,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Start at zero, with a unique worker name that sorts after those of earlier workers."""
-        self._totals = WorkerTotals(
-            new_worker().hex,
-            rejected=dict.fromkeys(REJECTIONS, 0),
-            dropped=dict.fromkeys(DROPS, 0),
-            connections_dropped=dict.fromkeys(CONNECTION_DROPS, 0),
-            downloads_rejected=dict.fromkeys(DOWNLOAD_REJECTIONS, 0),
+    The values of a label come from the code, never from a client: printable ASCII without spaces.
+    """
+
+    def __init__(self, routes: Iterable[Route] = (), new_worker: Callable[[], uuid.UUID] = uuid7) -> None:
+        """Declare every metric, with a unique worker name that sorts after those of earlier workers."""
+        self._worker = new_worker().hex
+        self._numbers = itertools.count(1)
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "webapp_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._process = ProcessCollector(registry=CollectorRegistry())
+        self._durations = Histogram(
+            "webapp_http_request_duration_seconds",
+            "From a request's arrival to its answer.",
+            ["method", "route"],
+            buckets=DURATION_BOUNDS,
+            registry=registry,
+        )
+        self.rejections = Counter(
+            "webapp_trades_rejected", "Trades rejected, by reason.", ["reason"], registry=registry
+        )
+        self.commit_seconds = Histogram(
+            "webapp_commit_duration_seconds",
+            "Time of one commit to the journal.",
+            buckets=DURATION_BOUNDS,
+            registry=registry,
+        )
+        self.commit_trades = Histogram(
+            "webapp_commit_trades", "Trades in one commit.", buckets=COMMIT_SIZE_BOUNDS, registry=registry
+        )
+        self.feed_drops = Counter(
+            "webapp_feed_dropped", "Feed subscribers rejected, by reason.", ["reason"], registry=registry
+        )
+        self.feed_subscribers = Gauge("webapp_feed_subscribers", "Subscribers of the live feed.", registry=registry)
+        self.connections = Gauge("webapp_connections", "Open connections.", registry=registry)
+        self.connection_drops = Counter(
+            "webapp_connections_dropped",
+            "Connections rejected, or closed because the client was too slow.",
+            ["reason"],
+            registry=registry,
+        )
+        self.download_rejections = Counter(
+            "webapp_downloads_rejected", "Downloads rejected, by reason.", ["reason"], registry=registry
+        )
+        registry.register(_Process())
+
+        for metric, reasons in (
+            (self.rejections, REJECTIONS),
+            (self.feed_drops, ("full",)),
+            (self.connection_drops, CONNECTION_DROPS),
+            (self.download_rejections, ("limit",)),
+        ):
+            for reason in reasons:
+                metric.labels(reason)
+        # Not in the registry: reading an unused histogram takes as long as reading any other.
+        self._known = {"webapp_http_request_duration_seconds": [" ".join(route) for route in routes]}
+        self._requests_by: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count_request(self, method: str, route: str, status: int, seconds: float, request_id: str) -> None:
-        """Count one answered request."""
-        requests, durations = self._totals.requests, self._totals.durations
-        with self._lock:
-            # Routes and methods are few; the limits are only a safeguard.
-            request = place(f"{method} {route} {status}", requests, REQUESTS_MAX, OTHER_REQUEST)
-            requests[request] = requests.get(request, 0) + 1
-            kind = place(f"{method} {route}", durations, DURATIONS_MAX, OTHER_ROUTE)
-            histogram = durations.setdefault(kind, Histogram.over(DURATION_BOUNDS))
-            histogram.observe(seconds, request_id, self._clock())
-
-    def count_rejection(self, reason: str) -> None:
-        """Count one rejected trade."""
-        with self._lock:
-            self._totals.rejected[reason] = self._totals.rejected.get(reason, 0) + 1
+        """Count one answered request; ``request_id`` is the exemplar of its duration."""
+        key = (method, route, status)
+        found = self._requests_by.get(key)
+        if found is None:
+            # Looking up a series by its labels takes longer than counting in it.
+            found = self._requests.labels(method, route, status), self._durations.labels(method, route)
+            self._requests_by[key] = found
+        requests, durations = found
+        requests.inc()
+        durations.observe(seconds, {"request_id": request_id})
 
     def observe_commit(self, seconds: float, trades: int) -> None:
         """Count one commit, its seconds and its trades."""
-        with self._lock:
-            self._totals.commits.observe(seconds)
-            self._totals.groups.observe(trades)
-
-    def set_subscribers(self, count: int) -> None:
-        """Set the number of open feeds."""
-        self._totals.subscribers = count
-
-    def count_drop(self, reason: str) -> None:
-        """Count one rejected subscriber."""
-        with self._lock:
-            self._totals.dropped[reason] = self._totals.dropped.get(reason, 0) + 1
-
-    def count_download_rejection(self, reason: str) -> None:
-        """Count one rejected download."""
-        with self._lock:
-            self._totals.downloads_rejected[reason] = self._totals.downloads_rejected.get(reason, 0) + 1
-
-    def set_connections(self, connections: int) -> None:
-        """Set the number of open connections."""
-        self._totals.connections = connections
-
-    def count_connection_drop(self, reason: str) -> None:
-        """Count one connection that was closed or rejected."""
-        with self._lock:
-            self._totals.connections_dropped[reason] = self._totals.connections_dropped.get(reason, 0) + 1
+        self.commit_seconds.observe(seconds)
+        self.commit_trades.observe(trades)
 
     def snapshot(self, *, ended: bool = False) -> WorkerTotals:
-        """Return a copy of the totals, with the next number."""
-        # Without /proc there are no process metrics.
-        process = {sample.name: sample.value for family in self._process.collect() for sample in family.samples}
-        with self._lock:
-            self._totals.number += 1
-            self._totals.ended = ended
-            self._totals.cpu_micros = round(process.get("process_cpu_seconds_total", 0) * MILLION)
-            self._totals.resident_bytes = int(process.get("process_resident_memory_bytes", 0))
-            self._totals.open_fds = int(process.get("process_open_fds", 0))
-            return msgspec.json.decode(msgspec.json.encode(self._totals), type=WorkerTotals)
+        """Return the totals, with the next number."""
+        return WorkerTotals(self._worker, next(self._numbers), ended, read_totals(self.registry, self._known))
+
+
+class _Process(Collector):
+    """What the library knows of this process, as far as it adds up over workers; without /proc nothing."""
+
+    _HELP: Final = {
+        "webapp_process_cpu_seconds": "Processor time of all workers.",
+        "webapp_process_resident_memory_bytes": "Resident memory of the active workers.",
+        "webapp_process_open_fds": "Open files of the active workers.",
+    }
+
+    def __init__(self) -> None:
+        self._all = ProcessCollector(namespace="webapp", registry=None)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return processor time, memory and open files."""
+        for metric in self._all.collect():
+            if metric.name in self._HELP:
+                metric.documentation = self._HELP[metric.name]
+                yield metric
 
 
 def init_app(app: Flask) -> None:
-    """Give each worker its metrics."""
-    app.extensions["worker_metrics"] = PerProcess(WorkerMetrics)
+    """Give each worker its metrics, with the routes of the application."""
+
+    def declare() -> WorkerMetrics:
+        unlisted = {"HEAD", "OPTIONS"}
+        rules = list(app.url_map.iter_rules())
+        return WorkerMetrics(
+            (method, rule.rule) for rule in rules for method in sorted((rule.methods or set()) - unlisted)
+        )
+
+    app.extensions["worker_metrics"] = PerProcess(declare)
 
 
 def current_metrics() -> WorkerMetrics:

@@ -6,14 +6,14 @@ A message has one frame: a line with its kind and version, then JSON: an array o
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import repeat
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from common.errors import BadMessageError
 from common.event import Event
 from common.symbols import is_symbol
-from common.wire.worker_totals import RequestId, WorkerTotals
+from common.wire.worker_totals import WorkerTotals
 
 TRADES: Final = b"trades/1"
 TOTALS: Final = b"totals/1"
@@ -26,6 +26,9 @@ BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "vers
 
 EVENTS_MAX: Final = 250
 """Events in one message: the longest possible ones together stay below the receiver's limit."""
+
+
+RequestId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")]
 
 
 class Hint(Event, frozen=True, kw_only=True):
@@ -59,14 +62,9 @@ def encode_message(events: Sequence[Event], request_ids: Iterable[str] = repeat(
     return [b"%b\n[%b]" % (TRADES, b",".join(hints))]
 
 
-def encode_totals(totals: WorkerTotals) -> bytes:
-    """Write the totals of one worker as JSON text, the form they have in the journal."""
-    return msgspec.json.encode(totals)
-
-
 def encode_report(totals: WorkerTotals) -> list[bytes]:
     """Write the totals of one worker as the frame of one message."""
-    return [TOTALS + b"\n" + encode_totals(totals)]
+    return [TOTALS + b"\n" + msgspec.json.encode(totals)]
 
 
 def decode_totals(body: bytes) -> WorkerTotals:

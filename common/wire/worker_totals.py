@@ -1,131 +1,152 @@
-"""WorkerTotals: what a web worker has done since it started, sent repeatedly, so that a lost message costs nothing.
+"""WorkerTotals: the metrics of a web worker since it started, sent repeatedly, so that a lost message costs nothing.
 
-A worker sends running totals, never differences: the newest totals of every worker add up to the totals of all.
+A worker sends running totals, never differences: the newest totals of every worker add up to the totals of all. Each
+metric describes itself, so the sidecar adds up and exposes metrics that it has never heard of.
 """
 
-from collections.abc import Collection, Iterator
-from typing import Annotated, Final, NamedTuple
+import math
+from collections.abc import Collection
+from itertools import pairwise
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from common.histogram import Histogram
+from common.histogram import BUCKETS_MAX, LAST, Exemplar
 from common.tally import COUNT_MAX, Count
 
-DURATION_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds of a request, and of a commit."""
-
-COMMIT_SIZE_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-"""Trades in one commit."""
-
-REQUESTS_MAX: Final = 500
-DURATIONS_MAX: Final = 200
-REASONS_MAX: Final = 100
-"""The most kinds that one worker, or all together, may report: more than exist, and few enough for one message."""
-
-OTHER_REQUEST: Final = "(other) (other) 000"
-OTHER_ROUTE: Final = "(other) (other)"
-OTHER_REASON: Final = "other"
-"""The kind under which further kinds are counted."""
-
-NUMBER_MAX: Final = 10**15
-"""The highest number that one worker may report, even of microseconds in 30 years: more than it can reach."""
-
 MILLION: Final = 1_000_000
+"""Values are whole millionths: a sum of floats may fall by one bit when a worker ends, which is a counter reset."""
 
-RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")]
-Request = Annotated[str, Meta(pattern=r"^[!-~]{1,16} [!-~]{1,128} [0-9]{3}\Z")]
-Route = Annotated[str, Meta(pattern=r"^[!-~]{1,16} [!-~]{1,128}\Z")]
-Reason = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
+VALUE_MAX: Final = 10**18
+"""The highest value of one worker, in millionths: more than it can reach."""
+
+METRICS_MAX: Final = 100
+SERIES_MAX: Final = 500
+NUMBERS_MAX: Final = 3000
+"""The most metrics, series of one metric, and numbers in all series of one metric, of a worker and of all together."""
+
+REPORT_NUMBERS_MAX: Final = 10_000
+EXEMPLARS_MAX: Final = 200
+"""The most numbers and exemplars in one message."""
+
+OTHER: Final = "other"
+"""Each label value of the series that counts what is past the limit of a metric."""
+
+Name = Annotated[
+    str, Meta(pattern=r"^webapp_(?!workers)(?!.*_(bucket|count|created|info|sum|total)\Z)[a-z0-9_]{1,64}\Z")
+]
+"""Of a family, so without the suffixes of samples; names from ``webapp_workers`` on are the sidecar's own."""
+
+Label = Annotated[str, Meta(pattern=r"^(?!le\Z)[a-z][a-z0-9_]{0,31}\Z")]
+Bound = Annotated[str, Meta(pattern=r"^[0-9+eEInf.-]{1,24}\Z")]
+Key = Annotated[str, Meta(pattern=r"^([!-~]{1,128}( [!-~]{1,128}){0,7})?\Z")]
+"""The label values of a series, separated by spaces: printable ASCII, none empty."""
+
+Values = list[Count]
 
 
-class Counts(NamedTuple):
-    """Counts by kind, the most kinds there may be, and the kind for the rest."""
+class MetricTotals(Struct, omit_defaults=True):
+    """One metric with its series: one value each, or a histogram's cumulative buckets and then its sum.
 
-    by_kind: dict[str, int]
-    limit: int
-    other: str
+    ``buckets`` are a histogram's upper bounds, the text of the label ``le``. Raises ValueError for contradictions.
+    """
+
+    name: Name
+    type: Literal["counter", "gauge", "histogram"]
+    help: Annotated[str, Meta(max_length=200)] = ""
+    labels: Annotated[tuple[Label, ...], Meta(max_length=8)] = ()
+    buckets: Annotated[tuple[Bound, ...], Meta(max_length=BUCKETS_MAX)] = ()
+    series: dict[Key, Values] = field(default_factory=dict)
+    exemplars: dict[Key, dict[Bound, Exemplar]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what was read from a file or from the wire."""
+        fault = self._find_fault()
+        if fault is not None:
+            message = f"{self.name}: {fault}"
+            raise ValueError(message)
+
+    @property
+    def declaration(self) -> str:
+        """What makes series comparable: metrics with the same declaration are added up."""
+        return " ".join((self.name, self.type, *self.labels, *self.buckets))
+
+    @property
+    def width(self) -> int:
+        """How many numbers a series has."""
+        return len(self.buckets) + 1
+
+    @property
+    def series_limit(self) -> int:
+        """The most series of this metric; the last one counts the rest."""
+        return min(SERIES_MAX, NUMBERS_MAX // self.width)
+
+    def place(self, key: str, known: Collection[str]) -> str:
+        """Return the series under which ``key`` is counted: its own, or that of the rest when there are too many."""
+        if key in known or len(known) < self.series_limit - 1:
+            return key
+        return " ".join([OTHER] * len(self.labels))
+
+    def _find_fault(self) -> str | None:
+        if len(set(self.labels)) < len(self.labels):
+            return "a label appears twice"
+        if (self.type == "histogram") != bool(self.buckets) or not _ascend(self.buckets):
+            return f"buckets of a {self.type} are {self.buckets}; expected ascending ones up to {LAST} for a histogram"
+        faults = (
+            *map(self._find_series_fault, self.series.items()),
+            *map(self._find_exemplar_fault, self.exemplars.items()),
+        )
+        return next((fault for fault in faults if fault is not None), None)
+
+    def _find_series_fault(self, series: tuple[str, Values]) -> str | None:
+        key, values = series
+        if len(key.split()) != len(self.labels) or len(values) != self.width:
+            return (
+                f"series {key!r} has {len(values)} numbers; expected {self.width}, and {len(self.labels)} label values"
+            )
+        if self.buckets and any(low > high for low, high in pairwise(values[:-1])):
+            return f"cumulative buckets of series {key!r} fall"
+        return None
+
+    def _find_exemplar_fault(self, exemplars: tuple[str, dict[str, Exemplar]]) -> str | None:
+        key, by_bound = exemplars
+        if key not in self.series:
+            return f"exemplars of series {key!r}, which it does not have"
+        for bound, exemplar in by_bound.items():
+            if bound not in self.buckets or exemplar.value > float(bound):
+                return f"exemplar of {exemplar.value} in bucket {bound}"
+        return None
 
 
 class WorkerTotals(Struct):
-    """The running totals of one worker: ``number`` grows with each report, ``ended`` is set in the last one.
+    """The running totals of one worker: ``number`` grows with each report, ``ended`` is set in the last one."""
 
-    ``requests`` are by "method route status", ``durations`` by "method route".
-    """
-
-    worker: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?\Z")] = ""
+    worker: Annotated[str, Meta(pattern=r"^[0-9a-f]{12}7[0-9a-f]{19}\Z")]
     number: Count = 0
     ended: bool = False
-    requests: dict[Request, Count] = field(default_factory=dict)
-    durations: dict[Route, Histogram] = field(default_factory=dict)
-    rejected: dict[Reason, Count] = field(default_factory=dict)
-    dropped: dict[Reason, Count] = field(default_factory=dict)
-    connections_dropped: dict[Reason, Count] = field(default_factory=dict)
-    downloads_rejected: dict[Reason, Count] = field(default_factory=dict)
-    commits: Histogram = field(default_factory=lambda: Histogram.over(DURATION_BOUNDS))
-    groups: Histogram = field(default_factory=lambda: Histogram.over(COMMIT_SIZE_BOUNDS))
-    cpu_micros: Count = 0
-    resident_bytes: Count = 0
-    open_fds: Count = 0
-    subscribers: Count = 0
-    connections: Count = 0
-
-    def __post_init__(self) -> None:
-        """Change to the bounds of this program: a worker or a snapshot of another version may have others."""
-        for histogram in (self.commits, *self.durations.values()):
-            histogram.rebound(DURATION_BOUNDS)
-        self.groups.rebound(COMMIT_SIZE_BOUNDS)
-
-    def counts(self) -> Iterator[Counts]:
-        """Yield everything that is counted by kind."""
-        yield Counts(self.requests, REQUESTS_MAX, OTHER_REQUEST)
-        for reasons in (self.rejected, self.dropped, self.connections_dropped, self.downloads_rejected):
-            yield Counts(reasons, REASONS_MAX, OTHER_REASON)
+    metrics: list[MetricTotals] = field(default_factory=list)
 
     def find_fault(self) -> str | None:
-        """Find what no worker can have reported, if anything; sums over many workers have no such limits."""
-        if not self.worker:
-            return "no name"
-        if len(self.durations) > DURATIONS_MAX or any(len(by_kind) > limit for by_kind, limit, _ in self.counts()):
-            return f"more than {DURATIONS_MAX} durations, {REQUESTS_MAX} requests or {REASONS_MAX} reasons"
-        histograms = [self.commits, self.groups, *self.durations.values()]
-        numbers = [self.number, self.cpu_micros, self.resident_bytes, self.open_fds, self.subscribers, self.connections]
-        numbers += [number for each in histograms for number in (*each.buckets.values(), int(each.total))]
-        numbers += [count for by_kind, *_ in self.counts() for count in by_kind.values()]
-        return f"a number above {NUMBER_MAX}" if max(numbers) > NUMBER_MAX else None
-
-    def fold(self, into: "WorkerTotals") -> None:
-        """Map each kind to one that ``into`` has or can add, or to the other kind, and move the exemplars to ``into``.
-
-        Kinds keep their series in the order of their first report, so no sum falls when a worker ends.
-        """
-        for (mine, _, _), (theirs, limit, other) in zip(self.counts(), into.counts(), strict=True):
-            for kind in [kind for kind in mine if kind not in theirs]:
-                target = place(kind, theirs, limit, other)
-                theirs.setdefault(target, 0)
-                if target != kind:
-                    mine[target] = mine.get(target, 0) + mine.pop(kind)
-        for kind in [kind for kind in self.durations if kind not in into.durations]:
-            target = place(kind, into.durations, DURATIONS_MAX, OTHER_ROUTE)
-            into.durations.setdefault(target, Histogram.over(DURATION_BOUNDS))
-            if target != kind:
-                self.durations.setdefault(target, Histogram.over(DURATION_BOUNDS)).add(self.durations.pop(kind))
-        for kind, histogram in self.durations.items():
-            into.durations[kind].take_exemplars(histogram)
-        into.commits.take_exemplars(self.commits)
-        into.groups.take_exemplars(self.groups)
-
-    def add(self, other: "WorkerTotals") -> None:
-        """Add the totals of another worker; memory, open files and connections are gauges, and left unchanged."""
-        for (mine, _, _), (theirs, _, _) in zip(self.counts(), other.counts(), strict=True):
-            for kind, count in theirs.items():
-                mine[kind] = min(mine.get(kind, 0) + count, COUNT_MAX)
-        for kind, histogram in other.durations.items():
-            self.durations.setdefault(kind, Histogram.over(DURATION_BOUNDS)).add(histogram)
-        self.commits.add(other.commits)
-        self.groups.add(other.groups)
-        self.cpu_micros = min(self.cpu_micros + other.cpu_micros, COUNT_MAX)
+        """Return what no worker can have reported, or None; sums over many workers have no such limits."""
+        if len(self.metrics) > METRICS_MAX or len({each.declaration for each in self.metrics}) < len(self.metrics):
+            return f"more than {METRICS_MAX} metrics, or one twice"
+        if any(len(each.series) > each.series_limit for each in self.metrics):
+            return f"more than {SERIES_MAX} series of one metric, or {NUMBERS_MAX} numbers in them"
+        values = [value for each in self.metrics for series in each.series.values() for value in series]
+        exemplars = sum(len(buckets) for each in self.metrics for buckets in each.exemplars.values())
+        if len(values) > REPORT_NUMBERS_MAX or exemplars > EXEMPLARS_MAX:
+            return f"more than {REPORT_NUMBERS_MAX} numbers or {EXEMPLARS_MAX} exemplars"
+        return f"a value above {VALUE_MAX} millionths" if max(values, default=0) > VALUE_MAX else None
 
 
-def place(kind: str, known: Collection[str], limit: int, other: str) -> str:
-    """Return the kind under which something is counted: its own, or ``other`` when there are too many."""
-    return kind if kind in known or len(known) < limit - 1 else other
+def add(values: Values, more: Values) -> Values:
+    """Add up two series of the same declaration."""
+    return [min(a + b, COUNT_MAX) for a, b in zip(values, more, strict=True)]
+
+
+def _ascend(buckets: Collection[str]) -> bool:
+    try:
+        bounds = [float(bound) for bound in buckets]
+    except ValueError:
+        return False
+    return not bounds or (bounds[0] >= 0 and bounds[-1] == math.inf and all(a < b for a, b in pairwise(bounds)))

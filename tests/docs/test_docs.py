@@ -31,6 +31,7 @@ from tests.system.faults.faults import FAULTS
 from webapp import create_app
 from webapp.input.form import TradeForm
 from webapp.input.schemas import TradeSchema
+from webapp.worker_metrics import WorkerMetrics
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -78,7 +79,11 @@ def test_the_settings_page_has_every_setting_with_its_default() -> None:
 def exposed_names() -> set[str]:
     state = State(JOURNAL_ID)
     state.apply([make_event(1)], "live", Settings(), 0.0)
+    metrics = WorkerMetrics()
+    metrics.count_request("GET", "/", 200, 0.1, "r")
+    state.observed.workers.update(metrics.snapshot())
     sight = Sight(Counters(state), Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list)
+    sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
     families = text_string_to_metric_families(generate_latest(registry).decode())

@@ -35,19 +35,13 @@ SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
-        (
-            "webapp/cli/",
-            "webapp/input/batch.py",
-            "webapp/routes/market.py",
-            "webapp/routes/trade_batch.py",
-            "webapp/worker_metrics.py",
-        ),
-        "one copies the totals of a worker, one decodes trades, two encode their answers",
+        ("webapp/cli/", "webapp/input/batch.py", "webapp/routes/market.py", "webapp/routes/trade_batch.py"),
+        "one decodes trades, two encode their answers",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (
-        ("webapp/worker_metrics.py", "webapp/routes/health.py", "webapp/cli/audit.py"),
-        "one collects, one exposes, one reads an exposition",
+        ("webapp/worker_metrics.py", "webapp/totals.py", "webapp/routes/health.py", "webapp/cli/audit.py"),
+        "one declares, one reads what was declared, one exposes, one reads an exposition",
     ),
     ("webapp", "flask"): (("webapp/",), "it is the framework"),
     ("webapp", "werkzeug"): (("webapp/",), "it is the framework's own layer for HTTP"),

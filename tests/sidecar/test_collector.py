@@ -5,17 +5,18 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from common.errors import JournalError
-from common.histogram import Histogram
 from common.journal.disk import DiskUsage
 from common.settings import Settings
-from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
-from sidecar.collector import Sight, StateCollector
+from common.wire.worker_totals import WorkerTotals
+from sidecar.collector import Sight, StateCollector, make_registry
 from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
 from sidecar.state import State, read_seconds
-from tests.conftest import JOURNAL_ID, make_event, make_hint
+from tests.conftest import JOURNAL_ID, make_event, make_hint, name_worker
+from tests.worker_totals import count_requests, gauge, observe
 
+W1 = name_worker(1)
 NO_STARTS = SeriesStarts()
 
 
@@ -27,7 +28,7 @@ def make_sight(state: State, journal_seq: int | None = 9) -> Sight:
 
     snapshots = Snapshots(Path())
     snapshots.saved_at, snapshots.failures, snapshots.observed = 5.0, 2, state.observed
-    return Sight(Counters(state), snapshots, read_journal, lambda: ["w1"])
+    return Sight(Counters(state), snapshots, read_journal, lambda: [W1])
 
 
 def write(state: State, journal_seq: int | None = 9) -> str:
@@ -109,19 +110,23 @@ def test_symbols_past_the_limit_have_totals_but_no_price() -> None:
 
 def test_the_totals_of_the_workers_are_exposed() -> None:
     state = State(JOURNAL_ID)
-    totals = WorkerTotals(
-        "w1", 1, requests={"POST /trade 201": 3}, rejected={"invalid": 2}, resident_bytes=7, open_fds=4
-    )
-    totals.groups.observe(2)
-    state.observed.workers.update(totals)
+    metrics = [count_requests({"POST /trade 201": 3}), gauge("webapp_connections", 7), observe("GET /", 0.5)]
+    state.observed.workers.update(WorkerTotals(W1, 1, metrics=metrics))
     samples = expose(state)
     assert samples["webapp_http_requests_total,method=POST,route=/trade,status=201"] == 3
-    assert samples["webapp_trades_rejected_total,reason=invalid"] == 2
-    assert samples["webapp_commit_trades_bucket,le=1.0"] == 0
-    assert samples["webapp_commit_trades_bucket,le=2.0"] == 1
     assert samples["webapp_workers"] == 1
-    assert samples["webapp_process_resident_memory_bytes"] == 7
-    assert samples["webapp_process_open_fds"] == 4
+    assert samples["webapp_connections"] == 7
+    assert samples["webapp_http_request_duration_seconds_bucket,le=0.1,method=GET,route=/"] == 0
+    assert samples["webapp_http_request_duration_seconds_bucket,le=1.0,method=GET,route=/"] == 1
+    assert samples["webapp_http_request_duration_seconds_sum,method=GET,route=/"] == 0.5
+
+
+def test_a_metric_that_no_one_knew_at_the_start_is_exposed_when_it_is_asked_for_by_name() -> None:
+    state = State(JOURNAL_ID)
+    registry = make_registry(make_sight(state), NO_STARTS)
+    state.observed.workers.update(WorkerTotals(W1, 1, metrics=[gauge("webapp_new", 7)]))
+    asked = registry.restricted_registry(["webapp_new", "sidecar_last_seq", "webapp_other"])
+    assert {metric.name for metric in asked.collect()} == {"webapp_new", "sidecar_last_seq"}
 
 
 def test_slow_observations_carry_the_ids_of_their_requests() -> None:
@@ -132,9 +137,8 @@ def test_slow_observations_carry_the_ids_of_their_requests() -> None:
         Settings(),
         read_seconds(make_event(1).accepted_at) + 3,
     )
-    histogram = Histogram.over(DURATION_BOUNDS)
-    histogram.observe(0.3, "r-web", 5.0)
-    state.observed.workers.update(WorkerTotals("w1", 1, durations={"POST /trade": histogram}))
+    metrics = [observe("POST /trade", 0.3, request_id="r-web")]
+    state.observed.workers.update(WorkerTotals(W1, 1, metrics=metrics))
     lines = write(state).splitlines()
     assert [line for line in lines if 'le="5.0"' in line and 'request_id="r-slow"' in line and "delay" in line]
-    assert [line for line in lines if 'le="0.5"' in line and 'request_id="r-web"' in line and 'route="/trade"' in line]
+    assert [line for line in lines if 'le="1.0"' in line and 'request_id="r-web"' in line and 'route="/trade"' in line]

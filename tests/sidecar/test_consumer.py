@@ -13,11 +13,12 @@ from common.journal.store import Journal
 from common.settings import Settings
 from common.wire import messages
 from common.wire.transport import KeyPair
-from common.wire.worker_totals import WorkerTotals
+from common.wire.worker_totals import MILLION, WorkerTotals
 from sidecar.consumer import QUIET_SECONDS, SILENT_SECONDS, Consumer
 from sidecar.counters import Counters
 from sidecar.state import State
 from tests.conftest import append, make_event, make_trade, name_worker
+from tests.worker_totals import count_requests
 
 W1, W2 = name_worker(1), name_worker(2)
 
@@ -244,11 +245,14 @@ def test_another_journal_in_its_place_is_counted_from_its_beginning(rig: Rig, ca
 
 def test_worker_totals_are_taken_between_hints_and_a_silent_worker_is_not_active(rig: Rig) -> None:
     rig.accept(1)
-    rig.receiver.messages.append(messages.encode_report(WorkerTotals(W1, 1, requests={"GET / 200": 4})))
+    rig.receiver.messages.append(
+        messages.encode_report(WorkerTotals(W1, 1, metrics=[count_requests({"GET / 200": 4})]))
+    )
     rig.hint(1)
     rig.drain()
     assert rig.counted == 1
-    assert rig.state.observed.workers.sum_up().requests == {"GET / 200": 4}
+    ((_, series),) = rig.state.observed.workers.sum_up()
+    assert series == {"GET / 200": [4 * MILLION]}
     assert rig.consumer.list_active() == [W1]
     rig.receiver.now += SILENT_SECONDS
     assert rig.consumer.list_active() == []

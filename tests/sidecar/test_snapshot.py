@@ -1,3 +1,4 @@
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -10,13 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from common.errors import SnapshotError
-from common.histogram import Histogram
+from common.errors import BadMessageError, SnapshotError
 from common.journal.disk import DiskUsage
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS
-from common.wire.worker_totals import DURATION_BOUNDS, WorkerTotals
+from common.wire.worker_totals import WorkerTotals
 from sidecar.collector import Sight, StateCollector
 from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
@@ -31,6 +31,9 @@ from sidecar.snapshot import (
 )
 from sidecar.state import OTHER, STATE_VERSION, State
 from tests.conftest import JOURNAL_ID, append, make_event, make_trade, name_worker
+from tests.worker_totals import count_requests, gauge, observe
+
+W1, W2 = name_worker(1), name_worker(2)
 
 
 @pytest.fixture
@@ -215,11 +218,9 @@ def alter(encoded: bytes, dice: random.Random) -> bytes:
 
 
 def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State) -> None:
-    worker = name_worker(1)
-    totals = WorkerTotals(worker, 3, requests={"POST /trade 201": 3}, rejected={"invalid": 2})
-    totals.commits.observe(0.02, "r-1", 5.0)
-    totals.durations["POST /trade"] = Histogram.over(DURATION_BOUNDS)
-    state.observed.workers.update(totals)
+    metrics = [count_requests({"POST /trade 201": 3}), observe("GET /", 0.02, request_id="r-1"), gauge("webapp_x", 1)]
+    for worker in (W1, W2):
+        state.observed.workers.update(WorkerTotals(worker, 3, ended=worker == W2, metrics=metrics))
     encoded = encode_state(state)
     assert decode_state(encoded) == state
     outcomes: Counter[str] = Counter()
@@ -234,7 +235,8 @@ def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State) -
         loaded.apply(events, "live", Settings(symbol_limit=2), 1e10)
         for reason in BAD_MESSAGE_REASONS:
             loaded.observed.rejected[reason] += 1
-        loaded.observed.workers.update(WorkerTotals(worker, 2**61, ended=True))
+        with contextlib.suppress(BadMessageError):
+            loaded.observed.workers.update(WorkerTotals(W1, 2**61, ended=True, metrics=metrics))
         again = decode_state(encode_state(loaded))
         assert again == loaded, seed
         assert b"# EOF" in expose(loaded), seed
@@ -242,7 +244,7 @@ def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State) -
 
 
 def expose(state: State) -> bytes:
-    sight = Sight(Counters(state), Snapshots(Path()), lambda: (9, DiskUsage(1, 2, 3)), lambda: ["w1"])
+    sight = Sight(Counters(state), Snapshots(Path()), lambda: (9, DiskUsage(1, 2, 3)), lambda: [W1])
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
@@ -297,7 +299,6 @@ def test_a_snapshot_with_other_bounds_and_reasons_is_loaded(
 ) -> None:
     monkeypatch.setattr("sidecar.state.NOTIONAL_BOUNDS", (Decimal(5), Decimal(100), Decimal(1000)))
     monkeypatch.setattr("sidecar.state.DELAY_BOUNDS", (0.3,))
-    monkeypatch.setattr("common.wire.worker_totals.DURATION_BOUNDS", (0.3,))
     monkeypatch.setattr("sidecar.state.BAD_MESSAGE_REASONS", ("size", "body"))
     snapshot = load_snapshot(path, State(JOURNAL_ID), 2)
     assert snapshot is not None

@@ -1,89 +1,121 @@
+from collections.abc import Iterable, Sequence
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import BadMessageError
-from common.histogram import Histogram
 from common.tally import COUNT_MAX
+from common.wire.messages import decode_message, encode_report
 from common.wire.worker_totals import (
-    DURATION_BOUNDS,
-    DURATIONS_MAX,
-    OTHER_REASON,
-    OTHER_REQUEST,
-    OTHER_ROUTE,
-    REASONS_MAX,
-    REQUESTS_MAX,
+    METRICS_MAX,
+    MILLION,
+    NUMBERS_MAX,
+    OTHER,
+    SERIES_MAX,
+    MetricTotals,
     WorkerTotals,
 )
-from sidecar.snapshot import encode_state
+from sidecar.snapshot import decode_state, encode_state
 from sidecar.state import Observed, State
+from sidecar.worker_collector import expose_workers
 from sidecar.workers import ACTIVE_LIMIT, RETIRED_LIMIT, Workers
-from tests.conftest import name_worker
+from tests.conftest import JOURNAL_ID, name_worker
+from tests.worker_totals import count_rejections, count_requests, count_seconds, gauge, observe
+
+A, B, C = map(name_worker, (1, 2, 3))
+POST = "POST /trade 201"
+
+
+def expose(workers: Workers, active: Sequence[str] = ()) -> dict[str, float]:
+    """Return each sample by its name and labels."""
+    return {
+        ",".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+        for metric in expose_workers(workers, active)
+        for sample in metric.samples
+    }
 
 
 def make_totals(worker: str, number: int, requests: int, *, ended: bool = False) -> WorkerTotals:
-    histogram = Histogram.over(DURATION_BOUNDS)
-    for _ in range(requests):
-        histogram.observe(0.02, f"{worker}-{number}", number)
-    kind = "POST /trade"
     return WorkerTotals(
-        worker, number, ended, {f"{kind} 201": requests}, {kind: histogram}, {"invalid": 1}, cpu_micros=500_000
+        worker,
+        number,
+        ended,
+        [
+            count_requests({POST: requests}),
+            observe("POST /trade", *[0.5] * requests, request_id=f"{worker}-{number}"),
+            count_rejections({"invalid": 1}),
+        ],
     )
 
 
-def count(workers: Workers) -> int:
-    return workers.sum_up().requests.get("POST /trade 201", 0)
+def count(workers: Workers) -> float:
+    return expose(workers).get("webapp_http_requests_total,method=POST,route=/trade,status=201", 0)
 
 
 def test_the_newest_totals_of_every_worker_are_summed() -> None:
     workers = Workers()
-    assert workers.update(make_totals("a", 1, 5))
-    assert workers.update(make_totals("b", 1, 7))
-    assert workers.update(make_totals("a", 4, 9))
-    total = workers.sum_up()
-    assert total.requests == {"POST /trade 201": 16}
-    assert sum(total.durations["POST /trade"].buckets.values()) == 16
-    assert total.durations["POST /trade"].exemplars["0.025"].request_id == "a-4"
-    assert total.rejected == {"invalid": 2}
-    assert total.cpu_micros == 1_000_000
+    assert workers.update(make_totals(A, 1, 5))
+    assert workers.update(make_totals(B, 1, 7))
+    assert workers.update(make_totals(A, 4, 9))
+    samples = expose(workers)
+    assert samples["webapp_http_requests_total,method=POST,route=/trade,status=201"] == 16
+    durations = "webapp_http_request_duration_seconds_{},{}method=POST,route=/trade"
+    assert [samples[durations.format("bucket", f"le={bound},")] for bound in ("0.1", "1.0", "+Inf")] == [0, 16, 16]
+    assert samples[durations.format("count", "")] == 16
+    assert samples[durations.format("sum", "")] == 8
+    assert samples["webapp_trades_rejected_total,reason=invalid"] == 2
 
 
-def test_no_sum_falls_when_a_worker_ends() -> None:
+def test_gauges_are_those_of_the_workers_that_report() -> None:
+    workers = Workers()
+    for worker, connections in ((A, 5), (B, 7)):
+        workers.update(WorkerTotals(worker, 1, metrics=[gauge("webapp_connections", connections)]))
+    assert expose(workers, [A, B]) == {"webapp_workers": 2, "webapp_connections": 12}
+    assert expose(workers, [B]) == {"webapp_workers": 1, "webapp_connections": 7}
+    workers.update(WorkerTotals(B, 2, ended=True, metrics=[gauge("webapp_connections", 7)]))
+    assert expose(workers, []) == {"webapp_workers": 0, "webapp_connections": 0}
+
+
+def test_no_sum_falls_by_a_bit_when_a_worker_ends() -> None:
     workers = Workers()
     for number, seconds in enumerate((0.1, 0.2, 0.3, 0.7, 1.1)):
-        totals = WorkerTotals(f"w{number}", 1, cpu_micros=round(seconds * 1_000_000))
-        totals.commits.observe(seconds)
-        workers.update(totals)
-    before = workers.sum_up()
-    for worker in ("w3", "w0", "w4", "w1"):
-        workers.update(msgspec.structs.replace(workers.active[worker], number=2, ended=True))
-        after = workers.sum_up()
-        assert (after.cpu_micros, after.commits.total) == (before.cpu_micros, before.commits.total)
+        metrics = [count_seconds(seconds), observe("GET /", seconds)]
+        workers.update(WorkerTotals(name_worker(number), 1, metrics=metrics))
+    before = expose(workers)
+    assert before["webapp_process_cpu_seconds_total"] == 2.4
+    for number in (3, 0, 4, 1):
+        seconds = (0.1, 0.2, 0.3, 0.7, 1.1)[number]
+        metrics = [count_seconds(seconds), observe("GET /", seconds)]
+        workers.update(WorkerTotals(name_worker(number), 2, ended=True, metrics=metrics))
+        assert expose(workers) == before
 
 
 def test_late_and_duplicate_totals_are_not_counted() -> None:
     workers = Workers()
-    workers.update(make_totals("a", 3, 5))
-    assert not workers.update(make_totals("a", 3, 5))
-    assert not workers.update(make_totals("a", 2, 4))
+    workers.update(make_totals(A, 3, 5))
+    assert not workers.update(make_totals(A, 3, 5))
+    assert not workers.update(make_totals(A, 2, 4))
     assert count(workers) == 5
 
 
 def test_a_retired_worker_stays_in_the_sum_and_is_not_counted_again() -> None:
     workers = Workers()
-    workers.update(make_totals("a", 1, 5))
-    workers.update(make_totals("a", 2, 6, ended=True))
-    workers.update(make_totals("b", 1, 1))
-    assert list(workers.active) == ["b"]
-    assert not workers.update(make_totals("a", 2, 6, ended=True))
-    assert not workers.update(make_totals("a", 9, 99))
+    workers.update(make_totals(A, 1, 5))
+    workers.update(make_totals(A, 2, 6, ended=True))
+    workers.update(make_totals(B, 1, 1))
+    assert list(workers.active) == [B]
+    assert not workers.update(make_totals(A, 2, 6, ended=True))
+    assert not workers.update(make_totals(A, 9, 99))
     assert count(workers) == 7
 
 
 def test_memory_is_bounded_however_many_workers_come_and_go() -> None:
     workers = Workers()
     for number in range(2000):
-        workers.update(make_totals(f"killed-{number}", 1, 1))
-        workers.update(make_totals(f"ended-{number}", 1, 1, ended=True))
+        workers.update(make_totals(name_worker(2 * number), 1, 1))
+        workers.update(make_totals(name_worker(2 * number + 1), 1, 1, ended=True))
     assert len(workers.active) == ACTIVE_LIMIT
     assert len(workers.retired) == RETIRED_LIMIT
     assert count(workers) == 4000
@@ -91,95 +123,171 @@ def test_memory_is_bounded_however_many_workers_come_and_go() -> None:
 
 def test_a_worker_that_was_silent_for_long_is_not_counted_twice_when_it_reports_again() -> None:
     workers = Workers()
-    workers.update(make_totals("frozen", 1, 5))
+    workers.update(make_totals(A, 1, 5))
     for number in range(ACTIVE_LIMIT):
-        workers.update(make_totals(f"w{number}", 1, 1))
-    assert "frozen" not in workers.active
-    assert not workers.update(make_totals("frozen", 2, 6))
+        workers.update(make_totals(name_worker(100 + number), 1, 1))
+    assert A not in workers.active
+    assert not workers.update(make_totals(A, 2, 6))
     assert count(workers) == 5 + ACTIVE_LIMIT
 
 
 def test_a_forgotten_worker_that_still_runs_is_never_counted_twice() -> None:
     workers = Workers()
-    frozen = name_worker(1)
-    workers.update(make_totals(frozen, 1, 5))
+    workers.update(make_totals(A, 1, 5))
     later = [name_worker(number) for number in range(2, 2 + ACTIVE_LIMIT + 2 * RETIRED_LIMIT)]
     for worker in later:
         workers.update(make_totals(worker, 1, 1))
-    assert frozen not in workers.active
-    assert frozen not in workers.retired
+    assert A not in workers.active
+    assert A not in workers.retired
     for number in (2, 3):
         with pytest.raises(BadMessageError) as caught:
-            workers.update(make_totals(frozen, number, 6))
+            workers.update(make_totals(A, number, 6))
         assert caught.value.reason == "forgotten"
     with pytest.raises(BadMessageError):
-        workers.update(make_totals(frozen, 4, 7, ended=True))
+        workers.update(make_totals(A, 4, 7, ended=True))
     assert count(workers) == 5 + len(later)
     assert workers.update(make_totals(name_worker(10_000), 1, 1))
     assert len(msgspec.json.encode(workers.retired)) < 40 * RETIRED_LIMIT
 
 
-def test_random_names_of_an_earlier_release_do_not_mark_later_workers_as_forgotten() -> None:
-    workers = Workers(retired=["f" * 12 + "4" + "f" * 19] * RETIRED_LIMIT)
-    assert workers.update(make_totals(name_worker(1), 1, 1, ended=True))
-    assert workers.forgotten == ""
-    assert workers.update(make_totals(name_worker(2), 1, 1))
-
-
 def make_largest(number: int) -> WorkerTotals:
-    """Make the largest totals of one worker, with kinds that no other worker has."""
-    totals = WorkerTotals(name_worker(number), 1)
-    totals.requests = {f"GET /{number}-{kind} 200": 1 for kind in range(REQUESTS_MAX)}
-    totals.rejected = {f"r{number}_{kind}": 1 for kind in range(REASONS_MAX)}
-    for kind in range(DURATIONS_MAX):
-        histogram = totals.durations[f"GET /{number}-{kind}"] = Histogram.over(DURATION_BOUNDS)
-        for bound in (*DURATION_BOUNDS, 100.0):
-            histogram.observe(bound, f"{number:064}", number)
-    assert totals.find_fault() is None
-    return totals
+    """Make the largest totals of one worker, with series that no other worker has."""
+    bounds = (*map(str, range(13)), "+Inf")
+    durations = observe("GET /", *range(14), buckets=bounds)
+    (values,) = durations.series.values()
+    keys = [f"GET /{number}-{kind}" for kind in range(durations.series_limit)]
+    durations.series = dict.fromkeys(keys, values)
+    requests = count_requests({f"GET /{number}-{kind} 200": 1 for kind in range(SERIES_MAX)})
+    rejections = count_rejections({f"r{number}_{kind}": 1 for kind in range(SERIES_MAX)})
+    return WorkerTotals(name_worker(number), 1, metrics=[requests, durations, rejections])
 
 
-def test_kinds_of_all_workers_together_are_limited_and_the_rest_is_counted_as_other() -> None:
+def test_series_of_all_workers_together_are_limited_and_the_rest_is_counted_as_other() -> None:
     workers = Workers()
     for number in range(1, 61):
-        workers.update(make_largest(number))
-    total = workers.sum_up()
-    assert (len(total.requests), len(total.durations), len(total.rejected)) == (
-        REQUESTS_MAX,
-        DURATIONS_MAX,
-        REASONS_MAX,
-    )
-    assert sum(total.requests.values()) == 60 * REQUESTS_MAX
-    assert total.requests[OTHER_REQUEST] == 59 * REQUESTS_MAX + 1
-    assert total.rejected[OTHER_REASON] == 59 * REASONS_MAX + 1
-    assert sum(total.durations[OTHER_ROUTE].buckets.values()) == (59 * DURATIONS_MAX + 1) * 14
+        totals = make_largest(number)
+        assert decode_message(encode_report(totals), JOURNAL_ID) == totals
+        workers.update(totals)
+    samples = expose(workers)
+    durations = NUMBERS_MAX // 15
+    requests = [value for name, value in samples.items() if name.startswith("webapp_http_requests")]
+    counts = [value for name, value in samples.items() if name.startswith("webapp_http_request_duration_seconds_count")]
+    assert (len(requests), len(counts)) == (SERIES_MAX, durations)
+    assert sum(requests) == 60 * SERIES_MAX
+    assert samples[f"webapp_trades_rejected_total,reason={OTHER}"] == 59 * SERIES_MAX + 1
+    other = f"webapp_http_requests_total,method={OTHER},route={OTHER},status={OTHER}"
+    assert samples[other] == 59 * SERIES_MAX + 1
+    other = f"webapp_http_request_duration_seconds_count,method={OTHER},route={OTHER}"
+    assert samples[other] == (59 * durations + 1) * 14
     assert len(encode_state(State("o", observed=Observed(workers=workers)))) < 2**20
 
 
 def test_no_series_falls_when_workers_end_in_another_order_than_they_came() -> None:
     workers = Workers()
-    totals = [make_largest(1), make_largest(2), make_totals(name_worker(3), 1, 1)]
-    for each in totals:
+    totals = {number: make_largest(number) for number in (1, 2)} | {3: make_totals(C, 1, 1)}
+    for each in totals.values():
         workers.update(each)
-    for worker in (2, 3, 1):
-        before = workers.sum_up()
-        newest = workers.active[name_worker(worker)]
-        workers.update(msgspec.structs.replace(newest, number=2, ended=True))
-        after = workers.sum_up()
-        assert after.requests == before.requests
-        assert after.rejected == before.rejected
-        assert {kind: each.buckets for kind, each in after.durations.items()} == {
-            kind: each.buckets for kind, each in before.durations.items()
-        }
+    before = expose(workers)
+    for number in (2, 3, 1):
+        workers.update(msgspec.structs.replace(totals[number], number=2, ended=True))
+        assert expose(workers) == before
+
+
+def test_a_worker_that_reports_less_than_before_takes_nothing_away() -> None:
+    workers = Workers()
+    workers.update(make_totals(A, 1, 5))
+    workers.update(WorkerTotals(A, 2, metrics=[count_requests({POST: 4, "GET / 200": 1})]))
+    workers.update(WorkerTotals(A, 3, ended=True))
+    assert count(workers) == 5
+    assert expose(workers)["webapp_trades_rejected_total,reason=invalid"] == 1
+
+
+def test_buckets_that_change_are_added_up_and_none_falls() -> None:
+    workers = Workers()
+    workers.update(WorkerTotals(A, 1, ended=True, metrics=[observe("GET /", 0.05, 0.5, 5)]))
+    before = expose(workers)
+    workers.update(WorkerTotals(B, 1, metrics=[observe("GET /", 0.3, 0.7, buckets=("0.5", "1.0", "+Inf"))]))
+    samples = expose(workers)
+    name = "webapp_http_request_duration_seconds_bucket,le={},method=GET,route=/"
+    # Of the first worker it is only known that two of three took up to 1 s, and one of them up to 0.1 s.
+    assert [samples[name.format(bound)] for bound in ("0.1", "0.5", "1.0", "+Inf")] == [1, 2, 4, 5]
+    assert samples["webapp_http_request_duration_seconds_sum,method=GET,route=/"] == pytest.approx(6.55)
+    assert {key: value for key, value in before.items() if samples[key] < value} == {}
+
+
+def test_a_metric_with_other_labels_is_exposed_beside_the_earlier_one() -> None:
+    workers = Workers()
+    workers.update(WorkerTotals(A, 1, ended=True, metrics=[count_rejections({"invalid": 2})]))
+    metric = MetricTotals(
+        "webapp_trades_rejected", "counter", "New.", ("reason", "route"), series={"invalid /": [MILLION]}
+    )
+    workers.update(WorkerTotals(B, 1, metrics=[metric]))
+    (family,) = [each for each in expose_workers(workers, []) if each.name == "webapp_trades_rejected"]
+    assert [(sample.labels, sample.value) for sample in family.samples] == [
+        ({"reason": "invalid"}, 2),
+        ({"reason": "invalid", "route": "/"}, 1),
+    ]
+
+
+def test_a_metric_of_another_type_is_rejected_and_nothing_is_counted() -> None:
+    workers = Workers()
+    workers.update(make_totals(A, 1, 5))
+    before = msgspec.json.encode(workers)
+    changed = MetricTotals("webapp_http_requests", "gauge", "Now a gauge.", series={"": [MILLION]})
+    with pytest.raises(BadMessageError, match="webapp_http_requests is a counter and a gauge") as caught:
+        workers.update(WorkerTotals(B, 1, metrics=[count_rejections({"new": 1}), changed]))
+    assert caught.value.reason == "body"
+    assert msgspec.json.encode(workers) == before
+
+
+def test_the_number_of_metrics_of_all_workers_is_limited() -> None:
+    workers = Workers()
+    for number in range(METRICS_MAX):
+        workers.update(WorkerTotals(name_worker(number), 1, metrics=[gauge(f"webapp_{number}", 1)]))
+    with pytest.raises(BadMessageError, match="webapp_more is one more than 100"):
+        workers.update(WorkerTotals(name_worker(1000), 1, metrics=[gauge("webapp_more", 1)]))
+    assert workers.update(WorkerTotals(name_worker(1000), 1, metrics=[gauge("webapp_7", 1)]))
+    assert len(workers.metrics) == METRICS_MAX
 
 
 def test_sums_stop_at_the_largest_value_that_a_snapshot_can_hold() -> None:
     workers = Workers()
-    workers.retired_totals.requests["GET / 200"] = (
-        workers.retired_totals.cpu_micros
-    ) = workers.retired_totals.commits.buckets["0.001"] = COUNT_MAX
-    more = WorkerTotals(name_worker(1), 1, ended=True, requests={"GET / 200": 5}, cpu_micros=5)
-    more.commits.observe(0.0001)
-    workers.update(more)
-    decoded = msgspec.json.decode(msgspec.json.encode(workers.retired_totals), type=WorkerTotals)
-    assert decoded.requests["GET / 200"] == decoded.cpu_micros == decoded.commits.buckets["0.001"] == COUNT_MAX
+    largest = MetricTotals("webapp_process_cpu_seconds", "counter", "", series={"": [10**18]})
+    for number in range(12):
+        workers.update(WorkerTotals(name_worker(number), 1, ended=True, metrics=[largest]))
+    state = decode_state(encode_state(State(JOURNAL_ID, observed=Observed(workers=workers))))
+    ((_, series),) = state.observed.workers.sum_up()
+    assert series == {"": [COUNT_MAX]}
+
+
+metrics = st.one_of(
+    st.dictionaries(st.sampled_from([POST, "GET / 200"]), st.integers(0, 9)).map(count_requests),
+    st.dictionaries(st.sampled_from(["invalid", "json"]), st.integers(0, 9)).map(count_rejections),
+    st.floats(0, 9).map(count_seconds),
+    st.builds(
+        lambda key, seconds, buckets: observe(key, *seconds, buckets=buckets),
+        st.sampled_from(["GET /", "POST /trade"]),
+        st.lists(st.floats(0, 20), max_size=4),
+        st.sampled_from([("0.1", "1.0", "+Inf"), ("0.5", "1.0", "+Inf"), ("+Inf",)]),
+    ),
+)
+reports = st.builds(
+    WorkerTotals,
+    st.sampled_from([A, B, C]),
+    st.integers(1, 6),
+    st.booleans(),
+    st.lists(metrics, max_size=4, unique_by=lambda metric: metric.declaration),
+)
+
+
+@given(st.lists(reports, max_size=12))
+def test_no_series_falls_or_disappears_whatever_is_reported(history: Iterable[WorkerTotals]) -> None:
+    workers = Workers()
+    before: dict[str, float] = {}
+    for totals in history:
+        workers.update(totals)
+        now = expose(workers)
+        assert {key: (value, now.get(key)) for key, value in before.items() if now.get(key, -1) < value} == {}
+        before = now
+    state = State(JOURNAL_ID, observed=Observed(workers=workers))
+    assert decode_state(encode_state(state)) == state

@@ -13,9 +13,10 @@ from common.journal.opening import restore
 from common.wire import messages
 from common.wire.transport import make_key_pair
 from common.wire.worker_totals import WorkerTotals
-from tests.conftest import make_event
+from tests.conftest import make_event, name_worker
 from tests.system.stack import Stack
 from tests.waiting import wait_for
+from tests.worker_totals import count_requests
 
 FLOODS = 20
 
@@ -25,7 +26,7 @@ def forge(stack: Stack) -> list[list[bytes]]:
     journal_id = stack.post().json()["journal_id"]
     last = stack.journalled()
     trades = [make_event(seq, journal_id=journal_id, price="999") for seq in range(last + 1, last + 20)]
-    totals = WorkerTotals("f" * 32, 1, requests={"GET /forged 200": 10**9})
+    totals = WorkerTotals(name_worker(10**13), 1, metrics=[count_requests({"GET /forged 200": 10**9})])
     return [messages.encode_message(trades), messages.encode_report(totals)]
 
 

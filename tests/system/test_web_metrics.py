@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from common.histogram import Exemplar, Histogram
 from common.wire import messages
-from common.wire.worker_totals import WorkerTotals
+from common.wire.worker_totals import MetricTotals, WorkerTotals
 from tests.conftest import name_worker
 from tests.system.faults.client import CounterMonitor
 from tests.system.prometheus import Prometheus
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
+from tests.worker_totals import count_requests, count_seconds, gauge, observe
 
 CLIENTS = 4
 
@@ -149,21 +149,25 @@ def test_a_slow_bucket_has_an_exemplar_with_its_request_id(cold: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "totals",
+    "metrics",
     [
-        WorkerTotals(name_worker(1), 1, ended=True, cpu_micros=10**308),
-        WorkerTotals(name_worker(1), 1, ended=True, requests={"GET": 1}),
-        WorkerTotals(name_worker(1), 1, ended=True, requests={f"GET /{n} 200": 1 for n in range(501)}),
-        WorkerTotals(
-            name_worker(1),
-            1,
-            durations={"GET /": Histogram({"+Inf": 1}, exemplars={"+Inf": Exemplar('x"} 1 # {y="', 0.5, 5.0)})},
-        ),
+        [count_seconds(10**15)],
+        [count_requests({"GET /\x00 200": 1})],
+        [count_requests({f"GET /{n} 200": 1 for n in range(501)})],
+        [gauge("trading_trades", 1)],
+        [observe("GET /", 0.5, request_id='x"} 1 # {y="')],
     ],
-    ids=["above the maximum", "no status", "too many series", "a forged exemplar"],
+    ids=[
+        "above the maximum",
+        "a route that no worker has",
+        "too many series",
+        "a name of the sidecar",
+        "a forged exemplar",
+    ],
 )
-def test_impossible_totals_are_rejected_and_counted(cold: Stack, totals: WorkerTotals) -> None:
+def test_impossible_totals_are_rejected_and_counted(cold: Stack, metrics: list[MetricTotals]) -> None:
     cold.start("sidecar")
+    totals = WorkerTotals(name_worker(1), 1, ended=True, metrics=metrics)
     with cold.peer() as socket:
 
         def is_rejected() -> bool:

@@ -76,7 +76,7 @@ def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, 
     wanted = read_blotter(request.args)
     slots = cast("PerProcess[threading.Semaphore]", current_app.extensions["downloads"]).get()
     if not slots.acquire(blocking=False):
-        current_metrics().count_download_rejection("limit")
+        current_metrics().download_rejections.labels("limit").inc()
         detail = f"This worker is sending {DOWNLOADS_LIMIT} downloads, its limit. Try again in a moment."
         return answer_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "downloads_limit", detail)
     # The response may be closed more than once, the slot released only once.

@@ -49,7 +49,7 @@ def _count_rejection(response: Response) -> Response:
     # Every POST of this blueprint is a trade, and every rejection sets a reason, in the views, the error handlers
     # or the checks of Host and Origin before them.
     if request.method == "POST" and "reason" in g:
-        current_metrics().count_rejection(g.reason)
+        current_metrics().rejections.labels(g.reason).inc()
     return response
 
 

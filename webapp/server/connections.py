@@ -106,7 +106,7 @@ class Connections:
                 return False
             self._by_group[group] += 1
         self._open += 1
-        self._metrics.set_connections(self._open)
+        self._metrics.connections.set(self._open)
         return True
 
     def reject_for_descriptors(self, client: socket.socket, address: Address) -> None:
@@ -122,11 +122,11 @@ class Connections:
             if not self._by_group[group]:
                 del self._by_group[group]
         self._open -= 1
-        self._metrics.set_connections(self._open)
+        self._metrics.connections.set(self._open)
 
     def drop(self, reason: str, address: Address) -> None:
         """Count one rejected or closed connection, and log it at a limited rate."""
-        self._metrics.count_connection_drop(reason)
+        self._metrics.connection_drops.labels(reason).inc()
         count = self._throttle.take(reason)
         if count:
             shown = address[0] if isinstance(address, tuple) else ""

@@ -5,12 +5,13 @@ import random
 import uuid
 from typing import Any, Final
 
-from common.histogram import Histogram
-from common.wire.messages import TOTALS, TRADES, encode_totals
-from common.wire.worker_totals import DURATION_BOUNDS, NUMBER_MAX, WorkerTotals
+from common.wire.messages import TOTALS, TRADES, encode_report
+from common.wire.worker_totals import VALUE_MAX, WorkerTotals
+from tests.conftest import name_worker
 from tests.system.fuzz.values import damage, make_trade, make_value
+from tests.worker_totals import count_rejections, count_requests, gauge, observe
 
-COUNTS: Final = (0, 1, 7, NUMBER_MAX, NUMBER_MAX + 1, 2**64, -1, 1.5, "1", None)
+COUNTS: Final = (0, 1, 7, VALUE_MAX, VALUE_MAX + 1, 2**64, -1, 1.5, "1", None)
 _GREETING: Final = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 _READY: Final = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"
 
@@ -65,28 +66,27 @@ def _make_event(rng: random.Random) -> dict[str, Any]:
 
 
 def _make_totals(rng: random.Random) -> dict[str, Any]:
-    durations = Histogram.over(DURATION_BOUNDS)
-    durations.observe(rng.random(), "a-request", rng.random() * 2e9)
-    totals = WorkerTotals(
-        f"{rng.getrandbits(128):032x}" if rng.random() < 0.5 else "f" * 32,
-        rng.randrange(100),
-        requests={"GET / 200": 1},
-        durations={"GET /": durations},
-        rejected={"json": 1},
-        ended=rng.random() < 0.1,
-    )
-    made: dict[str, Any] = json.loads(encode_totals(totals))
+    metrics = [
+        count_requests({"GET / 200": 1}),
+        observe("GET /", rng.random(), request_id="a-request"),
+        count_rejections({"json": 1}),
+        gauge("webapp_connections", 1),
+    ]
+    # Of early years: a name of the future would make later workers look as if they might be counted already.
+    worker = name_worker(rng.getrandbits(40) if rng.random() < 0.5 else 1)
+    totals = WorkerTotals(worker, rng.randrange(100), rng.random() < 0.1, metrics)
+    made: dict[str, Any] = json.loads(encode_report(totals)[0].removeprefix(TOTALS + b"\n"))
     for _ in range(rng.randrange(3)):
         _change(rng, made)
     return made
 
 
-def _change(rng: random.Random, values: dict[str, Any]) -> None:
+def _change(rng: random.Random, values: Any) -> None:  # noqa: ANN401 - a list or an object
     """Change one value at any depth."""
-    name = rng.choice(tuple(values) or ("x",))
-    if isinstance(values.get(name), dict) and rng.random() < 0.8:
+    name = rng.choice(range(len(values)) if isinstance(values, list) else tuple(values))
+    if isinstance(values[name], dict | list) and values[name] and rng.random() < 0.8:
         _change(rng, values[name])
-    elif rng.random() < 0.2:
+    elif isinstance(values, dict) and rng.random() < 0.2:
         values[rng.choice(("GET /x 200", 'a"b\n{} 1 200', "\u2028", "", "x" * 300))] = rng.choice(COUNTS)
     else:
         values[name] = rng.choice((*COUNTS, make_value(rng)))

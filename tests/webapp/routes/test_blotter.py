@@ -167,7 +167,8 @@ def test_a_download_above_the_limit_is_rejected_and_counted_until_one_ends(
     rejected: Any = client.get("/blotter.json")
     assert (rejected.status_code, rejected.json["reason"]) == (503, "downloads_limit")
     assert rejected.headers["Retry-After"] == "1"
-    assert app.extensions["worker_metrics"].get().snapshot().downloads_rejected == {"limit": 1}
+    registry = app.extensions["worker_metrics"].get().registry
+    assert registry.get_sample_value("webapp_downloads_rejected_total", {"reason": "limit"}) == 1
     assert client.get("/blotter.csv?since=x").status_code == 422
     downloads.pop().close()
     assert client.get("/blotter.json").status_code == 200

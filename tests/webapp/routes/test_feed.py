@@ -175,9 +175,9 @@ def test_a_subscriber_above_the_limit_is_rejected_until_one_leaves(feeds: Feeds,
     for opened in streams:
         next(opened)
     assert feeds.broadcaster.join() is None
-    assert metrics.snapshot().subscribers == 3
+    assert metrics.registry.get_sample_value("webapp_feed_subscribers") == 3
     streams.pop().close()  # type: ignore[attr-defined]
-    assert metrics.snapshot().subscribers == 2
+    assert metrics.registry.get_sample_value("webapp_feed_subscribers") == 2
     assert feeds.broadcaster.join() is not None
 
 
@@ -255,7 +255,8 @@ def test_the_route_disables_proxy_buffering_and_rejects_a_subscriber_above_the_l
     second = client.get("/feed")
     assert (second.status_code, second.json["reason"] if second.json else "") == (503, "service_unavailable")
     assert second.headers["Retry-After"] == "1"
-    assert app.extensions["worker_metrics"].get().snapshot().dropped["full"] == 1
+    registry = app.extensions["worker_metrics"].get().registry
+    assert registry.get_sample_value("webapp_feed_dropped_total", {"reason": "full"}) == 1
     first.close()
     assert client.get("/feed", buffered=False).status_code == 200
 

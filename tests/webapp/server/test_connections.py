@@ -58,8 +58,8 @@ def test_a_connection_above_a_limit_is_answered_and_counted_until_one_closes(
     assert connections.admit(server, CLIENT)
     assert connections.admit(server, CLIENT)
     assert not connections.admit(server, CLIENT)
-    assert metrics.snapshot().connections == 2
-    assert metrics.snapshot().connections_dropped[f"{reason}_limit"] == 1
+    assert metrics.registry.get_sample_value("webapp_connections") == 2
+    assert metrics.registry.get_sample_value("webapp_connections_dropped_total", {"reason": f"{reason}_limit"}) == 1
     with HTTPResponse(client) as response:
         response.begin()
         assert (response.status, response.getheader("Retry-After")) == (status, "1")
