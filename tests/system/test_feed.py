@@ -87,8 +87,8 @@ def test_a_trade_of_one_worker_reaches_the_clients_of_the_other(cold: Stack) -> 
         for worker in workers:
             with cold.only(worker):
                 clients.append(opened.enter_context(FeedClient(cold, 0)))
-                clients[-1].read()
-                assert clients[-1].connected == 1
+                # The worker may still be starting.
+                wait_for(lambda client=clients[-1]: client.read() and client.connected, "it is connected", 30)  # type: ignore[misc]
         for worker in workers:
             with cold.only(worker):
                 cold.renew()
