@@ -60,7 +60,7 @@ export class TradeList {
       this.shown.add(trade.seq);
       seq.append(makeElement("a", trade.seq, { href: `/trades/${trade.id}` }));
     }
-    const time = makeElement("time", `${trade.ts.slice(0, 10)} `, { datetime: trade.ts, title: trade.ts });
+    const time = makeElement("time", `${trade.ts.slice(0, 10)} `, { title: trade.ts });
     time.append(makeElement("b", trade.ts.slice(11, 19)));
     const timeCell = makeElement("td");
     timeCell.append(time);

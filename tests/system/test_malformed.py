@@ -146,12 +146,14 @@ QUERIES = [
 
 @pytest.mark.parametrize("query", [*QUERIES, "&".join(QUERIES), "before=1&before=2", "symbol=&endpoint=%ff"])
 def test_no_query_parameter_reaches_url_for(shared: Stack, query: str) -> None:
+    # A query that is not UTF-8 is malformed; the others have names that are not known.
+    status = 400 if "%ff" in query else 422
     for more in ("", "&before=5", "&limit=1"):
         reply = talk(port(shared), write("GET", f"/blotter?{query}{more}"))
-        assert reply.status == 422
+        assert reply.status == status
         assert b"javascript" not in reply.body
     for route in ("/trades", "/market", "/blotter.csv", "/blotter.json", "/feed"):
-        assert talk(port(shared), write("GET", f"{route}?{query}")).status == 422
+        assert talk(port(shared), write("GET", f"{route}?{query}")).status == status
 
 
 FORWARDED = [
