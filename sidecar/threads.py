@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 class Threads:
-    """Starts threads by name, tells which have ended, and waits for their end."""
+    """Starts threads by name, names those that have ended, and waits for their end."""
 
     def __init__(self) -> None:
         """Begin with none."""

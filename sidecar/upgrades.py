@@ -77,7 +77,7 @@ def _rename(state: dict[str, Any]) -> None:
 
 
 def _label_quotes(state: dict[str, Any]) -> None:
-    """Version 4: notionals are by quote. Those of pruned trades were added up, and cannot be told apart any more."""
+    """Version 4: notionals are by quote. Those of pruned trades were added up, and cannot be split any more."""
     if "notional" in state:
         state["notional"] = {OTHER: state["notional"]}
 
