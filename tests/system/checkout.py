@@ -25,6 +25,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder.resolve()
+        self._launched: list[subprocess.Popen[bytes]] = []
         listed = [require_program("git"), "ls-files", "--cached", "--others", "--exclude-standard"]
         for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
             if (ROOT / name).is_file() and not name.startswith("tests/"):
@@ -63,7 +64,7 @@ class Checkout:
     def launch(self, command: str) -> subprocess.Popen[bytes]:
         """Start a shell command in the background, with its output in ``stack.log``."""
         with (self.folder / "stack.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["/bin/bash", "-c", f"exec {command}"],
                 cwd=self.folder,
                 env=CLEAN,
@@ -72,6 +73,8 @@ class Checkout:
                 stderr=log,
                 start_new_session=True,
             )
+        self._launched.append(process)
+        return process
 
     def open_terminal(self, *command: str) -> tuple[int, int]:
         """Start a command as the leader of a new terminal's session; return its pid and the terminal's descriptor."""
@@ -80,6 +83,16 @@ class Checkout:
             os.chdir(self.folder)
             os.execve(command[0], command, CLEAN)
         return pid, terminal
+
+    def find(self, *words: str) -> list[psutil.Process]:
+        """List the processes in the checkout whose program or first arguments hold one of the words."""
+        found = []
+        for process in self.processes():
+            # A process may end between these two calls.
+            with contextlib.suppress(psutil.Error):
+                if any(word in " ".join(process.cmdline()[:3]) for word in words):
+                    found.append(process)
+        return found
 
     def processes(self) -> list[psutil.Process]:
         """List the processes that run in the checkout."""
@@ -95,8 +108,8 @@ class Checkout:
         """Wait until each part answers."""
 
         def ready(url: str) -> bool:
-            with contextlib.suppress(requests.ConnectionError):
-                return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+            with contextlib.suppress(requests.RequestException):
+                return requests.get(f"{url}/readyz", timeout=20).status_code == 200
             return False
 
         for url in urls or (self.web_url, self.sidecar_url):
@@ -105,7 +118,7 @@ class Checkout:
     def wait_counted(self) -> None:
         """Wait until the sidecar has counted every trade of the journal."""
         wait_for(
-            lambda: "\nsidecar_lag_events 0.0" in requests.get(f"{self.sidecar_url}/metrics", timeout=5).text, "lag 0"
+            lambda: "\nsidecar_lag_events 0.0" in requests.get(f"{self.sidecar_url}/metrics", timeout=20).text, "lag 0"
         )
 
     def wait_gone(self, seconds: float = 20) -> None:
@@ -120,3 +133,5 @@ class Checkout:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             psutil.wait_procs(left, 1)
+        for launched in self._launched:
+            launched.wait(10)

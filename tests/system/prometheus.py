@@ -47,8 +47,8 @@ class Prometheus:
 
     def _ready(self) -> bool:
         assert self._process.poll() is None, (self._folder / "prometheus.log").read_text()
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(f"{self.url}/-/ready", timeout=5).status_code == 200
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.url}/-/ready", timeout=20).status_code == 200
         return False
 
     def ask_exemplars(self, query: str) -> list[str]:

@@ -88,8 +88,8 @@ class Stack:
 
     def _ready(self, process: subprocess.Popen[bytes], url: str) -> bool:
         assert process.poll() is None, self.log.read_text()
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{url}/readyz", timeout=20).status_code == 200
         return False
 
     def stop(self, name: str = "", seconds: float = 10) -> int:
@@ -109,6 +109,7 @@ class Stack:
         word = {"web": "gunicorn", "sidecar": "sidecar"}[service]
         for honcho in self._running.values():
             for each in psutil.Process(honcho.pid).children(recursive=True):
+                # A process may end between two calls; one that has ended and was not waited for has no arguments.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     if word in [Path(argument).name for argument in each.cmdline()[:3]]:
                         return each

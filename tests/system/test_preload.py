@@ -68,8 +68,8 @@ def replace_workers(stack: Stack) -> None:
 
     def is_ready() -> bool:
         try:
-            return requests.get(f"{stack.web_url}/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+            return requests.get(f"{stack.web_url}/readyz", timeout=20).status_code == 200
+        except requests.RequestException:
             return False
 
     wait_for(is_ready, "a new worker answers")

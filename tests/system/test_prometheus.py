@@ -62,7 +62,7 @@ def prometheus(shared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield f"http://127.0.0.1:{port}"
         infra_stack.down()
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=5)
+            requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=20)
 
 
 def ask(prometheus: str, query: str) -> list[float]:
@@ -137,7 +137,7 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
 
 def test_the_metrics_follow_prometheus_conventions(shared: Stack) -> None:
     shared.accept(1)
-    text = requests.get(f"{shared.sidecar_url}/metrics", timeout=5).text
+    text = requests.get(f"{shared.sidecar_url}/metrics", timeout=20).text
     ours = "".join(
         line for line in text.splitlines(keepends=True) if not any(part in line for part in ("python_", "process_"))
     )

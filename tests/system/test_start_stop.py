@@ -55,8 +55,7 @@ def window(terminal: int) -> Iterator[None]:
 
 
 def find_honcho(checkout: Checkout) -> psutil.Process:
-    honchos = [each for each in checkout.processes() if any(part.endswith("/honcho") for part in each.cmdline()[:2])]
-    return min(honchos, key=lambda process: process.create_time())
+    return min(checkout.find("/honcho"), key=lambda process: process.create_time())
 
 
 @pytest.mark.parametrize("command", ["make apps-up", "make apps-up &", ""])
@@ -138,9 +137,8 @@ def test_apps_down_stops_what_a_killed_honcho_left(checkout: Checkout) -> None:
 def test_apps_down_kills_a_process_that_does_not_stop(checkout: Checkout) -> None:
     started = checkout.launch("make apps-up")
     checkout.wait_ready()
-    for process in checkout.processes():
-        if "-m sidecar" in " ".join(process.cmdline()) or process == find_honcho(checkout):
-            process.suspend()
+    for process in [*checkout.find("-m sidecar"), find_honcho(checkout)]:
+        process.suspend()
     stopped = checkout.run("make apps-down")
     assert (stopped.stdout, stopped.returncode) == ("The stack is stopped.\n", 0)
     assert checkout.processes() == []
@@ -177,7 +175,7 @@ def test_apps_dev_starts_again_what_changed(checkout: Checkout) -> None:
     checkout.wait_ready()
 
     def read_pids(word: str) -> set[int]:
-        return {each.pid for each in checkout.processes() if word in " ".join(each.cmdline()[:3])}
+        return {each.pid for each in checkout.find(word)}
 
     web, sidecar = read_pids(".venv/bin/gunicorn"), read_pids("-m sidecar")
     template = checkout.folder / "templates" / "base.html"
@@ -187,8 +185,8 @@ def test_apps_dev_starts_again_what_changed(checkout: Checkout) -> None:
 
     def shows() -> bool:
         try:
-            return "reloaded page" in requests.get(checkout.web_url, timeout=5).text
-        except requests.ConnectionError:
+            return "reloaded page" in requests.get(checkout.web_url, timeout=20).text
+        except requests.RequestException:
             return False
 
     wait_for(shows, "the page has the changed template", 30)

@@ -99,7 +99,7 @@ def test_a_killed_worker_loses_only_what_it_had_not_reported(cold: Stack) -> Non
 
     def is_rejected() -> bool:
         # A connection to a killed worker fails only when it is used.
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.RequestException):
             return cold.post({"symbol": ""}).status_code == 422
         return False
 
@@ -143,7 +143,7 @@ def test_a_slow_bucket_has_an_exemplar_with_its_request_id(cold: Stack) -> None:
         wait_for(lambda: accept_until_live("desk-delay", DELAY), "the delay has an exemplar", every=0.2)
         route = f'{DURATION}{{method="POST",route="/trade"}}'
         wait_for(lambda: accept_until_live("desk-duration", route), "the duration has an exemplar", every=0.2)
-    text = requests.get(f"{cold.sidecar_url}/metrics", timeout=5).text
+    text = requests.get(f"{cold.sidecar_url}/metrics", timeout=20).text
     assert DELAY in text
     assert "desk-d" not in text
 

@@ -202,7 +202,7 @@ def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         text = requests.get(f"{stack.sidecar_url}/metrics", headers=accept, timeout=10).text
         assert list(text_string_to_metric_families(text))
-        assert all(requests.get(f"{url}/readyz", timeout=5).ok for url in (stack.web_url, stack.sidecar_url))
+        assert all(requests.get(f"{url}/readyz", timeout=20).ok for url in (stack.web_url, stack.sidecar_url))
         now = {stack.find("sidecar"), stack.find("web")} | stack.workers()
         report.restarts = len(processes - now)
         log = stack.log.read_text()

@@ -38,7 +38,7 @@ def test_the_pipeline_shows_a_sidecar_that_is_unreachable_or_behind(settings: Se
     assert behind["sidecar"] == {"reachable": True, "ready": True, "last_seq": 2}
     assert behind["lag_events"] == journal.last_seq() - 2
     server.shutdown()
-    thread.join(5)
+    thread.join(20)
     server.server_close()
 
 
