@@ -10,7 +10,7 @@ const MAX_CATCH_UP = 2000;
 
 const byId = (id) => document.getElementById(id);
 
-const trades = new TradeList(byId("trades"), byId("empty"));
+const trades = new TradeList(byId("trades"), byId("trade-row"), byId("empty"));
 new Form(byId("trade-form"), trades, byId("notices"));
 const status = new StatusBar(byId("status"), byId("status-announcement"));
 const market = new Market();

@@ -92,25 +92,18 @@ export class Form {
     this.showErrors(errors);
     const text = Object.keys(errors).length ? "Nothing was sent: please look at the marked fields." : problem.detail;
     this.notify("failure", "alert", text);
-    const first = this.names.find((name) => errors[name]);
-    if (first) (this.form.elements[first].focus ? this.form.elements[first] : this.form.elements[first][0]).focus();
+    this.form.querySelector(".invalid input")?.focus();
   }
 
   showErrors(errors) {
     for (const name of this.names) {
-      const control = this.form.elements[name];
-      const field = (control.closest ? control : control[0]).closest(".field");
       const messages = errors[name];
+      const error = document.getElementById(`${name}-error`);
+      error.textContent = messages?.join(" ") ?? "";
+      const field = error.parentElement;
       field.classList.toggle("invalid", Boolean(messages));
+      field.querySelector("[type=text]")?.setAttribute("aria-invalid", Boolean(messages));
       if (messages) field.closest("details")?.setAttribute("open", "");
-      document.getElementById(`${name}-error`)?.remove();
-      if (messages) field.append(makeElement("p", messages.join(" "), { class: "error", id: `${name}-error` }));
-      if (!control.closest) continue;
-      const descriptions = [document.getElementById(`${name}-hint`), messages && document.getElementById(`${name}-error`)];
-      control.toggleAttribute("aria-invalid", Boolean(messages));
-      if (messages) control.setAttribute("aria-invalid", "true");
-      control.setAttribute("aria-describedby", descriptions.filter(Boolean).map((each) => each.id).join(" "));
-      if (!control.getAttribute("aria-describedby")) control.removeAttribute("aria-describedby");
     }
   }
 

@@ -1,11 +1,23 @@
-// The list of recent trades: newest first, at most ROWS rows.
-import { makeElement } from "./format.js";
+// The list of recent trades: newest first, at most ROWS rows. A row is a clone of the page's template.
 
 const ROWS = 50;
 const REDRAW_MS = 100;
 
+// How each element that the template marks with a field shows its value.
+const FILL = {
+  a: (link, seq, { id }) => { link.textContent = seq; link.href += id; },
+  time: (time, at) => {
+    time.title = at;
+    time.firstChild.data = `${at.slice(0, 10)} `;
+    time.lastElementChild.textContent = at.slice(11, Number(time.dataset.clockEnd));
+  },
+  span: (span, side) => { span.textContent = side; span.classList.add(`side-${side.toLowerCase()}`); },
+  td: (cell, value) => { cell.textContent = value ?? ""; },
+};
+
 export class TradeList {
-  constructor(table, empty) {
+  constructor(table, template, empty) {
+    this.template = template;
     this.table = table;
     this.body = table.tBodies[0];
     this.empty = empty;
@@ -53,23 +65,15 @@ export class TradeList {
   show() { this.table.hidden = false; this.empty.hidden = true; }
 
   makeRow(trade, status) {
-    const row = makeElement("tr", undefined, { class: "new" });
-    const seq = makeElement("td", status, { class: "number wide" });
-    if (!status) {
+    const row = this.template.content.firstElementChild.cloneNode(true);
+    row.className = "new";
+    for (const part of row.querySelectorAll("[data-field]")) FILL[part.localName](part, trade[part.dataset.field], trade);
+    if (status) {
+      row.cells[0].textContent = status;
+    } else {
       row.dataset.seq = trade.seq;
       this.shown.add(trade.seq);
-      seq.append(makeElement("a", trade.seq, { href: `/trades/${trade.id}` }));
     }
-    const time = makeElement("time", `${trade.ts.slice(0, 10)} `, { title: trade.ts });
-    time.append(makeElement("b", trade.ts.slice(11, 19)));
-    const timeCell = makeElement("td");
-    timeCell.append(time);
-    const side = makeElement("td");
-    side.append(makeElement("span", trade.side, { class: `side side-${trade.side.toLowerCase()}` }));
-    row.append(
-      seq, timeCell, makeElement("td", trade.symbol, { class: "symbol" }), side,
-      makeElement("td", trade.price, { class: "number" }), makeElement("td", trade.qty, { class: "number" }),
-    );
     return row;
   }
 }
