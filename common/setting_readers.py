@@ -1,5 +1,6 @@
 """How the text of each setting is read, and what is expected of it."""
 
+import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,11 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    # ip_network raises ValueError for a network with bits of a host in it.
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",")) if text else ()
+
+
 def _currencies(text: str) -> tuple[str, ...]:
     currencies = tuple(name.strip().upper() for name in text.split(",")) if text else ()
     if not all(re.fullmatch(r"[A-Z0-9]{2,10}", currency) for currency in currencies):
@@ -133,6 +139,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "log_level": (_one_of(*_LEVELS, normalise=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
     "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
+    "trusted_proxies": (_networks, "addresses or networks like 127.0.0.1 or 10.0.0.0/8, separated by commas"),
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "source_limit": (_whole(1, 10_000), "a number of sources, 1 to 10000"),

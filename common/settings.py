@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +37,7 @@ class Settings:
     log_level: str = "INFO"
     webapp_cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     web_concurrency: int = 2
     symbol_limit: int = 200
     source_limit: int = 50

@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 from common.settings import Settings
-from webapp import footer, publisher, reader, readiness, search, worker_metrics
+from webapp import clients, footer, publisher, reader, readiness, search, worker_metrics
 from webapp.cli import trades_cli
 from webapp.middleware import access_log, cors, hosts, problems, security_headers
 from webapp.middleware.sessions import CookieSessions
@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
+    clients.init_app(app)
     worker_metrics.init_app(app)
     access_log.init_app(app)
     hosts.init_app(app)

@@ -20,7 +20,7 @@ export class Feed {
 
   open() {
     this.touch();
-    this.source = new EventSource(`/feed?after=${this.after}`);
+    this.source = new EventSource(`feed?after=${this.after}`);
     this.source.addEventListener("open", () => { this.touch(); this.setState("live"); });
     this.source.addEventListener("heartbeat", (event) => {
       this.touch();

@@ -36,7 +36,7 @@ export class Market {
     const query = new URLSearchParams({ window: WINDOW_SECONDS, step: STEP_SECONDS, ...(symbol && { symbol }) });
     let summary;
     try {
-      const response = await fetch(`/market?${query}`);
+      const response = await fetch(`market?${query}`);
       if (!response.ok) return this.lastSeq;
       summary = await response.json();
     } catch {

@@ -36,7 +36,7 @@ export class StatusBar {
   async poll() {
     let pipeline;
     try {
-      pipeline = await (await fetch("/pipeline")).json();
+      pipeline = await (await fetch("pipeline")).json();
     } catch {
       this.show("web", "down", "down");
       return;

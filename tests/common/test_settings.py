@@ -1,4 +1,5 @@
 from dataclasses import FrozenInstanceError, fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def test_values_are_read_from_their_variables() -> None:
             "JOURNAL_RETENTION": "15m",
             "WEBAPP_CORS_ORIGINS": "https://a.example, http://b.example:81",
             "ALLOWED_HOSTS": "desk.example, sidecar",
+            "TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8,2001:db8::/32",
             "TRADING_SYMBOLS": "btcusdt,ETH/USD",
             "QUOTE_CURRENCIES": "usdt, EUR",
             "WEBAPP_ZMQ_ADDR": "ipc:///run/trades.sock",
@@ -31,6 +33,8 @@ def test_values_are_read_from_their_variables() -> None:
     assert settings.journal_retention == 900
     assert settings.webapp_cors_origins == ("https://a.example", "http://b.example:81")
     assert settings.allowed_hosts == ("desk.example", "sidecar")
+    networks = (ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+    assert settings.trusted_proxies == networks
     assert settings.trading_symbols == ("BTCUSDT", "ETH/USD")
     assert settings.quote_currencies == ("USDT", "EUR")
     assert settings.webapp_zmq_addr == "ipc:///run/trades.sock"
@@ -53,6 +57,7 @@ BAD = {
     "LOG_LEVEL": "LOUD",
     "WEBAPP_CORS_ORIGINS": "example.com",
     "ALLOWED_HOSTS": "*.example",
+    "TRUSTED_PROXIES": "10.0.0.1/8",
     "WEB_CONCURRENCY": "0",
     "SYMBOL_LIMIT": "1e3",
     "TRADING_SYMBOLS": "BTCUSDT,A\tB",

@@ -1,6 +1,8 @@
 """Security headers of every response."""
 
-from flask import Flask, Response
+from typing import Final
+
+from flask import Flask, Response, request
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -13,7 +15,12 @@ _HEADERS = {
 }
 
 
+_YEAR_SECONDS: Final = 365 * 24 * 60 * 60
+
+
 def _add(response: Response) -> Response:
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_SECONDS}"
     for name, value in _HEADERS.items():
         response.headers[name] = value
     if response.mimetype != "text/css" and "javascript" not in (response.mimetype or ""):

@@ -1,12 +1,10 @@
 """Connections: limits on the connections of a worker, in all and per address, and rejections above them."""
 
-import ipaddress
 import json
 import logging
 import resource
 import socket
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
@@ -15,6 +13,7 @@ from uuid_utils import uuid7
 
 from common.errors import BadSettingError
 from common.throttle import Throttle
+from webapp.clients import Proxies
 from webapp.worker_metrics import WorkerMetrics
 
 CONNECTIONS_MAX: Final = 4000
@@ -28,13 +27,11 @@ OWN_DESCRIPTORS: Final = 40
 
 _CONNECTIONS_MIN: Final = 8
 _DESCRIPTORS_WANTED: Final = 65_536
-_SITE_BITS: Final = 64
 _TRY_AGAIN: Final = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 _log = logging.getLogger(__name__)
 
 Address = tuple[str, int] | tuple[str, int, int, int] | str | bytes
-GroupOf = Callable[[Address], str | None]
 
 
 def find_connection_limit(feed_max_clients: int) -> int:
@@ -58,22 +55,6 @@ def find_connection_limit(feed_max_clients: int) -> int:
     return limit
 
 
-def group_by_address(address: Address) -> str | None:
-    """Return the group in which the connections of an address are counted; None when they are not limited.
-
-    Loopback is not limited: behind a proxy on this host, all clients have that address.
-    """
-    if not isinstance(address, tuple):
-        return None
-    ip = ipaddress.ip_address(address[0].partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            # One site has 2^64 addresses.
-            return None if ip.is_loopback else str(ipaddress.ip_network((ip, _SITE_BITS), strict=False))
-        ip = ip.ipv4_mapped
-    return None if ip.is_loopback else str(ip)
-
-
 class Connections:
     """The open connections of one worker."""
 
@@ -82,29 +63,30 @@ class Connections:
         limit: int,
         metrics: WorkerMetrics,
         address_limit: int = ADDRESS_MAX,
-        group_of: GroupOf = group_by_address,
+        proxies: Proxies | None = None,
     ) -> None:
+        """Allow ``limit`` connections, and ``address_limit`` of one site; those of proxies have no site."""
         self.limit = limit
         self._metrics = metrics
         self._address_limit = address_limit
-        self._group_of = group_of
+        self._proxies = proxies or Proxies()
         self._open = 0
-        self._by_group: Counter[str] = Counter()
+        self._by_site: Counter[str] = Counter()
         self._throttle = Throttle()
 
     def admit(self, client: socket.socket, address: Address) -> bool:
         """Count a new connection, or reject it."""
-        group = self._group_of(address)
+        site = self._find_site(address)
         if self._open >= self.limit:
             detail = f"This worker has {self.limit} connections, its limit. Try again in a moment."
             self._reject(client, address, HTTPStatus.SERVICE_UNAVAILABLE, "worker_limit", detail)
             return False
-        if group is not None:
-            if self._by_group[group] >= self._address_limit:
+        if site is not None:
+            if self._by_site[site] >= self._address_limit:
                 detail = f"Your address has {self._address_limit} connections to this worker, the limit."
                 self._reject(client, address, HTTPStatus.TOO_MANY_REQUESTS, "address_limit", detail)
                 return False
-            self._by_group[group] += 1
+            self._by_site[site] += 1
         self._open += 1
         self._metrics.connections.set(self._open)
         return True
@@ -116,11 +98,11 @@ class Connections:
 
     def release(self, address: Address) -> None:
         """Count an admitted connection as closed."""
-        group = self._group_of(address)
-        if group is not None:
-            self._by_group[group] -= 1
-            if not self._by_group[group]:
-                del self._by_group[group]
+        site = self._find_site(address)
+        if site is not None:
+            self._by_site[site] -= 1
+            if not self._by_site[site]:
+                del self._by_site[site]
         self._open -= 1
         self._metrics.connections.set(self._open)
 
@@ -132,6 +114,9 @@ class Connections:
             shown = address[0] if isinstance(address, tuple) else ""
             extra = {"reason": reason, "client": shown, "count": count, "connections": self._open}
             _log.warning("connection dropped", extra=extra)
+
+    def _find_site(self, address: Address) -> str | None:
+        return self._proxies.find_site(address[0]) if isinstance(address, tuple) else None
 
     def _reject(self, client: socket.socket, address: Address, status: HTTPStatus, reason: str, detail: str) -> None:
         self.drop(reason, address)

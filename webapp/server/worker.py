@@ -16,6 +16,7 @@ from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped
 from common.process import PerProcess
 from common.settings import Settings
 from common.supervisor import POLL_SECONDS, find_supervisor
+from webapp.clients import Proxies
 from webapp.concurrency import every
 from webapp.server.connections import Address, Connections
 from webapp.server.deadlines import DeadlineSocket
@@ -119,7 +120,9 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
         """Serve until the worker stops."""
         metrics = cast("PerProcess[WorkerMetrics]", self.app.callable.extensions["worker_metrics"]).get()
         # One below the size of gunicorn's pool: a full pool would accept, and so reject, nothing.
-        self.connections = Connections(self.worker_connections - 1, metrics)
+        settings: Settings = self.app.callable.config["SETTINGS"]
+        proxies = Proxies(settings.trusted_proxies)
+        self.connections = Connections(self.worker_connections - 1, metrics, proxies=proxies)
         self.malformed = MalformedRequests(metrics)
         self.clients = set()
         every(POLL_SECONDS, partial(_stop_with_supervisor, self.ppid))

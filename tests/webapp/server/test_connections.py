@@ -4,11 +4,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.client import HTTPResponse
+from ipaddress import ip_network
 
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from webapp.server.connections import Address, Connections, find_connection_limit, group_by_address
+from webapp.clients import Proxies
+from webapp.server.connections import Address, Connections, find_connection_limit
 from webapp.server.deadlines import DeadlineSocket
 from webapp.worker_metrics import WorkerMetrics
 
@@ -27,23 +29,15 @@ def dropped() -> list[str]:
     return []
 
 
-@pytest.mark.parametrize(
-    ("address", "group"),
-    [
-        (("192.0.2.7", 1), "192.0.2.7"),
-        (("::ffff:192.0.2.7", 1, 0, 0), "192.0.2.7"),
-        (("2001:db8:1:2:3:4:5:6", 1, 0, 0), "2001:db8:1:2::/64"),
-        (("fe80::1%eth0", 1, 0, 2), "fe80::/64"),
-        (("127.0.0.1", 1), None),
-        (("127.8.0.1", 1), None),
-        (("::1", 1, 0, 0), None),
-        (("::ffff:127.0.0.1", 1, 0, 0), None),
-        ("", None),
-        (b"/run/web.sock", None),
-    ],
-)
-def test_connections_are_counted_by_site_and_loopback_is_not_limited(address: Address, group: str | None) -> None:
-    assert group_by_address(address) == group
+@pytest.mark.parametrize("address", [("127.0.0.1", 1), ("::1", 1, 0, 0), ("10.0.0.1", 1), "", b"/run/web.sock"])
+def test_connections_of_loopback_and_of_trusted_proxies_are_not_limited_by_address(
+    pair: tuple[socket.socket, socket.socket], address: Address
+) -> None:
+    server, _ = pair
+    connections = Connections(9, WorkerMetrics(), 1, Proxies([ip_network("10.0.0.0/8")]))
+    assert [connections.admit(server, address) for _ in range(3)] == [True, True, True]
+    connections.release(address)
+    assert [connections.admit(server, CLIENT) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.parametrize(
