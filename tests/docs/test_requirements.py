@@ -9,8 +9,9 @@ from tests.conftest import ROOT
 LOADED = """
 import importlib.metadata, json, sys
 import webapp, webapp.server.worker, sidecar.daemon, honcho.command
-names = importlib.metadata.packages_distributions()
-print(json.dumps(sorted({each for name in {name.split(".")[0] for name in sys.modules} for each in names.get(name, ())})))
+distributions = importlib.metadata.packages_distributions()
+modules = {name.split(".")[0] for name in sys.modules}
+print(json.dumps(sorted({each for name in modules for each in distributions.get(name, ())})))
 """
 
 
