@@ -73,12 +73,12 @@ class Histogram(Struct, dict=True):
         """Make an empty histogram with these upper bounds, and +Inf."""
         return cls(dict.fromkeys(_write_keys(tuple(bounds)), 0))
 
-    def observe(self, value: float, request_id: str = "", at: float = 0.0) -> None:
-        """Count one measured value, and keep it as an exemplar when it has a request id."""
+    def observe(self, value: float, request_id: str = "", at: float = 0.0, times: int = 1) -> None:
+        """Count one measured value, ``times`` times, and keep it as an exemplar when it has a request id."""
         keys, bounds, _ = self._ends
         key = keys[bisect_left(bounds, value)]
-        self.buckets[key] += 1
-        self.total = EXACT.fma(round(value * 1_000_000), MICRO, self.total)
+        self.buckets[key] += times
+        self.total = EXACT.fma(round(value * 1_000_000) * times, MICRO, self.total)
         if request_id:
             self.exemplars[key] = Exemplar(request_id, value, at)
 

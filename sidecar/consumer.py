@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from common.errors import AddressError, BadMessageError, JournalError
@@ -13,7 +14,7 @@ from common.journal.connection import Connection
 from common.journal.store import Journal
 from common.settings import Settings
 from common.throttle import Throttle
-from common.wire.messages import decode_message
+from common.wire.messages import SeqRange, decode_message
 from common.wire.transport import KeyPair
 from common.wire.worker_totals import WorkerTotals
 from sidecar.counters import Counters
@@ -99,10 +100,13 @@ class Consumer:
             pass
         self._counters.settle()
 
-    def recover(self) -> int:
-        """Apply up to CHUNK events from the journal and return how many; a failed read is retried later."""
+    def recover(self, announced: SeqRange | None = None) -> int:
+        """Apply up to CHUNK events from the journal, or those ``announced``, and return how many.
+
+        A failed read is retried later.
+        """
         try:
-            count = self._apply_chunk()
+            count = self._apply_chunk(announced)
         except JournalError as error:
             if self.journal_error is None:
                 _log.error("journal cannot be read", extra={"reason": error.reason, "detail": error.detail})
@@ -112,25 +116,30 @@ class Consumer:
         if self.journal_error is not None:
             _log.warning("journal can be read again")
             self.journal_error = None
-        if count < CHUNK:
+        if count < CHUNK or announced is not None:
             self._last_progress = self._clock()
         return count
 
-    def _apply_chunk(self) -> int:
-        state, batches, keys = self._connection.ask(self._read_next)
+    def _apply_chunk(self, announced: SeqRange | None = None) -> int:
+        limit = CHUNK if announced is None else min(CHUNK, announced.last_seq - self._counters.state.last_seq)
+        state, batches, keys = self._connection.ask(partial(self._read_next, limit))
         # A restored journal has its own key pair.
         self._receiver.use(keys)
         if state is not self._counters.state:
             _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
             self._counters.replace(state)
-        self._counters.count(batches, self._settings)
+            announced = None
+        if announced is None:
+            self._counters.count(batches, self._settings)
+        else:
+            self._counters.count_range(batches, announced, self._settings, self._wall_clock())
         return sum(len(batch.prices) for batch in batches)
 
-    def _read_next(self, journal: Journal) -> tuple[State, list[Batch], KeyPair]:
+    def _read_next(self, limit: int, journal: Journal) -> tuple[State, list[Batch], KeyPair]:
         state = self._counters.state
         if journal.journal_id != state.journal_id:
             state = read_checkpoint(journal, self._settings)
-        return state, read_batches(journal, state.last_seq, CHUNK), journal.key_pair
+        return state, read_batches(journal, state.last_seq, limit), journal.key_pair
 
     def _process(self, frames: Sequence[bytes]) -> None:
         try:
@@ -140,6 +149,8 @@ class Consumer:
             return
         if isinstance(message, WorkerTotals):
             self._update_worker(message)
+        elif isinstance(message, SeqRange):
+            self._count_range(message)
         else:
             self._count_all(message)
 
@@ -187,6 +198,16 @@ class Consumer:
         self._counters.apply(events, self._settings, counted_at)
         self._last_progress = self._clock()
         self.journal_error = None
+
+    def _count_range(self, announced: SeqRange) -> None:
+        last = self._counters.state.last_seq
+        is_next = announced.first_seq <= last + 1
+        with self._counters.lock:
+            observed = self._counters.state.observed
+            observed.gaps += not is_next
+            observed.duplicates += max(0, min(last, announced.last_seq) - announced.first_seq + 1)
+        while self._counters.state.last_seq < announced.last_seq and self.recover(announced if is_next else None):
+            pass
 
     def _count(self, event: Event, counted_at: float) -> None:
         if event.seq > self._counters.state.last_seq + 1:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from common.event import Event
 from common.journal.batches import Batch
 from common.settings import Settings
+from common.wire.messages import SeqRange
 from sidecar.series_start import SeriesStarts
 from sidecar.state import State
 
@@ -43,4 +44,12 @@ class Counters:
         """Count batches of events that were read from the journal; see ``State.count``."""
         with self.lock:
             self.state.count(batches, "journal", settings)
+            self.starts.note(self.state)
+
+    def count_range(self, batches: Sequence[Batch], announced: SeqRange, settings: Settings, counted_at: float) -> None:
+        """Count batches of events that a message announced, and that were read from the journal."""
+        trades = sum(len(batch.prices) for batch in batches)
+        with self.lock:
+            self.state.count(batches, "live", settings)
+            self.state.observed.observe_delay(announced.accepted_at, announced.request_id, counted_at, trades)
             self.starts.note(self.state)

@@ -65,6 +65,10 @@ class Observed(Struct):
     rejected: dict[Reason, Count] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
     workers: Workers = field(default_factory=Workers)
 
+    def observe_delay(self, accepted_at: Timestamp, request_id: str, counted_at: float, trades: int = 1) -> None:
+        """Observe the delay of live events of one request, counted at ``counted_at``, in seconds since 1970."""
+        self.delay.observe(max(0.0, counted_at - read_seconds(accepted_at)), request_id, counted_at, trades)
+
     def __post_init__(self) -> None:
         """Change to the bounds and reasons of this version: those missing from a file start at 0."""
         self.delay.rebound(DELAY_BOUNDS)
@@ -146,9 +150,8 @@ class State(Struct):
         self.count(group(events), source, settings)
         if source == "live":
             for event in events:
-                delay = max(0.0, counted_at - read_seconds(event.accepted_at))
                 request_id = event.request_id if isinstance(event, Hint) else ""
-                self.observed.delay.observe(delay, request_id, counted_at)
+                self.observed.observe_delay(event.accepted_at, request_id, counted_at)
 
     def count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
         """Count batches of events past ``last_seq``; what is past a limit of ``settings`` goes under OTHER.

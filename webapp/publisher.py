@@ -10,6 +10,7 @@ from typing import cast
 from flask import Flask, current_app
 
 from common.errors import JournalError, KeyInFlightError, KeyReusedError
+from common.event import Event
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.connection import Connection, Latch
 from common.journal.keys import Key
@@ -21,7 +22,7 @@ from common.wire import messages
 from common.wire.transport import KeyPair, Sender
 from common.wire.worker_totals import WorkerTotals
 from webapp.commit_queue import CommitQueue, Queued
-from webapp.concurrency import pause, run_in_threadpool
+from webapp.concurrency import run_in_threadpool
 from webapp.hints import Hints
 from webapp.worker_metrics import WorkerMetrics
 
@@ -109,15 +110,29 @@ class Publisher:
                 else:
                     queued.future.set_result(outcome)
                     accepted.append((queued, outcome))
-            written = [(event, queued.request_id) for queued, result in accepted for event in result.written]
-            if written:
-                self._observe_commit(seconds, len(written))
-            for start in range(0, len(written), messages.EVENTS_MAX):
-                part = written[start : start + messages.EVENTS_MAX]
-                self._hints.send(messages.encode_message(*zip(*part, strict=True)))
-                if len(part) == messages.EVENTS_MAX:
-                    # More may follow, of a large batch: other requests have their turn.
-                    pause()
+            trades = sum(result.accepted for _, result in accepted if not result.replayed)
+            if trades:
+                self._observe_commit(seconds, trades)
+                self._send_hints(accepted)
+
+    def _send_hints(self, accepted: Sequence[tuple[Queued, AppendResult]]) -> None:
+        """Send the events of small requests together, and of each large one its range, in the order of their seqs."""
+        waiting: list[tuple[Event, str]] = []
+        for queued, result in accepted:
+            if len(waiting) + len(result.written) > messages.EVENTS_MAX:
+                self._send_events(waiting)
+                waiting = []
+            if len(result.written) > messages.EVENTS_MAX:
+                first, last = result.written[0], result.written[-1]
+                written = messages.SeqRange(first.journal_id, first.seq, last.seq, first.accepted_at, queued.request_id)
+                self._hints.send(messages.encode_range(written))
+            else:
+                waiting += [(event, queued.request_id) for event in result.written]
+        self._send_events(waiting)
+
+    def _send_events(self, written: Sequence[tuple[Event, str]]) -> None:
+        if written:
+            self._hints.send(messages.encode_message(*zip(*written, strict=True)))
 
     def _append(self, requests: Sequence[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:

@@ -9,7 +9,7 @@ from common.errors import JournalError, KeyReusedError
 from common.event import Event
 from common.journal import keys, rows
 from common.journal.appending import AppendResult, Request, append
-from common.journal.file import journal_errors
+from common.journal.file import begin_writing, journal_errors
 from common.journal.identity import identify
 from common.journal.opening import open_file
 from common.journal.schema import SCHEMA_VERSION
@@ -39,6 +39,7 @@ class Journal:
         ``busy_seconds`` is how long a write waits for another writer. Raises JournalError.
         """
         self.path = path
+        self._busy_seconds = busy_seconds
         self._db = open_file(path, busy_seconds)
         try:
             with journal_errors(path):
@@ -77,7 +78,7 @@ class Journal:
     @contextmanager
     def _write(self) -> Iterator[None]:
         with self._reading():
-            self._db.execute("BEGIN IMMEDIATE")
+            begin_writing(self._db, self._busy_seconds)
             try:
                 self._check_journal()
                 yield

@@ -1,22 +1,25 @@
 """ZeroMQ messages: how events and workers' totals are encoded and decoded (docs/wire.md).
 
-A message has one frame: a line with its kind and version, then JSON: an array of events, or the totals of one worker.
+A message has one frame: a line with its kind and version, then JSON: an array of events, a range of them that the
+sidecar reads from the journal, or the totals of one worker.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import repeat
 from typing import Annotated, Final
 
 import msgspec
 
 from common.errors import BadMessageError
-from common.event import Event
+from common.event import Event, Seq
 from common.symbols import is_symbol
+from common.timestamps import Timestamp, is_in_calendar
 from common.wire.worker_totals import WorkerTotals
 
 TRADES: Final = b"trades/1"
+RANGE: Final = b"range/1"
 TOTALS: Final = b"totals/1"
+_KINDS: Final = (b"trades/", b"range/", b"totals/")
 
 BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "version", "body", "journal_id", "forgotten")
 """Why a peer or a message may be rejected, in the order it is checked.
@@ -24,8 +27,8 @@ BAD_MESSAGE_REASONS: Final = ("unauthorised", "crowded", "frames", "kind", "vers
 ``journal_id``: it is of another journal. ``forgotten``: it is from a worker that may have been counted before.
 """
 
-EVENTS_MAX: Final = 250
-"""Events in one message: the longest possible ones together stay below the receiver's limit."""
+EVENTS_MAX: Final = 100
+"""Events in one message. A request with more is announced as a range: reading the journal costs less."""
 
 
 RequestId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")]
@@ -37,7 +40,20 @@ class Hint(Event, frozen=True, kw_only=True):
     request_id: RequestId = ""
 
 
+class SeqRange(msgspec.Struct, frozen=True):
+    """The events that one request wrote, from ``first_seq`` to ``last_seq``, which are read from the journal."""
+
+    journal_id: str
+    first_seq: Seq
+    last_seq: Seq
+    accepted_at: Timestamp
+    request_id: RequestId = ""
+
+
+Message = list[Hint] | SeqRange | WorkerTotals
+
 _hints = msgspec.json.Decoder(list[Hint])
+_range = msgspec.json.Decoder(SeqRange)
 _totals = msgspec.json.Decoder(WorkerTotals)
 
 
@@ -62,6 +78,11 @@ def encode_message(events: Sequence[Event], request_ids: Iterable[str] = repeat(
     return [b"%b\n[%b]" % (TRADES, b",".join(hints))]
 
 
+def encode_range(written: SeqRange) -> list[bytes]:
+    """Write the range of one request's events as the frame of one message."""
+    return [RANGE + b"\n" + msgspec.json.encode(written)]
+
+
 def encode_report(totals: WorkerTotals) -> list[bytes]:
     """Write the totals of one worker as the frame of one message."""
     return [TOTALS + b"\n" + msgspec.json.encode(totals)]
@@ -79,8 +100,8 @@ def decode_totals(body: bytes) -> WorkerTotals:
     return totals
 
 
-def decode_message(frames: Sequence[bytes], journal_id: str) -> list[Hint] | WorkerTotals:
-    """Read one message: the events of the journal named ``journal_id``, or the totals of one worker.
+def decode_message(frames: Sequence[bytes], journal_id: str) -> Message:
+    """Read one message: events or a range of the journal named ``journal_id``, or the totals of one worker.
 
     Raises BadMessageError with one of BAD_MESSAGE_REASONS.
     """
@@ -89,26 +110,32 @@ def decode_message(frames: Sequence[bytes], journal_id: str) -> list[Hint] | Wor
     kind, _, body = frames[0].partition(b"\n")
     if kind == TOTALS:
         return decode_totals(body)
-    if kind != TRADES:
-        reason = "version" if kind.startswith((b"trades/", b"totals/")) else "kind"
-        raise BadMessageError(reason, f"first line {kind[:32]!r}; expected {TRADES!r} or {TOTALS!r}")
+    if kind not in {TRADES, RANGE}:
+        reason = "version" if kind.startswith(_KINDS) else "kind"
+        raise BadMessageError(reason, f"first line {kind[:32]!r}; expected {TRADES!r}, {RANGE!r} or {TOTALS!r}")
     try:
-        events = _hints.decode(body)
+        found = _hints.decode(body) if kind == TRADES else _range.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("body", str(error)) from error
-    for event in events:
-        _check(event)
-        if event.journal_id != journal_id:
-            raise BadMessageError("journal_id", f"journal_id {event.journal_id[:64]!r}; expected {journal_id!r}")
-    return events
+    if isinstance(found, SeqRange):
+        _check_time(found.last_seq, found.accepted_at)
+        _check_journal(found.journal_id, journal_id)
+        return found
+    for event in found:
+        if not is_symbol(event.symbol):
+            raise BadMessageError("body", f"seq {event.seq}: symbol {event.symbol!r} is not in its canonical form")
+        _check_time(event.seq, event.ts)
+        _check_time(event.seq, event.accepted_at)
+        _check_journal(event.journal_id, journal_id)
+    return found
 
 
-def _check(event: Event) -> None:
-    if not is_symbol(event.symbol):
-        raise BadMessageError("body", f"seq {event.seq}: symbol {event.symbol!r} is not in its canonical form")
+def _check_time(seq: int, time: Timestamp) -> None:
     # The pattern alone accepts a 13th month.
-    try:
-        datetime.fromisoformat(event.ts)
-        datetime.fromisoformat(event.accepted_at)
-    except ValueError as error:
-        raise BadMessageError("body", f"seq {event.seq}: {error}") from error
+    if not is_in_calendar(time):
+        raise BadMessageError("body", f"seq {seq}: {time} is not in the calendar")
+
+
+def _check_journal(given: str, expected: str) -> None:
+    if given != expected:
+        raise BadMessageError("journal_id", f"journal_id {given[:64]!r}; expected {expected!r}")

@@ -19,6 +19,14 @@ def test_a_value_at_a_bound_falls_into_its_bucket_and_one_above_all_into_the_las
     assert histogram.total == Decimal("10.300001")
 
 
+def test_one_value_is_observed_several_times() -> None:
+    once, several = Histogram.over(BOUNDS), Histogram.over(BOUNDS)
+    for _ in range(1000):
+        once.observe(0.3000001)
+    several.observe(0.3000001, times=1000)
+    assert several == once
+
+
 def test_exact_values_are_compared_exactly() -> None:
     histogram = Histogram.over((Decimal(1), Decimal(10)))
     histogram.count([Decimal(10), Decimal("10.0000000000000000000000000000001")], Decimal(20))

@@ -18,7 +18,7 @@ from common.event import TRADE_FIELDS
 from common.journal.disk import DiskUsage
 from common.journal.store import Journal
 from common.settings import Settings
-from common.wire.messages import BAD_MESSAGE_REASONS, TOTALS, TRADES
+from common.wire.messages import BAD_MESSAGE_REASONS, RANGE, TOTALS, TRADES
 from infra.grafana.dashboard import FILES
 from sidecar.collector import Sight, StateCollector
 from sidecar.counters import Counters
@@ -41,7 +41,7 @@ RULES = ROOT / "infra" / "prometheus" / "rules"
 PATH = r"(?<![\w./*<{-])((?:[\w-]+/)*[\w-]+/|(?:[\w-]+/)+[\w.-]+\.[a-z]+|[\w.-]+\.(?:js|py|yml|toml))(?![\w/*<{-])"
 """A path in backticks: a folder, a file in a folder, or a file of source code."""
 
-MADE = ("var/", TRADES.decode()[:-1], TOTALS.decode()[:-1])
+MADE = ("var/", *(kind.decode()[:-1] for kind in (TRADES, RANGE, TOTALS)))
 """The folder that is made when the product runs, and the kinds of messages, which look like folders."""
 
 SOURCE = (

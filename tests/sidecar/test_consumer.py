@@ -70,6 +70,10 @@ class Rig:
         by_seq = {event.seq: event for event in self.journal.read_after(0)}
         self.receiver.messages.append(messages.encode_message([by_seq[seq] for seq in seqs]))
 
+    def announce(self, first_seq: int, last_seq: int) -> None:
+        written = messages.SeqRange(self.journal.journal_id, first_seq, last_seq, "1970-01-01T00:00:00.000000Z")
+        self.receiver.messages.append(messages.encode_range(written))
+
     def drain(self) -> None:
         while self.receiver.messages:
             self.consumer.step()
@@ -103,6 +107,47 @@ def test_a_duplicate_is_dropped_and_counted(rig: Rig) -> None:
     rig.drain()
     assert rig.counted == 2
     assert rig.state.observed.duplicates == 3
+
+
+def test_the_next_range_is_read_and_counts_as_live(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.consumer.CHUNK", 7)
+    rig.accept(30)
+    rig.announce(1, 20)
+    rig.drain()
+    # Those after it are left to their own hint.
+    assert rig.counted == 20
+    rig.announce(21, 30)
+    rig.drain()
+    assert rig.state.observed.events == {"live": 30, "journal": 0}
+    assert sum(rig.state.observed.delay.buckets.values()) == 30
+    assert (rig.state.observed.gaps, rig.state.observed.duplicates) == (0, 0)
+
+
+def test_what_is_counted_of_a_range_is_not_counted_again(rig: Rig) -> None:
+    rig.accept(10)
+    rig.announce(1, 6)
+    rig.announce(3, 10)
+    rig.announce(1, 10)
+    rig.drain()
+    assert rig.counted == 10
+    assert rig.state.observed.events == {"live": 10, "journal": 0}
+    assert rig.state.observed.duplicates == 4 + 10
+
+
+def test_a_range_past_the_next_seq_opens_a_gap(rig: Rig) -> None:
+    rig.accept(10)
+    rig.announce(5, 9)
+    rig.drain()
+    assert rig.counted == 10
+    assert rig.state.observed.events == {"live": 0, "journal": 10}
+    assert rig.state.observed.gaps == 1
+
+
+def test_a_range_ahead_of_the_journal_is_not_counted(rig: Rig) -> None:
+    rig.accept(2)
+    rig.announce(1, 9)
+    rig.drain()
+    assert rig.counted == rig.state.last_seq == 2
 
 
 def test_a_gap_is_filled_from_the_journal_at_once(rig: Rig) -> None:

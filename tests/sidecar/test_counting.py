@@ -13,10 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event as Flag
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from unittest import mock
 
-import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
@@ -167,14 +166,22 @@ class Counting(RuleBasedStateMachine):
     @rule(
         target=hints,
         trades=st.lists(TRADES, min_size=1, max_size=6),
-        split=st.booleans(),
+        form=st.sampled_from(["one message", "one each", "range"]),
         order=st.lists(st.integers(0, 5), max_size=8),
     )
-    def accept(self, trades: list[dict[str, str]], *, split: bool, order: list[int]) -> Any:  # noqa: ANN401 - hypothesis's own type
-        """Commit trades, and receive their hints, one message or one for each, in any order; some are lost or late."""
+    def accept(self, trades: list[dict[str, str]], *, form: str, order: list[int]) -> Any:  # noqa: ANN401 - hypothesis's own type
+        """Commit trades, and receive their hints in any order; some are lost or late."""
         fresh = append(self.journal, [make_event(0, **trade) for trade in trades])
         self.accepted += fresh
-        hints = [messages.encode_message(part) for part in (([event] for event in fresh) if split else [fresh])]
+        match form:
+            case "range":
+                first, last = fresh[0], fresh[-1]
+                written = messages.SeqRange(first.journal_id, first.seq, last.seq, first.accepted_at)
+                hints = [messages.encode_range(written)]
+            case "one each":
+                hints = [messages.encode_message([event]) for event in fresh]
+            case _:
+                hints = [messages.encode_message(fresh)]
         for number in order:
             self.receive(hints[number % len(hints)])
         return multiple(*hints)
@@ -189,7 +196,11 @@ class Counting(RuleBasedStateMachine):
     def receive(self, hint: list[bytes]) -> None:
         """Receive a hint late, or again; afterwards everything up to its last trade is counted."""
         self.sidecar.receive(hint)
-        assert self.state.last_seq >= msgspec.json.decode(hint[0].partition(b"\n")[2])[-1]["seq"]
+        found = messages.decode_message(hint, self.journal.journal_id)
+        if isinstance(found, messages.SeqRange):
+            assert self.state.last_seq >= found.last_seq
+        else:
+            assert self.state.last_seq >= cast("list[messages.Hint]", found)[-1].seq
 
     @rule(body=st.binary(max_size=20))
     def receive_garbage(self, body: bytes) -> None:

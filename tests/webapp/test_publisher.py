@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from common.event import Event
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.keys import SERVER, Key
 from common.journal.store import Journal
+from common.wire.messages import EVENTS_MAX, Hint, SeqRange, decode_message
 from common.wire.transport import Sender
 from tests.conftest import AT, BUY, SELL
 from tests.waiting import wait_for
@@ -105,6 +107,59 @@ def test_a_trade_is_accepted_when_its_hint_cannot_be_sent(tmp_path: Path) -> Non
     publisher = Publisher(partial(Journal, tmp_path / "journal.db"), partial(Sender, "tcp://"))
     assert publisher.accept([KeyedTrade(BUY)]).events[0].seq == 1
     publisher.close()
+
+
+class Recorder(Sender):
+    """A sender that keeps its messages."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[bytes]] = []
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        self.sent.append(list(frames))
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_large_request_is_announced_as_a_range_in_the_order_of_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, gate, commit_sizes = threading.Event(), threading.Event(), list[int]()
+    monkeypatch.setattr(GatedJournal, "entered", entered)
+    monkeypatch.setattr(GatedJournal, "gate", gate)
+    monkeypatch.setattr(GatedJournal, "commit_sizes", commit_sizes, raising=False)
+    recorder = Recorder()
+    publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), lambda _: recorder)
+    queue = publisher._commits._queue  # noqa: SLF001 - no other sign that they are queued
+    threads: list[threading.Thread] = []
+    for place, size in enumerate([1, 2, EVENTS_MAX + 1, 60, 60]):
+        trades = [KeyedTrade(BUY)] * size
+        threads.append(threading.Thread(target=partial(publisher.accept, trades, request_id=f"r{place}")))
+        threads[-1].start()
+        wait_for(entered.is_set, "the first commit has begun")
+        wait_for(lambda place=place: len(queue) == place, "the others are queued")  # type: ignore[misc]
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+    publisher.close()
+    assert commit_sizes == [1, 4]
+    with Journal(tmp_path / "journal.db") as journal:
+        found = [decode_message(frames, journal.journal_id) for frames in recorder.sent]
+    seqs = [
+        (each.first_seq, each.last_seq, each.request_id)
+        if isinstance(each, SeqRange)
+        else [(hint.seq, hint.request_id) for hint in cast("list[Hint]", each)]
+        for each in found
+    ]
+    begin = 4 + EVENTS_MAX
+    assert seqs == [
+        [(1, "r0")],
+        [(2, "r1"), (3, "r1")],
+        (4, begin, "r2"),
+        [(begin + 1 + n, "r3") for n in range(60)],
+        [(begin + 61 + n, "r4") for n in range(60)],
+    ]
 
 
 def key(name: str, fields: str = "the same", owner: str = SERVER) -> Key:

@@ -10,6 +10,8 @@ from tests.conftest import JOURNAL_ID, make_event, make_hint
 EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side="SELL")]
 (FRAME,) = messages.encode_message(EVENTS)
 TRADES, TOTALS_KIND = b"trades/1\n", b"totals/1\n"
+WRITTEN = messages.SeqRange(JOURNAL_ID, 7, 1006, "2026-01-31T09:30:00.000000Z", "r-1")
+(RANGE_FRAME,) = messages.encode_range(WRITTEN)
 BODY = FRAME.removeprefix(b"trades/1\n")
 
 
@@ -39,6 +41,10 @@ def test_a_hint_carries_the_id_of_its_request() -> None:
     )
     assert (hint.seq, hint.request_id) == (7, "r-1")
     assert b"request_id" not in messages.encode(EVENTS[0])
+
+
+def test_a_range_carries_the_seqs_of_one_request() -> None:
+    assert messages.decode_message([RANGE_FRAME], JOURNAL_ID) == WRITTEN
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,11 @@ def test_a_hint_carries_the_id_of_its_request() -> None:
         ([TRADES + BODY.replace(b'"ref":null', b'"ref":""')], "body"),
         ([TRADES + BODY.replace(b'"fee":null', b'"fee":"-1"')], "body"),
         ([b"totals/2\n{}"], "version"),
+        ([RANGE_FRAME.replace(b"range/1", b"range/2")], "version"),
+        ([RANGE_FRAME.replace(JOURNAL_ID.encode(), b"b" * 32)], "journal_id"),
+        ([RANGE_FRAME.replace(b":7,", b":0,")], "body"),
+        ([RANGE_FRAME.replace(b"2026-01-31", b"2026-13-31")], "body"),
+        ([b"range/1\n[]"], "body"),
         ([TOTALS_KIND + b"[]"], "body"),
         ([TOTALS_KIND + b"{}"], "body"),
     ],
