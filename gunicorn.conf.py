@@ -17,6 +17,7 @@ from webapp.server.connections import find_connection_limit
 try:
     _settings = Settings.from_env()
     _settings.require_secret_key()
+    _settings.read_sidecar_token()
     _connections = find_connection_limit(_settings.feed_max_clients)
     # Here, in the master: its workers inherit what it finds, and check it.
     find_supervisor()

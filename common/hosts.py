@@ -86,6 +86,14 @@ def is_same_origin(origin: str, host: str) -> bool:
     return (there[0], there[1] or default) == (own[0], own[1] or default)
 
 
+def is_loopback(name: str) -> bool:
+    """Return whether a host name or an address leads to this machine only."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
 def read_authority(text: str) -> Authority | None:
     """Parse ``host[:port]``, with the host normalised; None when it is malformed."""
     found = _AUTHORITY.fullmatch(text)

@@ -1,10 +1,9 @@
 """Links: the addresses of the parts that have pages, so that each page leads to the others."""
 
-import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
-from common.hosts import read_authority
+from common.hosts import is_loopback, read_authority
 from common.settings import Settings, write_address
 
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
@@ -24,11 +23,11 @@ def find_links(settings: Settings, own: str, host: str) -> dict[str, str]:
         "Prometheus": settings.prometheus_url,
         "Grafana": settings.grafana_url,
     }
-    near = _is_loopback(name)
+    near = is_loopback(name)
     return {
         part: url
         for part, url in urls.items()
-        if part != own and url and (near or not _is_loopback(urlsplit(url).hostname or ""))
+        if part != own and url and (near or not is_loopback(urlsplit(url).hostname or ""))
     }
 
 
@@ -40,10 +39,3 @@ def find_reachable(host: str) -> str:
 def _write_url(host: str, port: int, name: str) -> str:
     # The system chooses port 0 at the start, and only that process knows it.
     return f"http://{write_address(name if host in _EVERYWHERE and name else host, port)}" if port else ""
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from common.secret_files import SECRET_MIN
 from common.symbols import read_symbols
 
 _PORT_MAX = 65_535
-_SECRET_MIN = 16
 _SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder, which is rejected
 FILE: Final = "the path of a file, not of a folder or a device"
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -58,6 +58,10 @@ def read_path(text: str) -> Path:
     return path
 
 
+def _optional_path(text: str) -> Path | None:
+    return read_path(text) if text else None
+
+
 def _one_of(*choices: str, normalise: Callable[[str], str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if normalise(text) not in choices:
@@ -68,7 +72,7 @@ def _one_of(*choices: str, normalise: Callable[[str], str]) -> Callable[[str], s
 
 
 def _secret(text: str) -> str:
-    if text and (len(text) < _SECRET_MIN or text == _SECRET_SAMPLE):
+    if text and (len(text) < SECRET_MIN or text == _SECRET_SAMPLE):
         raise ValueError
     return text
 
@@ -135,7 +139,11 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "journal_sync": (_one_of("full", "normal", normalise=str.lower), "full or normal"),
     "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
     "snapshot_path": (read_path, FILE),
+    "auth": (_one_of("auto", "required", "off", normalise=str.lower), "auto, required or off"),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
+    "secret_key_file": (_optional_path, FILE),
+    "sidecar_token_file": (_optional_path, FILE),
+    "token_file": (_optional_path, FILE),
     "log_level": (_one_of(*_LEVELS, normalise=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
     "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from common.errors import BadSettingError
+from common.hosts import is_loopback
 from common.paths import find_clash
 from common.quotes import CURRENCIES
+from common.secret_files import read_secret
 from common.setting_readers import READERS
 
 _IPC = "ipc://"
@@ -33,7 +35,11 @@ class Settings:
     journal_sync: str = "full"
     journal_retention: int = 0
     snapshot_path: Path = Path("var/sidecar.snapshot")
+    auth: str = "auto"
     secret_key: str = field(default="", repr=False)
+    secret_key_file: Path | None = None
+    sidecar_token_file: Path | None = None
+    token_file: Path | None = None
     log_level: str = "INFO"
     webapp_cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
@@ -90,8 +96,30 @@ class Settings:
     def require_secret_key(self) -> str:
         """Return the secret that signs sessions and form tokens, which only the web process needs.
 
-        Raises BadSettingError when there is none.
+        Raises BadSettingError when there is none, or one in SECRET_KEY and another in SECRET_KEY_FILE.
         """
+        if self.secret_key_file is not None:
+            if self.secret_key:
+                raise BadSettingError("SECRET_KEY_FILE", str(self.secret_key_file), "nothing, since SECRET_KEY is set")
+            return read_secret("SECRET_KEY_FILE", self.secret_key_file)
         if not self.secret_key:
             raise BadSettingError("SECRET_KEY", None, READERS["secret_key"][1])
         return self.secret_key
+
+    def read_sidecar_token(self) -> str | None:
+        """Return the token of the sidecar's clients, None without a file. Raises BadSettingError."""
+        return None if self.sidecar_token_file is None else read_secret("SIDECAR_TOKEN_FILE", self.sidecar_token_file)
+
+    def require_sidecar_token(self) -> str | None:
+        """Return the token that the sidecar expects; None when it is open, on loopback or with AUTH="off".
+
+        Raises BadSettingError, also when the sidecar would be open beyond loopback.
+        """
+        token = self.read_sidecar_token()
+        if token is None and self.auth != "off" and not is_loopback(self.sidecar_http_host):
+            expected = (
+                f"a file with the token of its clients, since SIDECAR_HTTP_HOST is {self.sidecar_http_host!r}, which is"
+                ' beyond loopback; `make infra-up` makes it; or AUTH="off"'
+            )
+            raise BadSettingError("SIDECAR_TOKEN_FILE", None, expected)
+        return token

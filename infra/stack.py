@@ -17,13 +17,13 @@ from typing import Final
 
 from common.errors import BadSettingError
 from common.settings import Settings, write_address
+from infra.scrape_token import provide_token
 
 INFRA: Final = Path(__file__).resolve().parent
 VAR: Final = INFRA.parent / "var"
 READY_SECONDS: Final = 60
 
 _COMPOSE = ["docker", "compose", "--file", str(INFRA / "compose.yml")]
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _DOCKER_HOST = "host.docker.internal"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
@@ -56,25 +56,24 @@ def write_target(kind: str, *addresses: str) -> None:
 
 def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False) -> None:
     """Start Prometheus and Grafana, with ``alerts`` also Alertmanager, and print their addresses. Raises InfraError."""
-    if has_engine():
+    in_container = has_engine()
+    if not in_container and shutil.which("prometheus") is None:
+        raise InfraError(
+            "No Docker engine is available and no prometheus is installed. Install Docker, or on Debian:"
+            " apt-get install prometheus"
+        )
+    settings, changed = provide_token(settings, INFRA.parent, in_container=in_container)
+    if changed:
+        _print(f"Written to .env, so that Prometheus, and nobody else, can read the sidecar: {', '.join(changed)}")
+        _print("A stack that runs already needs a restart: make apps-down, then make apps-up.")
+    if in_container:
         write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
         write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
-        if sys.platform == "linux" and settings.sidecar_http_host in _LOOPBACK:
-            _print("The sidecar listens on loopback only, so a container cannot reach it: set")
-            _print('SIDECAR_HTTP_HOST="0.0.0.0" in .env, behind a firewall, and start the stack again.')
-        if _DOCKER_HOST not in settings.allowed_hosts:
-            _print(f"The sidecar rejects requests under the host name {_DOCKER_HOST}, which Prometheus uses:")
-            _print("add that name to ALLOWED_HOSTS in .env, and start the stack again.")
         profile = ["--profile", "alerts"] if alerts else []
         if subprocess.run([*_COMPOSE, *profile, "up", "--detach", "--wait"], check=False).returncode != 0:
             raise InfraError("docker compose could not start the containers; see its message above.")
         _print(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
         return
-    if shutil.which("prometheus") is None:
-        raise InfraError(
-            "No Docker engine is available and no prometheus is installed. Install Docker, or on Debian:"
-            " apt-get install prometheus"
-        )
     host = settings.sidecar_http_host
     write_target("targets", write_address("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port))
     write_target("alertmanagers", *(["127.0.0.1:9093"] if alerts else []))
@@ -194,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             up(Settings.from_env(), given.prometheus_port, given.grafana_port, alerts=given.alerts)
         else:
             down()
-    except (InfraError, BadSettingError) as error:
+    except (InfraError, BadSettingError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

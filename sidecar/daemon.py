@@ -55,6 +55,7 @@ class Daemon:
         Raises JournalError, AddressError or LockError when it cannot start.
         """
         settings = self._settings
+        token = settings.require_sidecar_token()
         # The locks come first: a second sidecar that binds an ipc:// address would replace the first one's socket file.
         with (
             locked(journal=settings.journal_path, snapshot=settings.snapshot_path),
@@ -69,7 +70,7 @@ class Daemon:
                 if self.stopping.is_set():
                     # Metrics of a partly read journal would look like a counter reset.
                     return 0
-                server.open(self._make_routes(counters, consumer).answer)
+                server.open(self._make_routes(counters, consumer, token).answer)
                 self._threads.start("consumer", partial(consumer.run, self.stopping))
                 self._threads.start("http", partial(server.serve_forever, poll_interval=0.1))
                 last_seq = counters.state.last_seq
@@ -95,7 +96,7 @@ class Daemon:
         state.register(self._settings)
         return state
 
-    def _make_routes(self, counters: Counters, consumer: Consumer) -> Routes:
+    def _make_routes(self, counters: Counters, consumer: Consumer, token: str | None) -> Routes:
         connection, lock = Connection(self._open_journal), threading.Lock()
 
         def read_journal() -> tuple[int, DiskUsage]:
@@ -115,6 +116,7 @@ class Daemon:
             check_ready,
             lambda: counters.state.last_seq,
             find_links=partial(find_links, self._settings, "Sidecar"),
+            token=token,
         )
 
     def _watch(self, counters: Counters) -> int:

@@ -1,12 +1,13 @@
 """The routes of the sidecar's HTTP: metrics, health and a landing page."""
 
 import gzip
+import hmac
 import http
 import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -16,6 +17,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from common.accept_header import clean_accept
 from common.hosts import HostRule, RequestRejectedError
+from common.throttle import Throttle
 from sidecar.landing import write_landing
 
 SCRAPE_WAIT_SECONDS: Final = 2.0
@@ -23,6 +25,12 @@ SCRAPE_WAIT_SECONDS: Final = 2.0
 
 NAMES_LIMIT: Final = 100
 """Parameters of a scrape, each the name of a metric to return."""
+
+HEALTH: Final = frozenset({"/healthz", "/readyz"})
+"""Routes that are open to everyone, under any name."""
+
+REJECTION_SECONDS: Final = 60.0
+"""How often rejected requests are logged: a Prometheus without the token sends one per second."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _OPENMETRICS: Final = "application/openmetrics-text"
@@ -88,8 +96,11 @@ class Routes:
         read_last_seq: Callable[[], int] = lambda: 0,
         *,
         find_links: FindLinks = lambda _host: {},
+        token: str | None = None,
     ) -> None:
-        """Keep the sources of the answers."""
+        """Keep the sources of the answers, and the ``token`` that clients must send, None for an open sidecar."""
+        self._token = token
+        self._throttle = Throttle(REJECTION_SECONDS)
         self._rule = rule
         self._registries = registries
         self._check_alive = check_alive
@@ -114,7 +125,11 @@ class Routes:
         except ValueError:
             return make_problem(http.HTTPStatus.BAD_REQUEST, "target", "the request target is not a URL")
         path = unquote(target.path) or "/"
-        self._check_names(request, path)
+        has_token = self._has_token(request)
+        self._check_names(request, path, has_token=has_token)
+        may_read = has_token or self._token is None
+        if not may_read and path not in HEALTH:
+            return self._reject()
         if request.method != "GET":
             return Answer(http.HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"expected GET\n", (("Allow", "GET"),))
         if path == "/metrics":
@@ -122,21 +137,38 @@ class Routes:
         if path == "/":
             page = write_landing(self._find_links(request.get("Host") or ""))
             return Answer(http.HTTPStatus.OK, "text/html; charset=utf-8", page)
-        return self._show(path)
+        return self._show(path, may_read=may_read)
 
-    def _check_names(self, request: Request, path: str) -> None:
+    def _has_token(self, request: Request) -> bool:
+        scheme, _, given = (request.get("Authorization") or "").partition(" ")
+        expected = self._token or ""
+        # In constant time, so that nobody learns how much of a guess is right.
+        is_equal = hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode())
+        return bool(expected) and scheme.lower() == "bearer" and is_equal
+
+    def _reject(self) -> Answer:
+        count = self._throttle.take("token")
+        if count:
+            _log.warning("request rejected", extra={"reason": "token", "count": count})
+        detail = "the token is missing or wrong; expected Authorization: Bearer with the one in SIDECAR_TOKEN_FILE"
+        problem = make_problem(http.HTTPStatus.UNAUTHORIZED, "token", detail)
+        return replace(problem, headers=(("WWW-Authenticate", "Bearer"),))
+
+    def _check_names(self, request: Request, path: str, *, has_token: bool) -> None:
         host = request.get("Host")
-        # Orchestrators send health checks under any host name, and the answers hold nothing secret.
-        if path not in {"/healthz", "/readyz"}:
+        # Orchestrators send health checks under any host name, and the answers hold nothing secret. No page under
+        # another name has the token.
+        if path not in HEALTH and not has_token:
             self._rule.check_host(host, request.target, request.version)
         self._rule.check_origin(request.method, request.get("Origin"), host)
 
-    def _show(self, path: str) -> Answer:
+    def _show(self, path: str, *, may_read: bool) -> Answer:
         match path:
             case "/healthz":
                 return _answer_check("alive", self._check_alive())
             case "/readyz":
-                return _answer_check("ready", self._check_ready(), last_seq=self._read_last_seq())
+                more = {"last_seq": self._read_last_seq()} if may_read else {}
+                return _answer_check("ready", self._check_ready(), **more)
         return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, b"expected /, /metrics, /healthz or /readyz\n")
 
     def _scrape(self, request: Request, query: str) -> Answer:

@@ -58,6 +58,8 @@ def read_page(page: Path) -> str:
 
 
 def write_default(value: object) -> str:
+    if value is None:
+        return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -1,7 +1,7 @@
 """The state of the pipeline: whether trades are accepted and counted, and how far the sidecar is behind."""
 
 import contextlib
-import http.client
+import http
 import json
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -9,15 +9,12 @@ from typing import Any, Final, cast
 from flask import Blueprint, Flask, Response, current_app, jsonify
 
 from common.errors import JournalError
-from common.links import find_reachable
 from common.process import PerProcess
 from common.settings import Settings
 from webapp.reader import JournalReader
 from webapp.readiness import Readiness
 from webapp.sharing import share
-
-SIDECAR_TIMEOUT: Final = 1.0
-"""Seconds that the sidecar has to answer."""
+from webapp.sidecar import SidecarClient
 
 CACHE_SECONDS: Final = 2.0
 """How long one answer is shared: each one writes to the journal."""
@@ -28,8 +25,8 @@ bp = Blueprint("pipeline", __name__)
 class Pipeline:
     """The pipeline as this worker sees it: the journal, and the sidecar over HTTP."""
 
-    def __init__(self, readiness: Readiness, reader: JournalReader, sidecar: tuple[str, int]) -> None:
-        """Keep what to check, with the sidecar's host and port; nothing is checked yet."""
+    def __init__(self, readiness: Readiness, reader: JournalReader, sidecar: SidecarClient) -> None:
+        """Keep what to check; nothing is checked yet."""
         self._readiness = readiness
         self._reader = reader
         self._sidecar = sidecar
@@ -49,16 +46,12 @@ class Pipeline:
         return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag}
 
     def _get_sidecar(self) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(*self._sidecar, timeout=SIDECAR_TIMEOUT)
-        with (
-            contextlib.closing(connection),
-            contextlib.suppress(OSError, http.client.HTTPException, ValueError, LookupError, TypeError),
-        ):
-            connection.request("GET", "/readyz")
-            response = connection.getresponse()
-            body = json.loads(response.read())
-            ready = response.status == http.client.OK
-            return {"reachable": True, "ready": ready, "last_seq": body["last_seq"]}
+        answer = self._sidecar.get("/readyz")
+        if answer is not None:
+            # Another program may answer at its address.
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                last_seq = json.loads(answer.body)["last_seq"]
+                return {"reachable": True, "ready": answer.status == http.HTTPStatus.OK, "last_seq": last_seq}
         return {"reachable": False, "ready": False, "last_seq": None}
 
 
@@ -73,7 +66,6 @@ def init_app(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     readiness = cast("PerProcess[Readiness]", app.extensions["readiness"])
     reader = cast("PerProcess[JournalReader]", app.extensions["reader"])
-    address = (find_reachable(settings.sidecar_http_host), settings.sidecar_http_port)
     app.extensions["pipeline"] = PerProcess(
-        lambda: share(Pipeline(readiness.get(), reader.get(), address).check, CACHE_SECONDS, 1)
+        lambda: share(Pipeline(readiness.get(), reader.get(), SidecarClient(settings)).check, CACHE_SECONDS, 1)
     )
