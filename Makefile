@@ -51,8 +51,8 @@ open: env-setup ## Open the desk and Grafana in the browser
 demo: env-setup ## Send 200 simulated trades to the running stack
 	@honcho run flask --app webapp trades simulate --rate 20 --count 200
 
-lint: env-setup ## Check style, format and types
-	@ruff check . && ruff format --check . && mypy
+lint: env-setup ## Check style, format and types, of the scripts and styles of the pages too
+	@ruff check . && ruff format --check . && mypy && python -m infra.lint
 	@! command -v dashboard-linter >/dev/null || for each in infra/grafana/dashboards/*.json; do \
 		dashboard-linter lint --strict "$$each"; done
 

@@ -1,12 +1,19 @@
+// @ts-check
 // One symbol's price bars and volume, drawn by Lightweight Charts in the colours of app.css.
+// @ts-types="../vendor/lightweight-charts/typings.d.ts"
 import {
   CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, createChart,
 } from "../vendor/lightweight-charts/lightweight-charts.mjs";
+/** @import { UTCTimestamp } from "../vendor/lightweight-charts/typings.d.ts" */
+/** @import { Bar } from "./types.d.ts" */
 
 const MAX_BARS = 400;
 
 export class Chart {
-  // `step` is the length of a bar in seconds.
+  /**
+   * `step` is the length of a bar in seconds.
+   * @param {HTMLElement} container @param {number} step
+   */
   constructor(container, step) {
     this.step = step;
     this.chart = createChart(container, {
@@ -25,7 +32,14 @@ export class Chart {
     });
     this.chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.8, bottom: 0 } });
     this.chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.08, bottom: 0.26 } });
+    /** @type {Bar[]} */
     this.bars = [];
+    /** @type {Set<Bar>} */
+    this.changed = new Set();
+    this.stale = false;
+    /** @type {number | undefined} */
+    this.decimals = undefined;
+    this.volumeColours = { buy: "", sell: "" };
     // fitContent has no effect until the chart has a size.
     this.chart.timeScale().subscribeSizeChange(() => this.chart.timeScale().fitContent());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.applyColours());
@@ -45,6 +59,7 @@ export class Chart {
     this.set(this.bars);
   }
 
+  /** @param {Bar[]} bars */
   set(bars) {
     this.bars = bars;
     this.setPrecision();
@@ -59,16 +74,17 @@ export class Chart {
     this.volumes.setData(this.bars.map((bar) => this.volumeOf(bar)));
   }
 
+  /** @param {number} time @param {number} price @param {number} quantity @param {boolean} buys */
   add(time, price, quantity, buys) {
     // Trades arrive in order of seq. Bars well after this one came from a clock that was fast, so they are removed.
-    while (this.bars.length && this.bars.at(-1).time > time + this.step) {
+    while ((this.bars.at(-1)?.time ?? 0) > time + this.step) {
       this.bars.pop();
       this.stale = true;
     }
     const index = this.bars.findLastIndex((bar) => bar.time <= time);
     let bar = this.bars[index];
     if (bar?.time !== time) {
-      bar = { time, open: price, high: price, low: price, close: price, quantity: 0, buy_quantity: 0 };
+      bar = { time: /** @type {UTCTimestamp} */ (time), open: price, high: price, low: price, close: price, quantity: 0, buy_quantity: 0 };
       this.bars.splice(index + 1, 0, bar);
       if (this.bars.length > MAX_BARS) this.bars.shift();
     }
@@ -100,6 +116,7 @@ export class Chart {
     this.prices.applyOptions({ priceFormat: { type: "price", precision: this.decimals, minMove: Number(`1e-${this.decimals}`) } });
   }
 
+  /** @param {Bar} bar */
   volumeOf(bar) {
     const mostlyBuys = bar.buy_quantity * 2 >= bar.quantity;
     return { time: bar.time, value: bar.quantity, color: mostlyBuys ? this.volumeColours.buy : this.volumeColours.sell };

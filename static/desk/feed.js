@@ -1,61 +1,77 @@
+// @ts-check
 // The live feed: each trade once and without gaps, across restarts, network errors and hidden tabs.
-const STALE_MS = 6000;
+/** @import { Heartbeat, Trade } from "./types.d.ts" */
 const RETRY_MS = 2000;
 
+/** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "paused"} FeedState */
+
 export class Feed {
-  // `onTrades` receives all trades of one animation frame. `onState` receives connecting, live, reconnecting, stale
-  // or paused. `onResume` receives the last seq and returns the seq to continue after.
-  constructor({ after, onTrades, onHeartbeat, onState, onResume }) {
+  /**
+   * `after` is the seq to continue after, `staleMs` the time without any message after which the connection is given up.
+   * `onTrades` receives all trades of one animation frame. `onResume` receives the last seq and returns the seq to
+   * continue after.
+   * @param {{
+   *   url: string, staleMs: number, after: number, onTrades: (trades: Trade[]) => void,
+   *   onHeartbeat: (heartbeat: Heartbeat) => void, onState: (state: FeedState) => void,
+   *   onResume: (after: number) => Promise<number>,
+   * }} options
+   */
+  constructor({ url, staleMs, after, onTrades, onHeartbeat, onState, onResume }) {
+    this.url = url;
+    this.staleMs = staleMs;
     this.after = after;
     this.onTrades = onTrades;
     this.onHeartbeat = onHeartbeat;
     this.onState = onState;
     this.onResume = onResume;
+    /** @type {Trade[]} */
     this.queue = [];
-    this.frameRequested = false;
+    this.lastEventAt = 0;
+    /** @type {EventSource | undefined} */
+    this.source = undefined;
+    /** @type {number | undefined} */
+    this.reopenTimer = undefined;
+    /** @type {FeedState} */
+    this.state = "connecting";
     document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.resume()));
     setInterval(() => this.checkStale(), 1000);
     if (!document.hidden) this.open();
   }
 
   open() {
+    this.close();
     this.touch();
-    this.source = new EventSource(`feed?after=${this.after}`);
-    this.source.addEventListener("open", () => { this.touch(); this.setState("live"); });
-    this.source.addEventListener("heartbeat", (event) => {
+    const source = new EventSource(`${this.url}?after=${this.after}`);
+    this.source = source;
+    source.addEventListener("open", () => { this.touch(); this.setState("live"); });
+    source.addEventListener("heartbeat", (event) => {
       this.touch();
       this.setState("live");
       this.onHeartbeat(JSON.parse(event.data));
     });
-    this.source.addEventListener("trade", (event) => { this.touch(); this.receive(event); });
+    source.addEventListener("trade", (event) => { this.touch(); this.receive(JSON.parse(event.data)); });
     // The journal was replaced: its seq starts again.
-    this.source.addEventListener("reset", () => location.reload());
-    this.source.addEventListener("error", () => {
-      this.setState("reconnecting");
-      // EventSource does not retry after a response that is not an event stream, such as 503.
-      if (this.source?.readyState === EventSource.CLOSED) setTimeout(() => this.reopen(), RETRY_MS);
-    });
+    source.addEventListener("reset", () => location.reload());
+    // EventSource would reconnect with the id of its last event, a second cursor, and not at all after a 503.
+    source.addEventListener("error", () => { this.setState("reconnecting"); this.openLater(); });
   }
 
-  receive(event) {
-    const seq = Number(event.lastEventId);
-    if (seq <= this.after) return;
-    this.after = seq;
-    this.queue.push(event.data);
-    if (this.frameRequested) return;
-    this.frameRequested = true;
-    requestAnimationFrame(() => {
-      this.frameRequested = false;
-      this.onTrades(this.queue.splice(0).map((text) => JSON.parse(text)));
-    });
+  /** @param {Trade} trade */
+  receive(trade) {
+    this.after = trade.seq;
+    if (this.queue.push(trade) === 1) requestAnimationFrame(() => this.onTrades(this.queue.splice(0)));
   }
 
-  close() { this.source?.close(); this.source = null; }
+  close() {
+    this.source?.close();
+    this.source = undefined;
+    clearTimeout(this.reopenTimer);
+    this.reopenTimer = undefined;
+  }
 
-  reopen() {
-    if (document.hidden || this.source?.readyState === EventSource.OPEN) return;
+  openLater() {
     this.close();
-    this.open();
+    this.reopenTimer = setTimeout(() => this.open(), RETRY_MS);
   }
 
   pause() { this.close(); this.setState("paused"); }
@@ -63,16 +79,21 @@ export class Feed {
   async resume() {
     this.setState("reconnecting");
     this.after = await this.onResume(this.after);
-    this.reopen();
+    if (!document.hidden) this.open();
   }
 
   touch() { this.lastEventAt = performance.now(); }
 
   checkStale() {
-    if (!this.source || performance.now() - this.lastEventAt < STALE_MS) return;
+    if (!this.source || performance.now() - this.lastEventAt < this.staleMs) return;
     this.setState("stale");
-    this.reopenTimer ??= setTimeout(() => { this.reopenTimer = null; this.close(); this.reopen(); }, RETRY_MS);
+    this.openLater();
   }
 
-  setState(state) { if (state !== this.state) this.onState((this.state = state)); }
+  /** @param {FeedState} state */
+  setState(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.onState(state);
+  }
 }

@@ -1,42 +1,65 @@
+// @ts-check
 // The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
-import { makeElement, newKey } from "./format.js";
+import { byId, makeElement } from "./page.js";
+/** @import { Problem, Trade, TypedTrade } from "./types.d.ts" */
+/** @import { TradeList } from "./trades.js" */
 
 const KEPT = ["symbol", "side", "source"];
 const HIDDEN = ["csrf_token", "idempotency_key"];
 const ATTEMPTS = 8;
 const RETRY_MS = 1000;
 
+/** @param {string} text */
 const shellQuote = (text) => `'${text.replaceAll("'", `'"'"'`)}'`;
+/** @param {number} ms */
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+const newKey = () => {
+  // randomUUID exists only in secure contexts: HTTPS or localhost.
+  if (isSecureContext) return crypto.randomUUID();
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+};
+
 export class Form {
+  /** @param {HTMLFormElement} form @param {TradeList} trades @param {HTMLElement} notices */
   constructor(form, trades, notices) {
     this.form = form;
     this.trades = trades;
     this.notices = notices;
-    this.names = [...new Set(Array.from(form.elements, (each) => each.name))].filter((name) => name && !HIDDEN.includes(name));
+    this.names = Array.from(new Set(new FormData(form).keys())).filter((name) => !HIDDEN.includes(name));
     this.sending = false;
     this.key = newKey();
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     form.addEventListener("input", () => this.writeCurl());
     document.addEventListener("keydown", (event) => this.selectSide(event));
-    document.getElementById("shortcuts").hidden = false;
+    byId("shortcuts", HTMLElement).hidden = false;
     this.enableCopy();
   }
 
+  /** @param {KeyboardEvent} event */
   selectSide(event) {
-    const side = { KeyB: "BUY", KeyS: "SELL" }[event.code];
+    const side = event.code === "KeyB" ? "BUY" : event.code === "KeyS" ? "SELL" : null;
     if (!side || !event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    this.form.elements.side.value = side;
+    this.getControl("side").value = side;
     this.writeCurl();
   }
 
-  read() {
+  /** @param {string} name */
+  getControl(name) { return /** @type {HTMLInputElement | RadioNodeList} */ (this.form.elements.namedItem(name)); }
+
+  /**
+   * What is typed, without the empty fields that are optional; `example` fills those that are not.
+   * @param {boolean} [example]
+   */
+  read(example) {
+    /** @type {TypedTrade} */
     const trade = {};
     for (const name of this.names) {
-      const { value, required } = this.form.elements[name];
-      if (value.trim() || required) trade[name] = value.trim();
+      const control = this.getControl(name);
+      const value = control.value.trim();
+      const { required, placeholder } = control instanceof RadioNodeList ? { required: true, placeholder: "" } : control;
+      if (value || required) trade[name] = value || (example ? placeholder : "");
     }
     return trade;
   }
@@ -60,6 +83,7 @@ export class Form {
     this.sending = false;
   }
 
+  /** @param {TypedTrade} trade @param {ReturnType<TradeList["addPending"]>} row */
   async post(trade, row) {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -77,36 +101,40 @@ export class Form {
     }
   }
 
+  /** @param {Trade} event */
   accept(event) {
     this.key = newKey();
     this.showErrors({});
     this.notify("success", "status", `Accepted as #${event.seq}: ${event.side} ${event.qty} ${event.symbol} at ${event.price}`);
-    for (const name of this.names.filter((each) => !KEPT.includes(each))) this.form.elements[name].value = "";
-    this.form.elements.price.focus();
+    for (const name of this.names.filter((each) => !KEPT.includes(each))) this.getControl(name).value = "";
+    byId("price", HTMLInputElement).focus();
     this.writeCurl();
   }
 
+  /** @param {Problem} problem */
   reject(problem) {
     if (problem.reason === "key_reused") this.key = newKey();
     const errors = problem.errors ?? {};
     this.showErrors(errors);
     const text = Object.keys(errors).length ? "Nothing was sent: please look at the marked fields." : problem.detail;
     this.notify("failure", "alert", text);
-    this.form.querySelector(".invalid input")?.focus();
+    /** @type {HTMLInputElement | null} */ (this.form.querySelector(".invalid input"))?.focus();
   }
 
+  /** @param {Record<string, string[]>} errors */
   showErrors(errors) {
     for (const name of this.names) {
       const messages = errors[name];
-      const error = document.getElementById(`${name}-error`);
+      const error = byId(`${name}-error`, HTMLElement);
       error.textContent = messages?.join(" ") ?? "";
       const field = error.parentElement;
-      field.classList.toggle("invalid", Boolean(messages));
-      field.querySelector("[type=text]")?.setAttribute("aria-invalid", Boolean(messages));
-      if (messages) field.closest("details")?.setAttribute("open", "");
+      field?.classList.toggle("invalid", Boolean(messages));
+      field?.querySelector("[type=text]")?.setAttribute("aria-invalid", String(Boolean(messages)));
+      if (messages) error.closest("details")?.setAttribute("open", "");
     }
   }
 
+  /** @param {string} kind @param {string} role @param {string} text */
   notify(kind, role, text) {
     const notice = makeElement(role === "alert" ? "div" : "p", undefined, { class: `notice ${kind}`, role });
     notice.append(role === "alert" ? makeElement("p", text) : text);
@@ -114,26 +142,21 @@ export class Form {
   }
 
   writeCurl() {
-    const body = {};
-    for (const name of this.names) {
-      const { value, required, placeholder } = this.form.elements[name];
-      if (value.trim() || required) body[name] = value.trim() || placeholder;
-    }
-    document.getElementById("curl").textContent =
-      `curl ${shellQuote(this.form.action)} -H 'Content-Type: application/json' -d ${shellQuote(JSON.stringify(body))}`;
+    const body = shellQuote(JSON.stringify(this.read(true)));
+    byId("curl", HTMLElement).textContent = `curl ${shellQuote(this.form.action)} -H 'Content-Type: application/json' -d ${body}`;
   }
 
   enableCopy() {
-    const copy = document.getElementById("curl-copy");
-    const command = document.getElementById("curl");
+    const copy = byId("curl-copy", HTMLButtonElement);
+    const command = byId("curl", HTMLElement);
     if (!navigator.clipboard) return;
     copy.hidden = false;
     copy.addEventListener("click", async () => {
       try {
-        await navigator.clipboard.writeText(command.textContent);
+        await navigator.clipboard.writeText(command.textContent ?? "");
         copy.textContent = "Copied";
       } catch {
-        getSelection().selectAllChildren(command);
+        getSelection()?.selectAllChildren(command);
         copy.textContent = "Press Ctrl+C";
       }
       setTimeout(() => { copy.textContent = "Copy"; }, 2000);

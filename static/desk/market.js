@@ -1,46 +1,76 @@
-// The market over the last 15 minutes: tiles, symbols and one symbol's chart, read from /market and updated live.
+// @ts-check
+// The market over a window of time, up to now: tiles, symbols and one symbol's chart, read from /market and updated live.
 import { Chart } from "./chart.js";
-import { formatAmount, formatCount, formatShare, makeElement } from "./format.js";
+import { formatAmount, formatCount, formatShare } from "./format.js";
+import { byId, makeElement, setText } from "./page.js";
+/** @import { Summary, SymbolTotals, Trade } from "./types.d.ts" */
 
-const STEP_SECONDS = 5;
-const WINDOW_SECONDS = 900;
 const RATE_SECONDS = 5;
 const RELOAD_MS = 30_000;
 const REDRAW_MS = 250;
+const RETRY_MS = 1000;
 const ROWS = 100;
 // Trades kept to apply to a summary that was computed before they were accepted.
 const RECENT_TRADES = 5000;
 
-const byId = (id) => document.getElementById(id);
-
 export class Market {
-  constructor() {
+  /**
+   * The section says which window to show, in bars of which length, both in seconds, and where to read it.
+   * @param {HTMLElement} section
+   */
+  constructor(section) {
+    this.section = section;
+    this.url = section.dataset.url ?? "";
+    this.window = Number(section.dataset.window);
+    this.step = Number(section.dataset.step);
+    /** @type {Map<string, SymbolTotals>} */
     this.symbols = new Map();
+    /** @type {number[]} */
     this.acceptedTimes = [];
+    /** @type {Trade[]} */
     this.recentTrades = [];
+    // Every trade after this seq is in recentTrades.
+    this.recentAfter = 0;
     this.openedAt = performance.now();
+    /** @type {string | null} */
     this.selected = null;
-    this.chart = new Chart(byId("chart"), STEP_SECONDS);
-    this.body = byId("symbols").tBodies[0];
-    this.body.addEventListener("click", (event) => {
-      const symbol = event.target.closest("button")?.dataset.symbol;
-      if (symbol) this.load(symbol);
+    /** @type {number | undefined} */
+    this.lastSeq = undefined;
+    /** @type {number | undefined} */
+    this.clockOffset = undefined;
+    /** @type {number | undefined} */
+    this.timer = undefined;
+    this.complete = true;
+    this.chart = new Chart(byId("chart", HTMLElement), this.step);
+    this.body = byId("symbols", HTMLTableElement).tBodies[0];
+    this.body.addEventListener("click", ({ target }) => {
+      const button = target instanceof Element ? target.closest("button") : null;
+      if (button?.dataset.symbol) this.load(button.dataset.symbol);
     });
     // Only a new summary drops the trades that have left the window.
     setInterval(() => { if (!document.hidden) this.load(this.selected); }, RELOAD_MS);
     setInterval(() => { if (!document.hidden) this.draw(); }, 1000);
   }
 
-  // Reads the summary, and returns the seq of the last trade in it; undefined when none could be read yet.
+  /**
+   * Reads the summary, and returns the seq of the last trade in it; undefined when none could be read yet.
+   * @param {string | null} [symbol]
+   */
   async load(symbol) {
-    const query = new URLSearchParams({ window: WINDOW_SECONDS, step: STEP_SECONDS, ...(symbol && { symbol }) });
+    const query = new URLSearchParams({ window: String(this.window), step: String(this.step), ...(symbol && { symbol }) });
+    /** @type {Summary} */
     let summary;
     try {
-      const response = await fetch(`market?${query}`);
+      const response = await fetch(`${this.url}?${query}`);
       if (!response.ok) return this.lastSeq;
       summary = await response.json();
     } catch {
       // The network or the web process is down; the next interval tries again.
+      return this.lastSeq;
+    }
+    if (summary.last_seq < this.recentAfter) {
+      // Summaries are shared for some seconds, and this one lacks trades that this page does not have either.
+      setTimeout(() => this.load(symbol), RETRY_MS);
       return this.lastSeq;
     }
     this.symbols = new Map(summary.symbols.map((each) => [each.symbol, each]));
@@ -55,28 +85,46 @@ export class Market {
     return summary.last_seq;
   }
 
-  // The age of a trade is computed by the server's clock, since the browser's may be wrong.
+  /**
+   * The age of a trade is computed by the server's clock, since the browser's may be wrong.
+   * @param {string} serverTime
+   */
   syncClock(serverTime) {
-    const before = this.clockOffset;
-    this.clockOffset = Date.parse(serverTime) - Date.now();
+    const offset = Date.parse(serverTime) - Date.now();
     // One of the clocks was set, so the window has moved.
-    if (Math.abs(this.clockOffset - before) > STEP_SECONDS * 1000) this.load(this.selected);
+    const moved = Math.abs(offset - (this.clockOffset ?? offset)) > this.step * 1000;
+    this.clockOffset = offset;
+    if (moved) this.load(this.selected);
   }
 
   // The server's time, in seconds.
   now() { return (Date.now() + (this.clockOffset ?? 0)) / 1000; }
 
+  /**
+   * Trades will be added from here on.
+   * @param {number} after
+   */
+  followAfter(after) {
+    this.recentTrades = [];
+    this.recentAfter = after;
+    return after;
+  }
+
+  /** @param {Trade[]} trades */
   add(trades) {
     const since = this.now() - RATE_SECONDS;
     this.acceptedTimes.push(...trades.map((trade) => Date.parse(trade.accepted_at) / 1000).filter((time) => time > since));
-    this.recentTrades = this.recentTrades.concat(trades).slice(-RECENT_TRADES);
+    this.recentTrades.push(...trades);
+    const dropped = this.recentTrades.splice(0, Math.max(0, this.recentTrades.length - RECENT_TRADES));
+    this.recentAfter = dropped.at(-1)?.seq ?? this.recentAfter;
     this.count(trades);
     this.timer ??= setTimeout(() => this.draw(), REDRAW_MS);
   }
 
+  /** @param {Trade[]} trades */
   count(trades) {
     for (const trade of trades) {
-      if (trade.seq <= this.lastSeq) continue;
+      if (trade.seq <= (this.lastSeq ?? 0)) continue;
       this.lastSeq = trade.seq;
       const time = Date.parse(trade.accepted_at) / 1000;
       const price = Number(trade.price);
@@ -84,44 +132,46 @@ export class Market {
       const buys = trade.side === "BUY";
       let symbol = this.symbols.get(trade.symbol);
       if (!symbol) {
-        symbol = { symbol: trade.symbol, trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0 };
+        symbol = { symbol: trade.symbol, trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
         this.symbols.set(trade.symbol, symbol);
         this.updateSuggestions();
       }
       symbol.trades += 1;
-      symbol.buys += buys;
+      symbol.buys += buys ? 1 : 0;
       symbol.buy_notional += buys ? price * quantity : 0;
       symbol.quantity += quantity;
       symbol.notional += price * quantity;
       symbol.last_price = trade.price;
       this.selected ??= trade.symbol;
       if (trade.symbol === this.selected) {
-        this.chart.add(Math.floor(time / STEP_SECONDS) * STEP_SECONDS, price, quantity, buys);
+        this.chart.add(Math.floor(time / this.step) * this.step, price, quantity, buys);
       }
     }
   }
 
   draw() {
     clearTimeout(this.timer);
-    this.timer = null;
+    this.timer = undefined;
     this.chart.draw();
     const rows = Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional);
+    /** @param {"trades" | "notional" | "buy_notional"} name */
     const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
     const [trades, notional, bought] = [sum("trades"), sum("notional"), sum("buy_notional")];
-    byId("tile-trades").textContent = (this.complete === false ? "over " : "") + formatCount(trades);
-    byId("tile-notional").textContent = formatAmount(notional);
-    byId("tile-rate").textContent = this.rate().toFixed(1);
+    setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
+    setText("tile-notional", formatAmount(notional));
+    setText("tile-rate", this.rate().toFixed(1));
     const share = notional ? bought / notional : 0.5;
-    byId("tile-share").textContent = notional ? `${formatShare(share)} / ${formatShare(1 - share)}` : "none yet";
-    byId("tile-meter").value = share;
+    setText("tile-share", notional ? `${formatShare(share)} / ${formatShare(1 - share)}` : "none yet");
+    byId("tile-meter", HTMLMeterElement).value = share;
     this.drawSymbols(rows.slice(0, ROWS));
-    const selected = this.symbols.get(this.selected);
-    byId("chart-symbol").textContent = this.selected ?? "Price";
-    byId("chart-price").textContent = selected?.last_price ?? "";
-    byId("chart").setAttribute("aria-label", selected
-      ? `${this.selected}: last price ${selected.last_price}, ${formatCount(selected.trades)} trades in 15 minutes`
-      : "Price chart, no trades in the last 15 minutes");
-    byId("market").hidden = byId("tiles").hidden = false;
+    const selected = this.symbols.get(this.selected ?? "");
+    setText("chart-symbol", this.selected ?? "Price");
+    setText("chart-price", selected?.last_price ?? "");
+    const minutes = this.window / 60;
+    byId("chart", HTMLElement).ariaLabel = selected
+      ? `${this.selected}: last price ${selected.last_price}, ${formatCount(selected.trades)} trades in ${minutes} minutes`
+      : `Price chart, no trades in the last ${minutes} minutes`;
+    this.section.hidden = byId("tiles", HTMLElement).hidden = false;
   }
 
   // Trades per second over the last RATE_SECONDS, or since the page was opened.
@@ -133,16 +183,17 @@ export class Market {
     return this.acceptedTimes.length / Math.min(RATE_SECONDS, known);
   }
 
+  /** @param {SymbolTotals[]} rows */
   drawSymbols(rows) {
     // Rows are reused, so that a click or the focus is not lost.
     while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
     rows.forEach((each, index) => {
       const row = this.body.rows[index] ?? this.makeRow();
-      const button = row.cells[0].firstChild;
+      const button = /** @type {HTMLButtonElement} */ (row.cells[0].firstChild);
       const texts = [each.last_price, formatCount(each.trades), formatAmount(each.notional),
         formatShare(each.notional ? each.buy_notional / each.notional : 0)];
       if (button.dataset.symbol !== each.symbol) button.textContent = button.dataset.symbol = each.symbol;
-      button.setAttribute("aria-pressed", each.symbol === this.selected);
+      button.ariaPressed = String(each.symbol === this.selected);
       row.classList.toggle("selected", each.symbol === this.selected);
       texts.forEach((text, cell) => {
         if (row.cells[cell + 1].textContent !== text) row.cells[cell + 1].textContent = text;
@@ -159,6 +210,6 @@ export class Market {
 
   updateSuggestions() {
     const options = Array.from(this.symbols.keys()).sort().map((value) => makeElement("option", undefined, { value }));
-    byId("known-symbols").replaceChildren(...options);
+    byId("known-symbols", HTMLElement).replaceChildren(...options);
   }
 }

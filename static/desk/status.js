@@ -1,12 +1,20 @@
+// @ts-check
 // The status in the header: web, sidecar, lag and feed, each as text with a shape and a colour.
+import { byId } from "./page.js";
+/** @import { FeedState } from "./feed.js" */
+/** @import { Pipeline } from "./types.d.ts" */
 const POLL_MS = 3000;
 
+/** @typedef {"ok" | "warn" | "down"} Level */
+
+/** @type {Record<FeedState, [Level, string]>} */
 const FEED = {
   connecting: ["warn", "connecting"], live: ["ok", "live"], reconnecting: ["warn", "reconnecting"],
   stale: ["down", "stale"], paused: ["warn", "paused"],
 };
 
 export class StatusBar {
+  /** @param {HTMLElement} list @param {HTMLElement} announcement */
   constructor(list, announcement) {
     this.list = list;
     this.announcement = announcement;
@@ -16,27 +24,30 @@ export class StatusBar {
     this.poll();
   }
 
-  show(name, state, text) {
-    const item = document.getElementById(`status-${name}`);
-    item.className = state;
-    item.lastElementChild.textContent = text;
+  /** @param {string} name @param {Level} level @param {string} text */
+  show(name, level, text) {
+    const item = byId(`status-${name}`, HTMLLIElement);
+    item.className = level;
+    item.querySelector("b")?.replaceChildren(text);
     this.announce();
   }
 
+  /** @param {FeedState} state */
   showFeed(state) { this.show("feed", ...FEED[state]); }
 
   // Screen readers announce each problem once, and the recovery.
   announce() {
-    const problems = Array.from(this.list.querySelectorAll(".down"), (item) => item.textContent.trim()).join(", ");
+    const problems = Array.from(this.list.querySelectorAll(".down"), (item) => item.textContent?.trim()).join(", ");
     if (problems === this.problems) return;
     this.announcement.textContent = problems ? `Problem: ${problems}` : "All systems operational";
     this.problems = problems;
   }
 
   async poll() {
+    /** @type {Pipeline} */
     let pipeline;
     try {
-      pipeline = await (await fetch("pipeline")).json();
+      pipeline = await (await fetch(this.list.dataset.pipeline ?? "")).json();
     } catch {
       this.show("web", "down", "down");
       return;

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
@@ -308,6 +308,31 @@ def test_the_trades_after_a_summary_of_an_empty_journal_are_shown(browser: Brows
         expect(page.locator("#symbols tr", has_text="MISSED")).to_be_visible()
 
 
+def test_a_summary_that_is_older_than_the_page_is_not_shown(browser: Browser, shared: Stack) -> None:
+    shared.post(TRADE | {"symbol": "OLDER", "qty": "20000000000"})
+    seq = shared.journalled()
+    rows = [
+        {"symbol": name, "trades": 1, "buys": 1, "buy_notional": 1, "quantity": 1, "notional": 1, "last_price": "1"}
+        for name in ("OLDER", "OTHER")
+    ]
+    answers = [(seq, rows), (seq - 1, rows[1:]), (seq, rows)]
+
+    def answer(route: Route) -> None:
+        last_seq, symbols = answers.pop(0)
+        nothing: dict[str, object] = {"symbol": "OLDER", "bars": [], "since": format_timestamp(now()), "step": 5}
+        route.fulfill(json=nothing | {"symbols": symbols, "last_seq": last_seq, "complete": True})
+
+    with browser.new_context(base_url=shared.web_url) as context:
+        page = context.new_page()
+        page.route("**/market?*", answer)
+        page.goto("/")
+        row = page.locator("#symbols tr", has_text="OLDER")
+        expect(page.locator("#status-feed")).to_contain_text("live")
+        row.get_by_role("button").click()
+        wait_for(lambda: bool(page.evaluate("1")) and answers == [], "the summary was read again")
+        expect(row).to_be_visible()
+
+
 def test_selecting_a_symbol_again_loses_no_trade(desk: Page, shared: Stack) -> None:
     def select(symbol: str) -> None:
         with desk.expect_response(lambda response: f"symbol={symbol}" in response.url):
@@ -329,6 +354,8 @@ def test_a_restart_of_the_web_process_causes_no_gap_and_no_duplicate(browser: Br
     cold.start("sidecar")
     context = browser.new_context(base_url=cold.web_url)
     page = context.new_page()
+    opened: list[Request] = []
+    page.on("request", lambda request: opened.append(request) if "/feed?" in request.url else None)
     page.goto("/")
     expect(page.locator("#status-feed")).to_contain_text("live")
     for _ in range(2):
@@ -352,6 +379,11 @@ def test_a_restart_of_the_web_process_causes_no_gap_and_no_duplicate(browser: Br
     assert last == 20
     expect(page.locator(ROW).first).to_contain_text(str(last), timeout=10_000)
     wait_for(lambda: shown(page) == list(range(last, 0, -1)), "every trade is listed once")
+    # The page's own position is the only one.
+    assert [request.url for request in opened if "last-event-id" in request.all_headers()] == []
+    positions = [int(request.url.partition("after=")[2]) for request in opened]
+    assert positions[0] == 0 < positions[-1]
+    assert positions == sorted(positions)
     context.close()
 
 
@@ -379,6 +411,6 @@ def test_the_first_load_is_small_and_contacts_no_other_host(browser: Browser, sh
     page.goto("/")
     expect(page.locator("#status-web")).to_contain_text("up")
     assert all(url.startswith(shared.web_url) for url in sizes)
-    assert sum(sizes.values()) < 250_000
+    assert sum(sizes.values()) < 300_000
     print(sum(sizes.values()), sizes)  # noqa: T201 - shown with pytest -s
     context.close()

@@ -30,8 +30,17 @@ from webapp.middleware.problems import (
 )
 from webapp.publisher import current_publisher
 from webapp.reader import current_reader
+from webapp.routes.feed import HEARTBEAT_SECONDS
 
 RECENT: Final = 20
+"""Trades that the desk lists when it opens."""
+
+WINDOW_SECONDS: Final = 900
+STEP_SECONDS: Final = 5
+"""What the desk summarises, up to now, and the length of a bar."""
+
+STALE_SECONDS: Final = 3 * HEARTBEAT_SECONDS
+"""How long the desk waits for a message of the feed before it opens it again."""
 
 FORM_BYTES: Final = 8 * 1024
 """Limit of a posted form in bytes: the fields of a trade are short, and percent-decoding is slow."""
@@ -104,6 +113,9 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
         recent=recent,
         symbols=sorted({event.symbol for event in recent or []}),
         curl=_write_curl(form),
+        window=WINDOW_SECONDS,
+        step=STEP_SECONDS,
+        stale=STALE_SECONDS,
     )
     return make_response(page, status)
 
