@@ -126,6 +126,12 @@ def test_prometheus_sends_the_token_by_its_own_configuration(
                 return [sample["value"][1] for sample in answer["data"]["result"]]
 
             wait_for(lambda: ask() == ["1"], "Prometheus reads the sidecar", 30)
+            assert stack.run_cli("audit").returncode == 0
+            del stack.settings["SIDECAR_TOKEN_FILE"]
+            refused = stack.run_cli("audit")
+            assert refused.returncode == 1
+            assert "name it with --token-file" in refused.stderr
+            assert stack.run_cli("audit", "--token-file", str(token)).returncode == 0
         finally:
             infra_stack.down()
     assert "a-token" not in "".join(capfd.readouterr())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from urllib.parse import urljoin
 
 import click
@@ -13,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from common.errors import JournalError
 from common.journal.checkpoint import read_pruned
 from common.journal.store import Journal
-from common.settings import Settings, write_address
+from common.settings import Settings
 from common.tally import Tally
 from webapp.cli.client import get
+from webapp.cli.stack_options import choose_sidecar_token, choose_sidecar_url, token_file_option
 from webapp.cli.tables import print_table
 
 WATCH_SECONDS = 2.0
@@ -51,11 +53,11 @@ def fold(totals: Totals, known: set[str]) -> Totals:
     return merged
 
 
-def read_sidecar(url: str) -> tuple[int, Totals]:
+def read_sidecar(url: str, token: str | None = None) -> tuple[int, Totals]:
     """Read the sidecar's seq and totals from one scrape, in which they match. Raises ClickException."""
     totals: Totals = {}
     seq = 0
-    for family in text_string_to_metric_families(get(urljoin(url, "/metrics")).text):
+    for family in text_string_to_metric_families(get(urljoin(url, "/metrics"), token).text):
         if family.name == "sidecar_last_seq":
             seq = int(family.samples[0].value)
         if family.name in _PARTS:
@@ -110,11 +112,11 @@ def print_balance(columns: Mapping[str, Totals]) -> bool:
     return agree
 
 
-def audit_once(settings: Settings, sidecar_url: str, prometheus_url: str | None) -> bool:
+def audit_once(settings: Settings, sidecar_url: str, token: str | None, prometheus_url: str | None) -> bool:
     """Print one comparison, and return whether all totals agree. Raises ClickException when a part does not answer."""
     try:
         with Journal(settings.journal_path) as journal:
-            seq, counted = read_sidecar(sidecar_url)
+            seq, counted = read_sidecar(sidecar_url, token)
             known = {symbol for symbol, _ in counted}
             with journal.read_transaction():
                 journalled = fold(total_journal(journal, seq), known)
@@ -136,17 +138,26 @@ def audit_once(settings: Settings, sidecar_url: str, prometheus_url: str | None)
 @click.option(
     "--prometheus", help="Prometheus's address, to compare its newest samples too; they may be one scrape old."
 )
+@token_file_option
 @click.option("--watch", is_flag=True, help="Repeat the audit until Ctrl+C.")
 @with_appcontext
 def audit(
-    *, sidecar: str | None, prometheus: str | None, watch: bool, pause: Callable[[float], None] = time.sleep
+    *,
+    sidecar: str | None,
+    prometheus: str | None,
+    token_file: Path | None,
+    watch: bool,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Compare accepted with counted, by symbol and side; exits with 1 when they differ."""
+    """Compare accepted with counted, by symbol and side; exits with 1 when they differ.
+
+    The token is the sidecar's.
+    """
     settings: Settings = current_app.config["SETTINGS"]
-    url = sidecar or f"http://{write_address(settings.sidecar_http_host, settings.sidecar_http_port)}"
-    agree = audit_once(settings, url, prometheus)
+    url, token = choose_sidecar_url(sidecar), choose_sidecar_token(token_file)
+    agree = audit_once(settings, url, token, prometheus)
     while watch:
         pause(WATCH_SECONDS)
-        agree = audit_once(settings, url, prometheus) and agree
+        agree = audit_once(settings, url, token, prometheus) and agree
     if not agree:
         raise SystemExit(1)

@@ -11,14 +11,12 @@ from urllib.parse import urljoin
 import click
 import msgspec
 import requests
-from flask import current_app
 
-from common.settings import Settings
 from common.tally import Tally
 from webapp.cli.tables import print_table
 
 TRIES: Final = 5
-"""The most attempts for one trade while the stack answers 503, which guarantees that nothing was written, or 409."""
+"""The most attempts for one trade while the stack answers 503 or 429, after which nothing was written, or 409."""
 
 RETRY_SECONDS: Final = 60.0
 """How long a trade with a key is sent again when the stack, which answered before, gives no answer."""
@@ -26,9 +24,14 @@ RETRY_SECONDS: Final = 60.0
 SHOWN: Final = 20
 """The most rejections that are shown."""
 
+HOW_TO_AUTHENTICATE: Final = (
+    "Put the token into a file that only you may read, and name it with --token-file,"
+    " or in TOKEN_FILE (that of the sidecar: SIDECAR_TOKEN_FILE)."
+)
+
 _RETRY_PAUSE_SECONDS = 0.25
 _TIMEOUT_SECONDS = 30
-_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
+_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 Answer = requests.Response
@@ -85,15 +88,18 @@ class Client:
     def __init__(
         self,
         url: str,
+        token: str | None = None,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep the address; ``pause`` is called with the seconds between attempts."""
-        self._url = url
+        """Keep the address and the token to send; ``pause`` is called with the seconds between attempts."""
+        self.url = url
+        self._token = token
         self._pause = pause
         self._clock = clock
         self._has_answered = False
         self._session = requests.Session()
+        self._session.auth = _authorize(token)
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -115,6 +121,10 @@ class Client:
         else:
             outcome.rejected.append(f"{entry.label}: {answer.status_code} {read_detail(answer)}")
 
+    def get(self, path: str, **query: str) -> requests.Response:
+        """Get a path of the stack. Raises ClickException for an error status, or without an answer."""
+        return get(urljoin(self.url, path), self._token, **query)
+
     def post(
         self, path: str, body: bytes, label: str, headers: Mapping[str, str] | None = None, *, may_repeat: bool = True
     ) -> requests.Response:
@@ -123,7 +133,7 @@ class Client:
         With ``may_repeat``, when every trade has a key, it is posted again after a lost connection too.
         Raises ClickException without an answer; it is then unknown whether its trades were accepted.
         """
-        post = partial(self._post_once, urljoin(self._url, path), body, headers or {})
+        post = partial(self._post_once, urljoin(self.url, path), body, headers or {})
         answer = self._repeat(post, label, may_repeat=may_repeat)
         for _ in range(TRIES - 1):
             if answer.status_code not in _AGAIN:
@@ -140,7 +150,7 @@ class Client:
             if not (may_repeat and self._has_answered):
                 raise self._no_answer(label, error) from error
         click.echo(
-            f"\n{label}: no answer from {self._url}; sending it again for up to {RETRY_SECONDS:g} s,"
+            f"\n{label}: no answer from {self.url}; sending it again for up to {RETRY_SECONDS:g} s,"
             " with the same key, so that it counts once.",
             err=True,
         )
@@ -157,10 +167,28 @@ class Client:
         kind = {"Content-Type": "application/json"}
         answer = self._session.post(url, body, headers=kind | dict(headers), timeout=_TIMEOUT_SECONDS)
         self._has_answered = True
+        _check_token(answer)
         return answer
 
     def _no_answer(self, label: str, error: requests.RequestException) -> click.ClickException:
-        return click.ClickException(f"{label}: {_describe_silence(self._url, error)}")
+        return click.ClickException(f"{label}: {_describe_silence(self.url, error)}")
+
+
+def _authorize(token: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Return what adds the token to a request. Without one nothing is sent, not even what ~/.netrc has for the host."""
+
+    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if token is not None:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return add
+
+
+def _check_token(answer: requests.Response) -> None:
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        message = f"{answer.url}: {read_detail(answer)}. {HOW_TO_AUTHENTICATE}"
+        raise click.ClickException(message)
 
 
 def _describe_silence(url: str, error: requests.RequestException) -> str:
@@ -175,32 +203,27 @@ def read_detail(answer: requests.Response) -> str:
         return answer.reason
 
 
-def get(url: str, **query: str) -> requests.Response:
-    """Get a URL. Raises ClickException for an error status, or without an answer."""
+def get(url: str, token: str | None = None, **query: str) -> requests.Response:
+    """Get a URL, with a token if there is one. Raises ClickException for an error status, or without an answer."""
     try:
-        answer = requests.get(url, params=query, timeout=_TIMEOUT_SECONDS)
+        answer = requests.get(url, params=query, timeout=_TIMEOUT_SECONDS, auth=_authorize(token))
     except requests.RequestException as error:
         raise click.ClickException(_describe_silence(url, error)) from error
+    _check_token(answer)
     if not answer.ok:
         message = f"{answer.url}: {answer.status_code} {read_detail(answer)}"
         raise click.ClickException(message)
     return answer
 
 
-def choose_url(url: str | None) -> str:
-    """Return the stack's address: ``url``, or the one in the settings."""
-    settings: Settings = current_app.config["SETTINGS"]
-    return url or f"http://{settings.write_webapp_address()}"
-
-
-def send_all(url: str, entries: Iterable[Entry], total: int | None, title: str) -> None:
+def send_all(client: Client, entries: Iterable[Entry], total: int | None, title: str) -> None:
     """Send trades with a progress bar and print the totals, also when interrupted.
 
     Raises SystemExit with 1 when a trade was rejected, and ClickException when the stack cannot be reached.
     """
     outcome = Outcome()
     try:
-        with Client(url) as client, click.progressbar(entries, length=total, label=title, show_pos=True) as bar:
+        with click.progressbar(entries, length=total, label=title, show_pos=True) as bar:
             for entry in bar:
                 client.send(entry, outcome)
     except (click.ClickException, KeyboardInterrupt):
@@ -210,6 +233,3 @@ def send_all(url: str, entries: Iterable[Entry], total: int | None, title: str) 
         outcome.report()
         raise
     outcome.report()
-
-
-url_option = click.option("--url", help="The stack's address; by default the one in the settings.")

@@ -13,8 +13,9 @@ from flask.cli import with_appcontext
 from common.display import show_text
 from common.event import TRADE_FIELDS
 from common.timestamps import parse_timestamp
-from webapp.cli.client import Client, choose_url, url_option
+from webapp.cli.client import Client
 from webapp.cli.row_sender import BATCH, Import, ReadyRow, RowSender
+from webapp.cli.stack_options import choose_token, choose_url, token_file_option, url_option
 from webapp.cli.text_file import DELIMITERS, TextFile
 from webapp.cli.trade_formats import AUTO, ID, NAMES, Wanted
 from webapp.cli.trade_rows import gather, read_rows
@@ -106,6 +107,7 @@ def pace(
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="How many times the original speed.")
 @click.option("--run", default="", help="A name for this replay; with another name the same rows are other trades.")
 @url_option
+@token_file_option
 @with_appcontext
 def replay(  # noqa: PLR0913, PLR0917 - the options of the command
     file: str,
@@ -122,6 +124,7 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of the command
     speed: float | None,
     run: str,
     url: str | None,
+    token_file: Path | None,
 ) -> None:
     """Post the trades of FILE, in its order; - is standard input, and gzip is recognised.
 
@@ -140,9 +143,9 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of the command
             for batch in gather(rows, BATCH):
                 outcome.count(batch, 0)
         elif speed is None:
-            _send(opened, rows, BATCH, outcome, choose_url(url))
+            _send(opened, rows, BATCH, outcome, Client(choose_url(url), choose_token(token_file)))
         else:
-            _send(opened, pace(rows, speed), 1, outcome, choose_url(url))
+            _send(opened, pace(rows, speed), 1, outcome, Client(choose_url(url), choose_token(token_file)))
     except (click.ClickException, KeyboardInterrupt):
         if outcome.accepted + outcome.there + outcome.rejected:
             click.echo("\nInterrupted. So far:")
@@ -156,14 +159,14 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of the command
         raise SystemExit(1)
 
 
-def _send(opened: TextFile, rows: Iterator[ReadyRow], size: int, outcome: Import, url: str) -> None:
+def _send(opened: TextFile, rows: Iterator[ReadyRow], size: int, outcome: Import, connection: Client) -> None:
     began = time.monotonic()
     done = 0
 
     def show(_: object) -> str:
         return f"{done:,} rows, {done / max(time.monotonic() - began, 0.001):,.0f}/s"
 
-    with Client(url) as client, click.progressbar(length=opened.size, label=opened.name, item_show_func=show) as bar:
+    with connection as client, click.progressbar(length=opened.size, label=opened.name, item_show_func=show) as bar:
         sender = RowSender(client, outcome, opened.name)
         try:
             for batch in gather(rows, size):

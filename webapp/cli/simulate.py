@@ -6,8 +6,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin
 
 import click
 from flask.cli import with_appcontext
@@ -15,7 +15,8 @@ from flask.cli import with_appcontext
 from common.decimals import DIGITS, PLACES
 from common.display import show_text
 from common.symbols import read_symbols
-from webapp.cli.client import Entry, choose_url, get, send_all, url_option
+from webapp.cli.client import Client, Entry, send_all
+from webapp.cli.stack_options import choose_token, choose_url, token_file_option, url_option
 
 STARTS: Final = {
     "BTC": (60_000, 100_000),
@@ -88,16 +89,16 @@ def pace_evenly(
         yield Entry(f"trade {number + 1}", trade, f"{run}-{number + 1}")
 
 
-def read_last_prices(url: str, symbols: Sequence[str]) -> dict[str, float]:
+def read_last_prices(client: Client, symbols: Sequence[str]) -> dict[str, float]:
     """Ask the stack for the last price of each symbol that has traded. Raises ClickException."""
     prices: dict[str, float] = {}
     for symbol in symbols:
-        answer = get(urljoin(url, "/trades"), symbol=symbol, limit="1")
+        answer = client.get("/trades", symbol=symbol, limit="1")
         try:
             for trade in answer.json()["trades"]:
                 prices[symbol] = float(trade["price"])
         except (ValueError, LookupError, TypeError) as error:
-            message = f"{answer.url} answered something else than trades; is {url} the stack's address?"
+            message = f"{answer.url} answered something else than trades; is {client.url} the stack's address?"
             raise click.ClickException(message) from error
     return prices
 
@@ -108,8 +109,11 @@ def read_last_prices(url: str, symbols: Sequence[str]) -> dict[str, float]:
 @click.option("--seed", type=int, help="A seed, for the same walk each time from the same prices.")
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="How many trades.")
 @url_option
+@token_file_option
 @with_appcontext
-def simulate(rate: float, symbols: str, seed: int | None, count: int, url: str | None) -> None:
+def simulate(  # noqa: PLR0913, PLR0917 - the options of the command
+    rate: float, symbols: str, seed: int | None, count: int, url: str | None, token_file: Path | None
+) -> None:
     """Post a random walk of trades, from each symbol's last price in the journal.
 
     A trade that got no answer is sent again with its key, so it counts once.
@@ -121,6 +125,6 @@ def simulate(rate: float, symbols: str, seed: int | None, count: int, url: str |
     if not names:
         message = f"{show_text(symbols)}; expected symbols, separated by commas"
         raise click.BadParameter(message, param_hint="--symbols")
-    address = choose_url(url)
-    trades = walk(names, seed, count, read_last_prices(address, names))
-    send_all(address, pace_evenly(trades, rate, f"simulate-{secrets.token_hex(8)}"), count, "simulate")
+    with Client(choose_url(url), choose_token(token_file)) as client:
+        trades = walk(names, seed, count, read_last_prices(client, names))
+        send_all(client, pace_evenly(trades, rate, f"simulate-{secrets.token_hex(8)}"), count, "simulate")

@@ -1,18 +1,21 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
 
 import click
 import pytest
-from flask import Flask
+from flask import Flask, request
 from werkzeug.serving import make_server
 
 from common.journal.store import Journal
 from tests.webapp.conftest import GOOD
 from webapp.cli.client import RETRY_SECONDS, Client, Entry, Outcome, get
 from webapp.cli.simulate import read_last_prices
+from webapp.cli.stack_options import choose_sidecar_token, choose_token
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -100,7 +103,7 @@ def test_the_last_prices_are_those_of_the_journal(app: Flask) -> None:
     with serve(app) as url:
         for price in ("5", "7.5"):
             app.test_client().post("/trade", json=GOOD | {"price": price})
-        assert read_last_prices(url, ["btcusdt", "NEVER"]) == {"btcusdt": 7.5}
+        assert read_last_prices(Client(url), ["btcusdt", "NEVER"]) == {"btcusdt": 7.5}
 
 
 def test_an_answer_that_is_an_error_is_shown(app: Flask) -> None:
@@ -116,4 +119,62 @@ def test_an_answer_that_has_no_trades_is_reported() -> None:
         return "[]"
 
     with serve(other) as url, pytest.raises(click.ClickException, match="answered something else than trades"):
-        read_last_prices(url, ["A"])
+        read_last_prices(Client(url), ["A"])
+
+
+TOKEN = "tt_a-token-of-this-test"
+
+
+@pytest.fixture
+def locked() -> Flask:
+    other = Flask("locked")
+
+    @other.before_request
+    def check() -> tuple[dict[str, str], int] | None:
+        authorization = request.headers.get("Authorization")
+        return None if authorization == f"Bearer {TOKEN}" else ({"detail": f"got {authorization}"}, 401)
+
+    @other.post("/trade")
+    def accept() -> tuple[dict[str, str], int]:
+        return {"symbol": "A", "side": "BUY", "price": "1", "qty": "1"}, 201
+
+    @other.get("/trades")
+    def show() -> dict[str, list[str]]:
+        return {"trades": []}
+
+    return other
+
+
+def test_a_token_is_sent_with_every_request(locked: Flask) -> None:
+    outcome = Outcome()
+    with serve(locked) as url, Client(url, TOKEN) as client:
+        client.send(ENTRIES[0], outcome)
+        assert read_last_prices(client, ["A"]) == {}
+    assert not outcome.rejected
+
+
+def test_an_answer_401_says_how_to_send_a_token_and_nothing_else_is_sent_instead(
+    locked: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password of-another-program")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serve(locked) as url, Client(url) as client:
+        for send in (lambda: client.send(ENTRIES[0], Outcome()), lambda: read_last_prices(client, ["A"])):
+            with pytest.raises(click.ClickException, match=r"got None.*name it with --token-file, or in TOKEN_FILE"):
+                send()
+
+
+def test_the_token_is_the_one_of_the_option_or_of_the_settings(app: Flask, tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("option", "configured")}
+    for name, file in files.items():
+        file.touch(0o600)
+        file.write_text(f"token-of-the-{name}\n")
+    app.config["SETTINGS"] = replace(app.config["SETTINGS"], token_file=files["configured"])
+    with app.app_context():
+        assert choose_token(None) == "token-of-the-configured"
+        assert choose_token(files["option"]) == "token-of-the-option"
+        assert choose_sidecar_token(None) is None
+        files["option"].chmod(0o644)
+        with pytest.raises(click.ClickException, match=r"--token-file is .*; its mode is 0644"):
+            choose_token(files["option"])
