@@ -10,9 +10,9 @@ from common.journal.store import Journal
 from common.logs import describe_logging
 from common.settings import Settings
 from common.supervisor import find_supervisor
-from webapp.publisher import close_publisher
 from webapp.reporting import end_reporting, start_reporting
 from webapp.server.connections import find_connection_limit
+from webapp.services import services
 
 try:
     _settings = Settings.from_env()
@@ -80,13 +80,15 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
     """Start reporting, and let the feeds see when the worker stops."""
-    worker.app.callable.extensions["is_stopping"] = lambda: not worker.alive
-    start_reporting(worker.app.callable)
+    mine = services(worker.app.callable)
+    mine.is_stopping = lambda: not worker.alive
+    start_reporting(mine)
 
 
 def worker_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
     """Send the final totals of a worker and the hints in its queue."""
     app = worker.app.callable
     if app is not None:
-        end_reporting(app)
-        close_publisher(app)
+        mine = services(app)
+        end_reporting(mine)
+        mine.close()

@@ -5,11 +5,11 @@ from pathlib import Path
 from flask import Flask
 
 from common.settings import Settings
-from webapp import clients, footer, publisher, reader, readiness, search, worker_metrics
+from webapp import clients, footer
 from webapp.cli import trades_cli
 from webapp.middleware import access_log, cors, hosts, problems, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, feed, health, market, pipeline, trade_batch, trades
+from webapp.routes import blotter, desk, feed, health, market, pipeline, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -18,8 +18,7 @@ _MAX_BODY = 64 * 1024
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the web application from ``settings``, by default those of the environment.
 
-    Opens no file and no socket: the journal and the ZeroMQ socket open with the first request that needs them, after
-    the fork.
+    Opens no file and no socket: each process makes its services after the fork (``webapp/services.py``).
     Raises BadSettingError.
     """
     settings = settings or Settings.from_env()
@@ -39,23 +38,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
     clients.init_app(app)
-    worker_metrics.init_app(app)
+    # Before what may answer a request itself: each answer has the request's id and is logged.
     access_log.init_app(app)
     hosts.init_app(app)
     security_headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)
-    reader.init_app(app)
-    publisher.init_app(app)
-    readiness.init_app(app)
     footer.init_app(app)
-    health.init_app(app)
-    search.init_app(app)
-    blotter.init_app(app)
-    feed.init_app(app)
-    market.init_app(app)
-    pipeline.init_app(app)
-    trade_batch.init_app(app)
 
     app.register_blueprint(desk.bp)
     app.register_blueprint(trades.bp)

@@ -5,9 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
-
-from flask import Flask, current_app
 
 from common.errors import JournalError, KeyInFlightError, KeyReusedError
 from common.event import Event
@@ -15,8 +12,6 @@ from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.connection import Connection, Latch
 from common.journal.keys import Key
 from common.journal.store import Journal
-from common.process import PerProcess
-from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from common.wire import messages
 from common.wire.transport import KeyPair, Sender
@@ -24,7 +19,6 @@ from common.wire.worker_totals import WorkerTotals
 from webapp.commit_queue import CommitQueue, Queued
 from webapp.concurrency import run_in_threadpool
 from webapp.hints import Hints
-from webapp.worker_metrics import WorkerMetrics
 
 
 class Publisher:
@@ -171,29 +165,3 @@ class Publisher:
         with self._journal_lock:
             self._connection.close()
             self._hints.close()
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its publisher, which opens with the first trade."""
-    settings: Settings = app.config["SETTINGS"]
-    metrics = cast("PerProcess[WorkerMetrics]", app.extensions["worker_metrics"])
-    app.extensions["publisher"] = PerProcess(
-        lambda: Publisher(
-            open_journal=partial(Journal, settings.journal_path, settings.journal_sync),
-            open_sender=partial(Sender, settings.webapp_zmq_addr),
-            observe_commit=lambda seconds, trades: metrics.get().observe_commit(seconds, trades),
-            latch=app.extensions["latch"],
-        )
-    )
-
-
-def current_publisher() -> Publisher:
-    """Return this process's publisher."""
-    return cast("PerProcess[Publisher]", current_app.extensions["publisher"]).get()
-
-
-def close_publisher(app: Flask) -> None:
-    """Close this process's publisher, if it was opened; called when a worker ends."""
-    held = cast("PerProcess[Publisher]", app.extensions["publisher"]).take()
-    if held is not None:
-        held.close()

@@ -4,15 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar, cast
-
-from flask import Flask, current_app
+from typing import Any, TypeVar
 
 from common.event import Event
 from common.journal.connection import Connection, Latch
 from common.journal.store import Journal
-from common.process import PerProcess
-from common.settings import Settings
 from webapp.concurrency import run_in_threadpool
 
 T = TypeVar("T")
@@ -56,21 +52,3 @@ class JournalReader:
             # Locks are not fair: without this, one download could keep the lock from all others.
             time.sleep(0)
         return answer
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its readers, one for look-ups and one for bulk work.
-
-    Bulk work is the histories of the feed, downloads, and searches without an index.
-    """
-    settings: Settings = app.config["SETTINGS"]
-    open_journal = partial(Journal, settings.journal_path)
-    # The gunicorn master opens no journal, so each worker starts with a latch that is not set.
-    latch = app.extensions["latch"] = Latch()
-    app.extensions["reader"] = PerProcess(lambda: JournalReader(open_journal, latch))
-    app.extensions["bulk_reader"] = PerProcess(lambda: JournalReader(open_journal, latch, throttled=True))
-
-
-def current_reader() -> JournalReader:
-    """Return this process's reader for look-ups."""
-    return cast("PerProcess[JournalReader]", current_app.extensions["reader"]).get()

@@ -2,15 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
-
-from flask import Flask, current_app
+from typing import Final
 
 from common.errors import JournalError
 from common.journal.identity import identify
-from common.process import PerProcess
-from common.settings import Settings
-from webapp.publisher import Publisher
 from webapp.sharing import share
 
 SHARED_SECONDS: Final = 0.25
@@ -38,17 +33,3 @@ class Readiness:
         error = self._probe(identify(self._path))
         if error is not None:
             raise JournalError(error.reason, error.detail) from error
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its readiness."""
-    settings: Settings = app.config["SETTINGS"]
-    publisher = cast("PerProcess[Publisher]", app.extensions["publisher"])
-    app.extensions["readiness"] = PerProcess(
-        lambda: Readiness(lambda: publisher.get().check(), settings.journal_path),
-    )
-
-
-def current_readiness() -> Readiness:
-    """Return this process's readiness."""
-    return cast("PerProcess[Readiness]", current_app.extensions["readiness"]).get()

@@ -1,15 +1,12 @@
 """Search: accepted trades by any filter, in bounded reads, with an index or without."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
-
-from flask import Flask, current_app
+from typing import Any, Final
 
 from common.event import SEQ_MAX, Event
 from common.journal.block_ranges import BlockRanges, Range, clip
 from common.journal.store import FILTERS, Journal
-from common.process import PerProcess
-from webapp.reader import JournalReader, current_reader
+from webapp.reader import JournalReader
 
 SLICE: Final = 20_000
 """Seqs that one read scans where no index helps: a few milliseconds."""
@@ -20,15 +17,21 @@ SCANNED: Final = FILTERS.keys() - {"symbol"}
 
 
 class Search:
-    """Searches with the reader for bulk work; the first search by time indexes the times of acceptance."""
+    """Searches in one look-up where an index helps, else with the reader for bulk work.
 
-    def __init__(self, reader: JournalReader) -> None:
-        """Keep the reader."""
+    The first search by time indexes the times of acceptance.
+    """
+
+    def __init__(self, reader: JournalReader, bulk_reader: JournalReader) -> None:
+        """Keep the readers."""
         self._reader = reader
+        self._bulk_reader = bulk_reader
         self._blocks = BlockRanges()
 
     def select(self, limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
         """Select events as ``Journal.select`` does. Raises JournalError."""
+        if not _needs_scan(wanted):
+            return self._reader.select(limit=limit, **wanted)
         newest = wanted.pop("newest", wanted.get("after") is None)
         found: list[Event] = []
         for events in self.walk(limit, newest=newest, **wanted):
@@ -62,7 +65,7 @@ class Search:
     ) -> Iterator[list[Event]]:
         low, high = part
         while low <= high:
-            events = self._reader.select(limit=chunk, after=low - 1, before=high + 1, newest=newest, **filters)
+            events = self._bulk_reader.select(limit=chunk, after=low - 1, before=high + 1, newest=newest, **filters)
             if events:
                 yield events
             if len(events) < chunk:
@@ -84,7 +87,7 @@ class Search:
                 return None
             return ranges, journal.query("SELECT min(seq) FROM trades")[0][0] or 1, journal.last_seq()
 
-        while (found := self._reader.ask(find)) is None:
+        while (found := self._bulk_reader.ask(find)) is None:
             pass
         return found
 
@@ -96,21 +99,3 @@ def _needs_scan(wanted: Mapping[str, object]) -> bool:
 def _slice(part: Range) -> list[Range]:
     first, last = part
     return [(low, min(low + SLICE - 1, last)) for low in range(first, last + 1, SLICE)]
-
-
-def look_up(limit: int, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
-    """Select events as ``Journal.select`` does, in one read where an index helps. Raises JournalError."""
-    if _needs_scan(wanted):
-        return current_search().select(limit, **wanted)
-    return current_reader().select(limit=limit, **wanted)
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its search."""
-    bulk = cast("PerProcess[JournalReader]", app.extensions["bulk_reader"])
-    app.extensions["search"] = PerProcess(lambda: Search(bulk.get()))
-
-
-def current_search() -> Search:
-    """Return this process's search."""
-    return cast("PerProcess[Search]", current_app.extensions["search"]).get()

@@ -3,15 +3,13 @@
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, cast
+from typing import Final
 
-from flask import Flask, current_app
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.registry import Collector
 from uuid_utils.compat import uuid7
 
 from common.journal.file import JOURNAL_REASONS
-from common.process import PerProcess
 from common.wire.worker_totals import WorkerTotals
 from webapp.totals import read_totals
 
@@ -143,21 +141,3 @@ class _Process(Collector):
             if metric.name in self._HELP:
                 metric.documentation = self._HELP[metric.name]
                 yield metric
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its metrics, with the routes of the application."""
-
-    def declare() -> WorkerMetrics:
-        unlisted = {"HEAD", "OPTIONS"}
-        rules = list(app.url_map.iter_rules())
-        return WorkerMetrics(
-            (method, rule.rule) for rule in rules for method in sorted((rule.methods or set()) - unlisted)
-        )
-
-    app.extensions["worker_metrics"] = PerProcess(declare)
-
-
-def current_metrics() -> WorkerMetrics:
-    """Return this worker's metrics."""
-    return cast("PerProcess[WorkerMetrics]", current_app.extensions["worker_metrics"]).get()

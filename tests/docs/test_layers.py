@@ -35,7 +35,7 @@ SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
-        ("webapp/cli/", "webapp/input/batch.py", "webapp/routes/market.py", "webapp/routes/trade_batch.py"),
+        ("webapp/cli/", "webapp/input/batch.py", "webapp/summaries.py", "webapp/routes/trade_batch.py"),
         "one decodes trades, two encode their answers",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),

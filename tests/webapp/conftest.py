@@ -14,7 +14,7 @@ from webapp.cli.row_sender import Import, ReadyRow
 from webapp.cli.text_file import TextFile
 from webapp.cli.trade_formats import Wanted
 from webapp.cli.trade_rows import read_rows
-from webapp.publisher import close_publisher
+from webapp.services import services
 
 GOOD = {"symbol": "BTCUSDT", "side": "BUY", "price": "27123.450", "qty": "0.25", "ts": "2026-01-31T09:30:00Z"}
 
@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     yield app
-    close_publisher(app)
+    services(app).close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from common.settings import Settings
 from tests.webapp.conftest import GOOD
 from webapp import create_app
 from webapp.clients import Proxies, is_forwarded, read_address
-from webapp.publisher import close_publisher
+from webapp.services import services
 
 PROXY = {"REMOTE_ADDR": "10.0.0.1"}
 HEADERS = {
@@ -29,7 +29,7 @@ def behind(settings: Settings) -> Iterator[FlaskClient]:
     networks = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
     app = create_app(replace(settings, trusted_proxies=networks, allowed_hosts=("desk.example",)))
     yield app.test_client()
-    close_publisher(app)
+    services(app).close()
 
 
 @pytest.mark.parametrize(

@@ -23,15 +23,14 @@ from common.wire.worker_totals import (
 from tests.conftest import BUY, JOURNAL_ID
 from tests.waiting import wait_for
 from tests.webapp.conftest import GOOD, read_token
-from webapp.publisher import close_publisher
 from webapp.reporting import end_reporting
+from webapp.services import services
 from webapp.totals import read_totals
 from webapp.worker_metrics import CONNECTION_DROPS, DURATION_BOUNDS, REJECTIONS, WorkerMetrics
 
 
 def snapshot(app: Flask) -> dict[str, MetricTotals]:
-    metrics: WorkerMetrics = app.extensions["worker_metrics"].get()
-    return by_name(metrics.snapshot())
+    return by_name(services(app).metrics.snapshot())
 
 
 def by_name(totals: WorkerTotals) -> dict[str, MetricTotals]:
@@ -108,7 +107,7 @@ def test_rejected_trades_are_counted_by_reason_and_other_rejections_are_not(app:
 
 
 def test_commits_and_their_sizes_are_observed(app: Flask) -> None:
-    publisher = app.extensions["publisher"].get()
+    publisher = services(app).publisher
     publisher.accept([KeyedTrade(BUY)])
     publisher.accept([KeyedTrade(BUY)] * 3)
     totals = snapshot(app)
@@ -127,7 +126,7 @@ def test_a_worker_that_ends_sends_its_final_totals(
 ) -> None:
     with Receiver(settings.webapp_zmq_addr, journal.key_pair) as receiver:
         client.get("/healthz")
-        publisher, metrics = app.extensions["publisher"].get(), app.extensions["worker_metrics"].get()
+        publisher, metrics = services(app).publisher, services(app).metrics
 
         def report() -> list[bytes] | None:
             publisher.report(metrics.snapshot())
@@ -135,8 +134,8 @@ def test_a_worker_that_ends_sends_its_final_totals(
 
         # Messages sent before the receiver is connected are lost.
         wait_for(report, "the totals arrive")
-        end_reporting(app)
-        close_publisher(app)
+        end_reporting(services(app))
+        services(app).close()
         received = list(iter(lambda: receiver.receive(1), None))
     assert received[-1][0].startswith(TOTALS)
     totals = decode_message(received[-1], JOURNAL_ID)

@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from uuid_utils import uuid7
 
 from common.event import Event
-from webapp.worker_metrics import current_metrics
+from webapp.services import services
 
 UNMATCHED: Final = "(unmatched)"
 """The route of every path that matches no rule: paths are user input."""
@@ -58,7 +58,7 @@ def _finish(response: Response) -> Response:
         "user_agent": request.headers.get("User-Agent", "")[:USER_AGENT_LENGTH],
         **g.get("logged", {}),
     }
-    current_metrics().count_request(method, route, response.status_code, seconds, g.request_id)
+    services().metrics.count_request(method, route, response.status_code, seconds, g.request_id)
     if "reason" in g:
         line["reason"] = g.reason
     _log.info("request", extra=line)

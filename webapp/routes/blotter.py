@@ -5,29 +5,22 @@ import csv
 import http
 import io
 import itertools
-import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request, url_for
+from flask import Blueprint, Response, make_response, render_template, request, url_for
 from marshmallow import ValidationError
 
 from common.csv_cells import mark
 from common.event import SIDES, TRADE_FIELDS, Event
 from common.journal.store import FILTERS
-from common.process import PerProcess
 from common.wire import messages
 from webapp.input.query import BLOTTER_FILTERS, read_blotter
 from webapp.input.schemas import read_messages
 from webapp.middleware.problems import answer_problem, reject
-from webapp.reader import current_reader
-from webapp.search import current_search, look_up
-from webapp.worker_metrics import current_metrics
+from webapp.services import DOWNLOADS_LIMIT, services
 
 CHUNK: Final = 500
-
-DOWNLOADS_LIMIT: Final = 2
-"""The most downloads that one worker sends at once."""
 
 COLUMNS: Final = ("seq", "id", "accepted_at", *TRADE_FIELDS)
 
@@ -44,7 +37,7 @@ def show_blotter() -> Response:
         reject("invalid")
         status, errors = http.HTTPStatus.UNPROCESSABLE_ENTITY, read_messages(error)
     else:
-        events = look_up(**{**wanted, "limit": wanted["limit"] + 1})[::-1]
+        events = services().search.select(**{**wanted, "limit": wanted["limit"] + 1})[::-1]
     older = events[wanted["limit"] - 1].seq if wanted and len(events) > wanted["limit"] else None
     # Only known filters: url_for treats some names as its own options.
     filters = {name: request.args[name] for name in BLOTTER_FILTERS if request.args.get(name)}
@@ -74,14 +67,14 @@ def send_json() -> Response:
 
 def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, name: str) -> Response:
     wanted = read_blotter(request.args)
-    slots = cast("PerProcess[threading.Semaphore]", current_app.extensions["downloads"]).get()
-    if not slots.acquire(blocking=False):
-        current_metrics().download_rejections.labels("limit").inc()
+    mine = services()
+    if not mine.download_slots.acquire(blocking=False):
+        mine.metrics.download_rejections.labels("limit").inc()
         detail = f"This worker is sending {DOWNLOADS_LIMIT} downloads, its limit. Try again in a moment."
         return answer_problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "downloads_limit", detail)
     # The response may be closed more than once, the slot released only once.
     slot = contextlib.ExitStack()
-    slot.callback(slots.release)
+    slot.callback(mine.download_slots.release)
     try:
         body = write(_read_chunks(wanted))
     except BaseException:
@@ -94,10 +87,10 @@ def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, 
 
 def _read_chunks(wanted: dict[str, Any]) -> Iterator[list[Event]]:
     # Trades accepted during the download are left out, or it might never end.
-    end = current_reader().last_seq() + 1
+    end = services().reader.last_seq() + 1
     before = min(wanted["before"] or end, end)
     filters = {name: wanted[name] for name in FILTERS}
-    chunks = current_search().walk(CHUNK, before=before, **filters)
+    chunks = services().search.walk(CHUNK, before=before, **filters)
     # Read before the response starts, so that a journal that cannot be read is still a 503.
     first = next(chunks, None)
     return itertools.chain([] if first is None else [first], chunks)
@@ -121,8 +114,3 @@ def _write_json(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
         yield separator + b",\n".join(map(messages.encode, events))
         separator = b",\n"
     yield b"]\n" if separator != b"[" else b"[]\n"
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its limit on downloads."""
-    app.extensions["downloads"] = PerProcess(lambda: threading.BoundedSemaphore(DOWNLOADS_LIMIT))

@@ -9,20 +9,18 @@ import socket
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from common.errors import JournalError
 from common.journal.store import Journal
-from common.process import PerProcess
-from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, encode_trade
 from webapp.input.query import read_feed
 from webapp.reader import JournalReader
-from webapp.worker_metrics import WorkerMetrics
+from webapp.services import services
 
 HEARTBEAT_SECONDS: Final = 2.0
 """Time between two heartbeats: a client that receives nothing for much longer has lost its connection."""
@@ -119,42 +117,19 @@ def _write_heartbeat(last_seq: int) -> bytes:
 def stream_trades() -> Response:
     """Stream accepted trades: those after ``Last-Event-ID`` or ``after``; without either, new ones only."""
     wanted = read_feed(request.args, request.headers.get("Last-Event-ID"))
-    feeds = cast("PerProcess[Feeds]", current_app.extensions["feeds"]).get()
+    mine = services()
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         # Bound what the kernel buffers for a client.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-    subscriber = feeds.broadcaster.join()
+    subscriber = mine.broadcaster.join()
     if subscriber is None:
-        settings: Settings = current_app.config["SETTINGS"]
-        raise ServiceUnavailable(f"This worker has {settings.feed_max_clients} subscribers, its limit")
-    body = stream(feeds.broadcaster, feeds.history, subscriber, wanted["after"], wanted["symbol"])
+        raise ServiceUnavailable(f"This worker has {mine.settings.feed_max_clients} subscribers, its limit")
+    body = stream(mine.broadcaster, mine.bulk_reader, subscriber, wanted["after"], wanted["symbol"])
     response = Response(body, content_type="text/event-stream; charset=utf-8")
     # Disable caches, compression and proxy buffering.
     response.headers["Cache-Control"] = "no-cache, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
     # The ``finally`` of a generator that was never started does not run.
-    response.call_on_close(partial(feeds.broadcaster.leave, subscriber))
+    response.call_on_close(partial(mine.broadcaster.leave, subscriber))
     return response
-
-
-class Feeds(NamedTuple):
-    """What the feeds of one worker share; histories have a reader of their own."""
-
-    broadcaster: Broadcaster
-    history: JournalReader
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its broadcaster."""
-    settings: Settings = app.config["SETTINGS"]
-    metrics = cast("PerProcess[WorkerMetrics]", app.extensions["worker_metrics"])
-    app.extensions["is_stopping"] = lambda: False
-    bulk = cast("PerProcess[JournalReader]", app.extensions["bulk_reader"])
-
-    def make() -> Feeds:
-        reader = JournalReader(partial(Journal, settings.journal_path), app.extensions["latch"])
-        broadcaster = Broadcaster(reader, metrics.get(), settings.feed_max_clients, app.extensions["is_stopping"])
-        return Feeds(broadcaster, bulk.get())
-
-    app.extensions["feeds"] = PerProcess(make)

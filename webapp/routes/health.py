@@ -1,16 +1,15 @@
 """Health of this worker: alive, ready to accept a trade, and its process metrics."""
 
 import http
-from typing import cast
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from common.accept_header import clean_accept
 from common.errors import JournalError
 from webapp.middleware.problems import RETRY_AFTER_SECONDS, log_journal_failure, reject
-from webapp.readiness import current_readiness
+from webapp.services import services
 
 bp = Blueprint("health", __name__)
 
@@ -25,7 +24,7 @@ def show_alive() -> Response:
 def show_ready() -> Response:
     """Answer 200 when a trade can be accepted now, else 503 with the reason."""
     try:
-        current_readiness().check()
+        services().readiness.check()
     except JournalError as error:
         log_journal_failure(error)
         reject(f"journal_{error.reason}")
@@ -39,15 +38,9 @@ def show_ready() -> Response:
 @bp.get("/metrics")
 def expose_process() -> Response:
     """Expose the process metrics of the worker that answers; the sidecar exposes all totals."""
-    registry = cast("CollectorRegistry", current_app.extensions["process_registry"])
-    encode, content_type = choose_encoder(clean_accept(request.headers.get("Accept")))
-    return Response(encode(registry), content_type=content_type)
-
-
-def init_app(app: Flask) -> None:
-    """Give the application a registry for its process metrics."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    app.extensions["process_registry"] = registry
+    encode, content_type = choose_encoder(clean_accept(request.headers.get("Accept")))
+    return Response(encode(registry), content_type=content_type)

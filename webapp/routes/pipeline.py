@@ -1,71 +1,13 @@
-"""The state of the pipeline: whether trades are accepted and counted, and how far the sidecar is behind."""
+"""The state of the pipeline, which the desk shows."""
 
-import contextlib
-import http
-import json
-from collections.abc import Callable
-from typing import Any, Final, cast
+from flask import Blueprint, Response, jsonify
 
-from flask import Blueprint, Flask, Response, current_app, jsonify
-
-from common.errors import JournalError
-from common.process import PerProcess
-from common.settings import Settings
-from webapp.reader import JournalReader
-from webapp.readiness import Readiness
-from webapp.sharing import share
-from webapp.sidecar import SidecarClient
-
-CACHE_SECONDS: Final = 2.0
-"""How long one answer is shared: each one writes to the journal."""
+from webapp.services import services
 
 bp = Blueprint("pipeline", __name__)
 
 
-class Pipeline:
-    """The pipeline as this worker sees it: the journal, and the sidecar over HTTP."""
-
-    def __init__(self, readiness: Readiness, reader: JournalReader, sidecar: SidecarClient) -> None:
-        """Keep what to check; nothing is checked yet."""
-        self._readiness = readiness
-        self._reader = reader
-        self._sidecar = sidecar
-
-    def check(self) -> dict[str, Any]:
-        """Return whether trades are accepted, whether they are counted, and how many are not counted yet."""
-        sidecar = self._get_sidecar()
-        try:
-            self._readiness.check()
-            last_seq = self._reader.last_seq()
-        except JournalError as error:
-            web = {"ready": False, "reason": error.reason}
-            return {"web": web, "sidecar": sidecar, "last_seq": None, "lag_events": None}
-        counted = sidecar["last_seq"]
-        lag = None if counted is None else max(0, last_seq - counted)
-        web = {"ready": True, "reason": None}
-        return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag}
-
-    def _get_sidecar(self) -> dict[str, Any]:
-        answer = self._sidecar.get("/readyz")
-        if answer is not None:
-            # Another program may answer at its address.
-            with contextlib.suppress(ValueError, LookupError, TypeError):
-                last_seq = json.loads(answer.body)["last_seq"]
-                return {"reachable": True, "ready": answer.status == http.HTTPStatus.OK, "last_seq": last_seq}
-        return {"reachable": False, "ready": False, "last_seq": None}
-
-
 @bp.get("/pipeline")
 def show_pipeline() -> Response:
-    """Show the state of the pipeline as this worker sees it, at most CACHE_SECONDS old."""
-    return jsonify(cast("PerProcess[Callable[[], dict[str, Any]]]", current_app.extensions["pipeline"]).get()())
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker its own view of the pipeline."""
-    settings: Settings = app.config["SETTINGS"]
-    readiness = cast("PerProcess[Readiness]", app.extensions["readiness"])
-    reader = cast("PerProcess[JournalReader]", app.extensions["reader"])
-    app.extensions["pipeline"] = PerProcess(
-        lambda: share(Pipeline(readiness.get(), reader.get(), SidecarClient(settings)).check, CACHE_SECONDS, 1)
-    )
+    """Show the state of the pipeline as this worker sees it."""
+    return jsonify(services().pipeline.get())

@@ -1,19 +1,16 @@
 """Batches of trades: ``POST /trades``. It has no blueprint of its own."""
 
 import http
-import threading
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
-from flask import Flask, Response, current_app, g, request
+from flask import Response, g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from common.display import shorten
 from common.errors import KeyReusedError
 from common.journal.appending import AppendResult, KeyedTrade
-from common.process import PerProcess
-from common.settings import Settings
 from webapp.concurrency import pause, run_in_threadpool
 from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
 from webapp.input.compression import decompress
@@ -21,7 +18,7 @@ from webapp.input.idempotency import make_trade_key, read_request_header
 from webapp.input.json_body import receive
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.problems import answer_problem
-from webapp.publisher import current_publisher
+from webapp.services import services
 
 KINDS: Final = {"application/json": False, "application/x-ndjson": True}
 """The content types, and whether a body of it has one trade a line."""
@@ -35,20 +32,20 @@ def accept_batch() -> Response:
     Raises BadRequest, BadBodyError, BatchError, RequestEntityTooLarge, UnsupportedMediaType, KeyInFlightError and
     JournalError, which the error handlers answer.
     """
-    settings: Settings = current_app.config["SETTINGS"]
+    mine = services()
+    settings = mine.settings
     lines = KINDS.get(request.mimetype)
     if lines is None:
         given = shorten(request.mimetype) or "none"
         raise UnsupportedMediaType(f"Content-Type is {given}; expected {' or '.join(KINDS)}")
     body = receive(request, settings.batch_max_bytes)
     encoding = request.headers.get("Content-Encoding", "")
-    # One at a time, so that a worker never holds more than one decompressed body.
-    with cast("PerProcess[threading.Lock]", current_app.extensions["batch_lock"]).get():
+    with mine.batch_lock:
         body = run_in_threadpool(partial(decompress, body, encoding, settings.batch_max_bytes))
         sent = read_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
         key = read_request_header({each.trade.source for each in sent}, body)
     try:
-        result = current_publisher().accept([_name(each) for each in sent], key, request_id=g.request_id)
+        result = mine.publisher.accept([_name(each) for each in sent], key, request_id=g.request_id)
     except KeyReusedError as error:
         errors = {str(row): {"key": [error.detail]} for row in error.rows[:ERRORS_LIMIT]}
         return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail, errors)
@@ -77,8 +74,3 @@ def _answer(result: AppendResult) -> Response:
     if result.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
-
-
-def init_app(app: Flask) -> None:
-    """Give each worker a lock for the batches that it reads."""
-    app.extensions["batch_lock"] = PerProcess(threading.Lock)

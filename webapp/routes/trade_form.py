@@ -28,9 +28,8 @@ from webapp.middleware.problems import (
     prefers_html,
     reject,
 )
-from webapp.publisher import current_publisher
-from webapp.reader import current_reader
 from webapp.routes.feed import HEARTBEAT_SECONDS
+from webapp.services import services
 
 RECENT: Final = 20
 """Trades that the desk lists when it opens."""
@@ -66,7 +65,7 @@ def accept_form() -> BaseResponse:
     try:
         keyed = KeyedTrade(trade, read_form(form.idempotency_key.data, values))
         # A double click gets the answer of the first click, not a 409.
-        result = current_publisher().accept([keyed], wait_for_key=True, request_id=g.request_id)
+        result = services().publisher.accept([keyed], wait_for_key=True, request_id=g.request_id)
     except KeyReusedError as error:
         reject(error.reason)
         form.idempotency_key.data = None
@@ -102,7 +101,7 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
     form.idempotency_key.data = form.idempotency_key.data or str(uuid7())
     recent: list[Event] | None
     try:
-        recent = current_reader().select(limit=RECENT)[::-1]
+        recent = services().reader.select(limit=RECENT)[::-1]
     except JournalError as error:
         log_journal_failure(error)
         recent = None

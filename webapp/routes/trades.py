@@ -14,12 +14,9 @@ from webapp.input.json_body import read_object, receive
 from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
 from webapp.middleware.access_log import log_trades
-from webapp.publisher import current_publisher
-from webapp.reader import current_reader
 from webapp.routes.trade_batch import accept_batch
 from webapp.routes.trade_form import accept_form
-from webapp.search import look_up
-from webapp.worker_metrics import current_metrics
+from webapp.services import services
 
 bp = Blueprint("trades", __name__)
 
@@ -49,7 +46,7 @@ def _count_rejection(response: Response) -> Response:
     # Every POST of this blueprint is a trade, and every rejection sets a reason, in the views, the error handlers
     # or the checks of Host and Origin before them.
     if request.method == "POST" and "reason" in g:
-        current_metrics().rejections.labels(g.reason).inc()
+        services().metrics.rejections.labels(g.reason).inc()
     return response
 
 
@@ -61,7 +58,8 @@ def accept_json() -> Response:
     """
     values = read_object(receive(request))
     trade = read_trade(values)
-    result = current_publisher().accept([KeyedTrade(trade, read_header(values, trade.source))], request_id=g.request_id)
+    keyed = KeyedTrade(trade, read_header(values, trade.source))
+    result = services().publisher.accept([keyed], request_id=g.request_id)
     log_trades(result.events, result.accepted)
     (event,) = result.events
     response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
@@ -76,7 +74,7 @@ def list_trades() -> Response:
     """List accepted trades, oldest first: the newest ones, or those after the seq ``after``."""
     wanted = read_page(request.args)
     # One more than the limit shows whether another page follows.
-    found = look_up(**{**wanted, "limit": wanted["limit"] + 1})
+    found = services().search.select(**{**wanted, "limit": wanted["limit"] + 1})
     following = None
     if wanted["after"] is None:
         page = found[-wanted["limit"] :]
@@ -84,14 +82,14 @@ def list_trades() -> Response:
         page = found[: wanted["limit"]]
         following = page[-1].seq if len(found) > len(page) else None
     # Read after the trades: those that were pruned meanwhile are then known to be missing.
-    journal_id, pruned_seq = current_reader().ask(lambda journal: (journal.journal_id, journal.pruned_seq()))
+    journal_id, pruned_seq = services().reader.ask(lambda journal: (journal.journal_id, journal.pruned_seq()))
     return _answer(messages.encode_page(page, following, journal_id, pruned_seq))
 
 
 @bp.get("/trades/<event_id>")
 def show_trade(event_id: str) -> Response:
     """Show one accepted trade."""
-    event = current_reader().find(event_id)
+    event = services().reader.find(event_id)
     if event is None:
         abort(http.HTTPStatus.NOT_FOUND, f"No accepted trade has the id {show_text(event_id)}")
     return _answer(messages.encode(event))

@@ -7,21 +7,19 @@ import signal
 import socket
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
-from common.process import PerProcess
-from common.settings import Settings
 from common.supervisor import POLL_SECONDS, find_supervisor
 from webapp.clients import Proxies
 from webapp.concurrency import every
 from webapp.server.connections import Address, Connections
 from webapp.server.deadlines import DeadlineSocket
 from webapp.server.malformed import MalformedRequests, describe
-from webapp.worker_metrics import WorkerMetrics
+from webapp.services import services
 
 _DRAIN_BYTES: Final = 64 * 1024
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -113,17 +111,18 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
     """A gevent worker with deadlines for each connection, and limits for all."""
 
     connections: Connections
+    body_timeout: float
     malformed: MalformedRequests
     clients: set[DeadlineSocket]
 
     def run(self) -> None:
         """Serve until the worker stops."""
-        metrics = cast("PerProcess[WorkerMetrics]", self.app.callable.extensions["worker_metrics"]).get()
+        mine = services(self.app.callable)
+        self.body_timeout = mine.settings.body_timeout
         # One below the size of gunicorn's pool: a full pool would accept, and so reject, nothing.
-        settings: Settings = self.app.callable.config["SETTINGS"]
-        proxies = Proxies(settings.trusted_proxies)
-        self.connections = Connections(self.worker_connections - 1, metrics, proxies=proxies)
-        self.malformed = MalformedRequests(metrics)
+        proxies = Proxies(mine.settings.trusted_proxies)
+        self.connections = Connections(self.worker_connections - 1, mine.metrics, proxies=proxies)
+        self.malformed = MalformedRequests(mine.metrics)
         self.clients = set()
         every(POLL_SECONDS, partial(_stop_with_supervisor, self.ppid))
         super().run()
@@ -154,9 +153,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Address) -> None:
         """Serve one connection."""
-        settings: Settings = self.app.callable.config["SETTINGS"]
         drop = partial(self.connections.drop, address=addr)
-        sock = DeadlineSocket(client, settings.body_timeout, self.cfg.keepalive, drop)
+        sock = DeadlineSocket(client, self.body_timeout, self.cfg.keepalive, drop)
         self.clients.add(sock)
         try:
             super().handle(listener, sock, addr)

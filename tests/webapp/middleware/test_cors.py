@@ -11,7 +11,7 @@ from common.journal.store import Journal
 from common.settings import Settings
 from tests.webapp.conftest import GOOD
 from webapp import create_app
-from webapp.publisher import close_publisher
+from webapp.services import services
 
 CONFIGURED = ("https://desk.example", "http://[::1]:3000")
 ORIGINS = {
@@ -102,7 +102,7 @@ def test_a_page_of_another_origin_can_neither_write_nor_read(
     for answer in (written, read):
         assert answer.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
         assert ("x-request-id" in split(answer.headers.get("Access-Control-Expose-Headers"))) == allowed
-    close_publisher(app)
+    services(app).close()
 
 
 @pytest.mark.parametrize(("kind", "status"), [("text/plain", 415), ("application/x-www-form-urlencoded", 403)])

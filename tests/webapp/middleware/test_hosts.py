@@ -8,7 +8,7 @@ from common.journal.store import Journal
 from common.settings import Settings
 from tests.webapp.conftest import GOOD, read_token
 from webapp import create_app
-from webapp.publisher import close_publisher
+from webapp.services import services
 
 EVIL = {"Host": "evil.example:8000"}
 
@@ -87,7 +87,7 @@ def test_a_write_from_an_origin_of_the_settings_is_accepted(settings: Settings) 
     client = app.test_client()
     assert client.post("/trade", json=GOOD, headers={"Origin": "https://app.example"}).status_code == 201
     assert client.post("/trade", json=GOOD, headers={"Origin": "https://bpp.example"}).status_code == 403
-    close_publisher(app)
+    services(app).close()
 
 
 def test_a_request_of_http_1_1_must_have_a_host(client: FlaskClient) -> None:

@@ -20,6 +20,7 @@ from tests.webapp.conftest import read_csv
 from webapp import search
 from webapp.cli.row_sender import write_fields
 from webapp.routes import blotter
+from webapp.services import DOWNLOADS_LIMIT, services
 
 
 @pytest.fixture
@@ -163,11 +164,11 @@ def test_a_download_above_the_limit_is_rejected_and_counted_until_one_ends(
     client: FlaskClient, app: Flask, filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blotter, "CHUNK", 7)
-    downloads = [client.get("/blotter.csv", buffered=False) for _ in range(blotter.DOWNLOADS_LIMIT)]
+    downloads = [client.get("/blotter.csv", buffered=False) for _ in range(DOWNLOADS_LIMIT)]
     rejected: Any = client.get("/blotter.json")
     assert (rejected.status_code, rejected.json["reason"]) == (503, "downloads_limit")
     assert rejected.headers["Retry-After"] == "1"
-    registry = app.extensions["worker_metrics"].get().registry
+    registry = services(app).metrics.registry
     assert registry.get_sample_value("webapp_downloads_rejected_total", {"reason": "limit"}) == 1
     assert client.get("/blotter.csv?since=x").status_code == 422
     downloads.pop().close()

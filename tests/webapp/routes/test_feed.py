@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask
@@ -23,7 +23,8 @@ from webapp import create_app
 from webapp.broadcaster import Broadcaster, Message
 from webapp.reader import JournalReader
 from webapp.routes import feed as feed_module
-from webapp.routes.feed import Feeds, stream
+from webapp.routes.feed import stream
+from webapp.services import services
 from webapp.worker_metrics import WorkerMetrics
 
 
@@ -32,6 +33,11 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcaster_module, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(broadcaster_module, "POLL_SECONDS", 0.005)
     monkeypatch.setattr(feed_module, "HEARTBEAT_SECONDS", 0.05)
+
+
+class Feeds(NamedTuple):
+    broadcaster: Broadcaster
+    history: JournalReader
 
 
 @pytest.fixture
@@ -255,7 +261,7 @@ def test_the_route_disables_proxy_buffering_and_rejects_a_subscriber_above_the_l
     second = client.get("/feed")
     assert (second.status_code, second.json["reason"] if second.json else "") == (503, "service_unavailable")
     assert second.headers["Retry-After"] == "1"
-    registry = app.extensions["worker_metrics"].get().registry
+    registry = services(app).metrics.registry
     assert registry.get_sample_value("webapp_feed_dropped_total", {"reason": "full"}) == 1
     first.close()
     assert client.get("/feed", buffered=False).status_code == 200

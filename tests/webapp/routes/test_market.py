@@ -12,7 +12,7 @@ from common.journal.store import Journal
 from common.tally import EXACT
 from common.timestamps import format_timestamp, now
 from tests.conftest import append, make_event
-from webapp.routes import market as market_module
+from webapp import summaries as summaries_module
 
 
 def ago(seconds: float) -> str:
@@ -90,7 +90,7 @@ def test_a_window_has_totals_by_symbol_and_bars_of_one_symbol(client: FlaskClien
 def test_a_summary_is_shared_by_later_requests_with_the_same_parameters(
     client: FlaskClient, filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_module, "CACHE_SECONDS", 600)
+    monkeypatch.setattr(summaries_module, "CACHE_SECONDS", 600)
     last_seq = filled.last_seq()
     answers = [client.get("/market?window=900&step=10")]
     append(filled, [make_event(0, accepted_at=ago(0))])

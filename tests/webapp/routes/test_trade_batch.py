@@ -18,7 +18,7 @@ from tests.webapp.conftest import GOOD
 from webapp import create_app
 from webapp.input import batch
 from webapp.input.json_body import BadBodyError
-from webapp.publisher import close_publisher
+from webapp.services import services
 
 LINES = "application/x-ndjson"
 
@@ -163,7 +163,7 @@ def small(settings: Settings) -> Iterator[FlaskClient]:
     values = {"secret_key": settings.secret_key, "journal_path": settings.journal_path}
     app = create_app(Settings(batch_max_trades=3, batch_max_bytes=2048, **values))  # type: ignore[arg-type]
     yield app.test_client()
-    close_publisher(app)
+    services(app).close()
 
 
 @pytest.mark.parametrize("kind", ["application/json", LINES])

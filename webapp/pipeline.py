@@ -1,0 +1,49 @@
+"""The state of the pipeline: whether trades are accepted and counted, and how far the sidecar is behind."""
+
+import contextlib
+import http
+import json
+from typing import Any, Final
+
+from common.errors import JournalError
+from webapp.reader import JournalReader
+from webapp.readiness import Readiness
+from webapp.sharing import share
+from webapp.sidecar import SidecarClient
+
+CACHE_SECONDS: Final = 2.0
+"""How long one answer is shared: each one writes to the journal."""
+
+
+class Pipeline:
+    """The pipeline as this worker sees it: the journal, and the sidecar over HTTP."""
+
+    def __init__(self, readiness: Readiness, reader: JournalReader, sidecar: SidecarClient) -> None:
+        """Keep what to check; nothing is checked yet."""
+        self._readiness = readiness
+        self._reader = reader
+        self._sidecar = sidecar
+        self.get = share(self._check, CACHE_SECONDS, 1)
+
+    def _check(self) -> dict[str, Any]:
+        """Return whether trades are accepted, whether they are counted, and how many are not counted yet."""
+        sidecar = self._get_sidecar()
+        try:
+            self._readiness.check()
+            last_seq = self._reader.last_seq()
+        except JournalError as error:
+            web = {"ready": False, "reason": error.reason}
+            return {"web": web, "sidecar": sidecar, "last_seq": None, "lag_events": None}
+        counted = sidecar["last_seq"]
+        lag = None if counted is None else max(0, last_seq - counted)
+        web = {"ready": True, "reason": None}
+        return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag}
+
+    def _get_sidecar(self) -> dict[str, Any]:
+        answer = self._sidecar.get("/readyz")
+        if answer is not None:
+            # Another program may answer at its address.
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                last_seq = json.loads(answer.body)["last_seq"]
+                return {"reachable": True, "ready": answer.status == http.HTTPStatus.OK, "last_seq": last_seq}
+        return {"reachable": False, "ready": False, "last_seq": None}

@@ -1,0 +1,85 @@
+"""The services: what the requests of one process share, made once in each process, and where each comes from."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from flask import Flask, current_app
+
+from common.journal.connection import Latch
+from common.journal.store import Journal
+from common.settings import Settings
+from common.wire.transport import Sender
+from webapp.broadcaster import Broadcaster
+from webapp.pipeline import Pipeline
+from webapp.publisher import Publisher
+from webapp.reader import JournalReader
+from webapp.readiness import Readiness
+from webapp.search import Search
+from webapp.sidecar import SidecarClient
+from webapp.summaries import Summaries
+from webapp.worker_metrics import Route, WorkerMetrics
+
+DOWNLOADS_LIMIT: Final = 2
+"""The most downloads that one worker sends at once."""
+
+
+class Services:
+    """What the requests of one process share; making them opens nothing, each opens what it needs at its first use."""
+
+    def __init__(self, app: Flask) -> None:
+        """Make all of them from the settings and the routes of the application."""
+        settings: Settings = app.config["SETTINGS"]
+        # Shared by all connections to the journal of this process.
+        latch = Latch()
+
+        def make_reader(*, throttled: bool = False) -> JournalReader:
+            return JournalReader(partial(Journal, settings.journal_path), latch, throttled=throttled)
+
+        self.settings = settings
+        self.is_stopping: Callable[[], bool] = lambda: False
+        self.metrics = WorkerMetrics(_list_routes(app))
+        self.publisher = Publisher(
+            partial(Journal, settings.journal_path, settings.journal_sync),
+            partial(Sender, settings.webapp_zmq_addr),
+            self.metrics.observe_commit,
+            latch,
+        )
+        self.readiness = Readiness(self.publisher.check, settings.journal_path)
+        self.reader = make_reader()
+        # For histories of the feed, downloads, and searches without an index.
+        self.bulk_reader = make_reader(throttled=True)
+        self.search = Search(self.reader, self.bulk_reader)
+        self.summaries = Summaries(make_reader())
+        self.broadcaster = Broadcaster(
+            make_reader(),
+            self.metrics,
+            settings.feed_max_clients,
+            lambda: self.is_stopping(),  # noqa: PLW0108 - a worker sets it when it starts
+        )
+        self.pipeline = Pipeline(self.readiness, self.reader, SidecarClient(settings))
+        self.download_slots = threading.BoundedSemaphore(DOWNLOADS_LIMIT)
+        # Held while a batch is decompressed and read, so that a worker never holds more than one decompressed body.
+        self.batch_lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the journal that is written, and the socket after its queue has been sent; may be called twice."""
+        self.publisher.close()
+
+
+def services(app: Flask = current_app) -> Services:
+    """Return the services of this process, for the application of the request or for another one."""
+    # By process id: sockets, connections and locks do not survive a fork, and a child must not close its parent's.
+    made: dict[int, Services] = app.extensions.setdefault("services", {})
+    found = made.get(os.getpid())
+    # First requests that come at once may each make them, and all get the same.
+    return found or made.setdefault(os.getpid(), Services(app))
+
+
+def _list_routes(app: Flask) -> Iterator[Route]:
+    unlisted = {"HEAD", "OPTIONS"}
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - unlisted):
+            yield method, rule.rule
