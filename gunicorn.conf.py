@@ -6,12 +6,14 @@ import sys
 from typing import Any
 
 from common.errors import BadSettingError, JournalError
+from common.journal.credentials import has_credentials
 from common.journal.store import Journal
 from common.logs import describe_logging
 from common.settings import Settings
 from common.supervisor import find_supervisor
 from webapp.reporting import end_reporting, start_reporting
 from webapp.server.connections import find_connection_limit
+from webapp.server.safety import find_danger
 from webapp.services import services
 
 try:
@@ -76,6 +78,26 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
         except OSError as error:
             server.log.error("cannot bind http://%s: %s", bind, error.strerror)  # noqa: TRY400 - one line
             raise SystemExit(1) from None
+
+
+def when_ready(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is not typed
+    """Stop with one log line when others could reach the server and nobody needs a credential; no worker runs yet."""
+    listeners = [listener.sock for listener in server.LISTENERS]
+    danger = find_danger(_settings, listeners, has_credentials=_has_credentials())
+    if danger is not None:
+        server.log.error("cannot start: %s", danger)
+        raise SystemExit(1)
+
+
+def _has_credentials() -> bool:
+    if not _settings.journal_path.exists():
+        return False
+    try:
+        with Journal(_settings.journal_path) as journal:
+            return has_credentials(journal)
+    except JournalError:
+        # The workers ask again, and answer nobody until they know.
+        return False
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed

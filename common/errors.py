@@ -34,6 +34,10 @@ class KeyInFlightError(TelemetryError):
     """An idempotency key whose first request has not been answered yet; a later retry gets its answer."""
 
 
+class CredentialError(TelemetryError):
+    """A request without a valid credential, or one that this credential does not allow."""
+
+
 class BadMessageError(TelemetryError):
     """A message that cannot be used, or a peer that was cut off; the caller counts it and goes on."""
 

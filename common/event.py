@@ -55,6 +55,11 @@ class Event(Trade, frozen=True, kw_only=True):
     accepted_at: Timestamp
 
 
+def name_source(trade: Trade, source: str) -> Trade:
+    """Return a trade with this source."""
+    return msgspec.structs.replace(trade, source=source)
+
+
 TRADE_FIELDS: Final = Trade.__struct_fields__
 """The names of a trade's fields, in order."""
 

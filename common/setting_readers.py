@@ -112,7 +112,8 @@ def _currencies(text: str) -> tuple[str, ...]:
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def _duration(text: str) -> int:
+def read_duration(text: str) -> int:
+    """Read a duration like 90s, 15m, 24h or 30d, or 0, in seconds. Raises ValueError."""
     found = re.fullmatch(r"([0-9]{1,6})([smhd])|0", text)
     if found is None:
         raise ValueError
@@ -121,7 +122,7 @@ def _duration(text: str) -> int:
 
 def _seconds(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _duration(text)
+        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else read_duration(text)
         if not low <= seconds <= high:
             raise ValueError
         return seconds
@@ -137,7 +138,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "journal_path": (read_path, FILE),
     "journal_sync": (_one_of("full", "normal", normalise=str.lower), "full or normal"),
-    "journal_retention": (_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
+    "journal_retention": (read_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
     "snapshot_path": (read_path, FILE),
     "auth": (_one_of("auto", "required", "off", normalise=str.lower), "auto, required or off"),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),

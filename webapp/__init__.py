@@ -7,7 +7,8 @@ from flask import Flask
 from common.settings import Settings
 from webapp import clients, footer
 from webapp.cli import trades_cli
-from webapp.middleware import access_log, cors, hosts, problems, security_headers
+from webapp.cli.tokens import tokens_cli
+from webapp.middleware import access_log, auth, cors, hosts, problems, security_headers
 from webapp.middleware.sessions import CookieSessions
 from webapp.routes import blotter, desk, feed, health, market, pipeline, trades
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # Before what may answer a request itself: each answer has the request's id and is logged.
     access_log.init_app(app)
     hosts.init_app(app)
+    auth.init_app(app)
     security_headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)
@@ -54,4 +56,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(blotter.bp)
     app.register_blueprint(health.bp)
     app.cli.add_command(trades_cli)
+    app.cli.add_command(tokens_cli)
     return app

@@ -10,10 +10,14 @@ from common.settings import Settings
 
 
 def init_app(app: Flask) -> None:
-    """Give the version and the links to all templates."""
+    """Give the version, the links, and whether access is unprotected to all templates."""
     settings: Settings = app.config["SETTINGS"]
 
     def describe() -> dict[str, Any]:
-        return {"version": __version__, "links": find_links(settings, "Desk", request.headers.get("Host", ""))}
+        return {
+            "unprotected": settings.auth == "off",
+            "version": __version__,
+            "links": find_links(settings, "Desk", request.headers.get("Host", "")),
+        }
 
     app.context_processor(describe)

@@ -13,6 +13,7 @@ from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.transport import Sender
 from webapp.broadcaster import Broadcaster
+from webapp.credentials import Credentials
 from webapp.pipeline import Pipeline
 from webapp.publisher import Publisher
 from webapp.reader import JournalReader
@@ -49,6 +50,7 @@ class Services:
         )
         self.readiness = Readiness(self.publisher.check, settings.journal_path)
         self.reader = make_reader()
+        self.credentials = Credentials(settings.auth, make_reader(), make_reader())
         # For histories of the feed, downloads, and searches without an index.
         self.bulk_reader = make_reader(throttled=True)
         self.search = Search(self.reader, self.bulk_reader)

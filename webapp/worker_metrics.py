@@ -13,6 +13,16 @@ from common.journal.file import JOURNAL_REASONS
 from common.wire.worker_totals import WorkerTotals
 from webapp.totals import read_totals
 
+AUTH_FAILURES: Final = (
+    "no_credential",
+    "token_unknown",
+    "token_expired",
+    "token_revoked",
+    "scope",
+    "forwarded",
+)
+"""Why a request may be rejected for its credential."""
+
 REJECTIONS: Final = (
     "host",
     "origin",
@@ -26,6 +36,7 @@ REJECTIONS: Final = (
     "request_timeout",
     "unsupported_media_type",
     "bug",
+    *AUTH_FAILURES,
     *(f"journal_{reason}" for reason in JOURNAL_REASONS),
 )
 """Why a trade may be rejected."""
@@ -64,6 +75,9 @@ class WorkerMetrics:
         self.rejections = Counter(
             "webapp_trades_rejected", "Trades rejected, by reason.", ["reason"], registry=registry
         )
+        self.auth_failures = Counter(
+            "webapp_auth_failures", "Requests rejected for their credential, by reason.", ["reason"], registry=registry
+        )
         self.commit_seconds = Histogram(
             "webapp_commit_duration_seconds",
             "Time of one commit to the journal.",
@@ -91,6 +105,7 @@ class WorkerMetrics:
 
         for metric, reasons in (
             (self.rejections, REJECTIONS),
+            (self.auth_failures, AUTH_FAILURES),
             (self.feed_drops, ("full",)),
             (self.connection_drops, CONNECTION_DROPS),
             (self.download_rejections, ("limit",)),

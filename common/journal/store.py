@@ -178,6 +178,11 @@ class Journal:
         with self._reading():
             return self._db.execute(query, values).fetchall()
 
+    def change(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one statement in a synced transaction of its own, and return the rows it returns. Raises JournalError."""
+        with self._write():
+            return self._db.execute(statement, values).fetchall()
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         with journal_errors(self.path):

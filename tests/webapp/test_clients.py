@@ -27,7 +27,7 @@ HEADERS = {
 @pytest.fixture
 def behind(settings: Settings) -> Iterator[FlaskClient]:
     networks = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
-    app = create_app(replace(settings, trusted_proxies=networks, allowed_hosts=("desk.example",)))
+    app = create_app(replace(settings, auth="off", trusted_proxies=networks, allowed_hosts=("desk.example",)))
     yield app.test_client()
     services(app).close()
 

@@ -39,7 +39,10 @@ def test_a_trade_is_rejected_with_503_until_the_journal_is_back(
     assert len((client.get("/trades").json or {})["trades"]) == 1
 
 
-def test_the_form_keeps_its_input(client: FlaskClient, broken: Settings) -> None:
+def test_the_form_keeps_its_input(client: FlaskClient, settings: Settings) -> None:
+    assert client.get("/").status_code == 200
+    for path in settings.journal_path.parent.glob("journal.db*"):
+        path.unlink()
     page = client.get("/")
     assert page.status_code == 200
     assert "The journal cannot be read" in page.text
@@ -47,7 +50,14 @@ def test_the_form_keeps_its_input(client: FlaskClient, broken: Settings) -> None
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
     assert 'value="27123.450"' in answer.text
-    assert broken.journal_path.is_dir()
+
+
+def test_a_worker_that_never_read_the_journal_serves_nobody(client: FlaskClient, broken: Settings) -> None:
+    # It cannot know whether it is locked.
+    for path in ("/", "/trades", "/market", "/pipeline", "/metrics"):
+        assert client.get(path).status_code == 503
+    broken.journal_path.rmdir()
+    assert client.get("/pipeline").status_code == 200
 
 
 def test_with_a_locked_journal_a_worker_is_not_ready_and_gives_the_reason(

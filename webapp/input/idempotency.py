@@ -6,7 +6,7 @@ Source: draft-ietf-httpapi-idempotency-key-header.
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from flask import request
 from werkzeug.exceptions import BadRequest
@@ -20,30 +20,19 @@ FORM_FIELD = "idempotency_key"
 _NAME = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 
 
-def read_header(values: Mapping[str, object], source: str) -> Key | None:
-    """Read the key of the request's header, for the fields and the source of its trade; None without the header.
+def read_header(values: Mapping[str, object], owner: str) -> Key | None:
+    """Read the key of the request's header, for the fields of its trade; None without the header.
 
     Raises BadRequest.
     """
     name = _read_name()
-    return None if name is None else make_trade_key(source, name, values)
+    return None if name is None else make_trade_key(owner, name, values)
 
 
-def read_request_header(sources: Collection[str], body: bytes) -> Key | None:
-    """Read the key of a batch, which belongs to the source that all its trades share. Raises BadRequest."""
+def read_request_header(owner: str, body: bytes) -> Key | None:
+    """Read the key of a batch; None without the header. Raises BadRequest."""
     name = _read_name()
-    return None if name is None else Key(own(sources), name, hashlib.sha256(body).digest())
-
-
-def make_trade_key(source: str, name: str, values: Mapping[str, object]) -> Key:
-    """Make the key of a trade, from its source and its fields as they were sent."""
-    return _make(own({source}), name, values)
-
-
-def own(sources: Collection[str]) -> str:
-    """Return the owner of a key: the one source of its trades, else the server."""
-    source = next(iter(sources)) if len(sources) == 1 else ""
-    return f"source:{source}" if source else SERVER
+    return None if name is None else Key(owner, name, hashlib.sha256(body).digest())
 
 
 def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
@@ -52,7 +41,7 @@ def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
     The server made it, and owns it.
     """
     found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
-    return _make(SERVER, found[0], values) if found else None
+    return make_trade_key(SERVER, found[0], values) if found else None
 
 
 def _read_name() -> str | None:
@@ -68,7 +57,8 @@ def _read_name() -> str | None:
     return found[1] or found[2]
 
 
-def _make(owner: str, name: str, values: Mapping[str, object]) -> Key:
+def make_trade_key(owner: str, name: str, values: Mapping[str, object]) -> Key:
+    """Make the key of a trade, from its fields as they were sent."""
     # The digest is that of version 1.
     text = json.dumps(values, sort_keys=True, default=lambda number: number.text)
     return Key(owner, name, hashlib.sha256(text.encode()).digest())

@@ -10,6 +10,7 @@ from flask import Flask, Response, g, request
 from uuid_utils import uuid7
 
 from common.event import Event
+from webapp.credentials import Caller
 from webapp.services import services
 
 UNMATCHED: Final = "(unmatched)"
@@ -59,6 +60,9 @@ def _finish(response: Response) -> Response:
         **g.get("logged", {}),
     }
     services().metrics.count_request(method, route, response.status_code, seconds, g.request_id)
+    caller: Caller | None = g.get("caller")
+    if caller is not None and caller.name:
+        line[caller.kind] = caller.name
     if "reason" in g:
         line["reason"] = g.reason
     _log.info("request", extra=line)

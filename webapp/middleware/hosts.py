@@ -7,6 +7,7 @@ from flask import Flask, Response, request
 
 from common.hosts import HostRule, RequestRejectedError
 from common.settings import Settings
+from webapp.middleware.auth import has_token
 from webapp.middleware.problems import answer_problem
 
 ANY_NAME: Final = frozenset({"/healthz", "/readyz"})
@@ -24,8 +25,8 @@ def init_app(app: Flask) -> None:
         environ = request.environ
         host = environ.get("HTTP_HOST")
         try:
-            # Requests with a token could be exempt too: no foreign page can send one.
-            if request.path not in ANY_NAME:
+            # No foreign page can send a token.
+            if request.path not in ANY_NAME and not has_token():
                 rule.check_host(host, environ.get("RAW_URI"), environ.get("SERVER_PROTOCOL", ""))
             rule.check_origin(request.method, environ.get("HTTP_ORIGIN"), host)
         except RequestRejectedError as error:

@@ -11,12 +11,14 @@ from typing import Any, Final
 from flask import Blueprint, Response, make_response, render_template, request, url_for
 from marshmallow import ValidationError
 
+from common.credentials import READ
 from common.csv_cells import mark
 from common.event import SIDES, TRADE_FIELDS, Event
 from common.journal.store import FILTERS
 from common.wire import messages
 from webapp.input.query import BLOTTER_FILTERS, read_blotter
 from webapp.input.schemas import read_messages
+from webapp.middleware.auth import needs
 from webapp.middleware.problems import answer_problem, reject
 from webapp.services import DOWNLOADS_LIMIT, services
 
@@ -28,6 +30,7 @@ bp = Blueprint("blotter", __name__)
 
 
 @bp.get("/blotter")
+@needs(READ)
 def show_blotter() -> Response:
     """Show the newest trades that match the filters, with a link to older ones."""
     status, errors, events, wanted = http.HTTPStatus.OK, {}, list[Event](), dict[str, Any]()
@@ -54,12 +57,14 @@ def show_blotter() -> Response:
 
 
 @bp.get("/blotter.csv")
+@needs(READ)
 def send_csv() -> Response:
     """Send the trades that match the filters, oldest first, as CSV."""
     return _send(_write_csv, "text/csv; charset=utf-8", "trades.csv")
 
 
 @bp.get("/blotter.json")
+@needs(READ)
 def send_json() -> Response:
     """Send the trades that match the filters, oldest first, as one JSON array."""
     return _send(_write_json, "application/json", "trades.json")

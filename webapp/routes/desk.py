@@ -4,19 +4,23 @@ import http
 
 from flask import Blueprint, Response, current_app
 
+from common.credentials import READ
 from webapp.input.form import TradeForm
+from webapp.middleware.auth import needs
 from webapp.routes.trade_form import render_desk
 
 bp = Blueprint("desk", __name__)
 
 
 @bp.get("/")
+@needs(READ)
 def show_desk() -> Response:
     """Show an empty form and the newest trades."""
     return render_desk(TradeForm(formdata=None), http.HTTPStatus.OK)
 
 
 @bp.get("/favicon.ico")
+@needs(READ)
 def send_icon() -> Response:
     """Send the icon where browsers look for it when a page names none, such as JSON."""
     return current_app.send_static_file("icon.svg")

@@ -3,22 +3,25 @@
 Source: HTML standard, 9.2 Server-sent events.
 """
 
+import contextlib
 import json
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from common.credentials import READ
 from common.errors import JournalError
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
 from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, encode_trade
 from webapp.input.query import read_feed
+from webapp.middleware.auth import needs, watch_caller
 from webapp.reader import JournalReader
 from webapp.services import services
 
@@ -35,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 def stream(
     broadcaster: Broadcaster, history: JournalReader, subscriber: Subscriber, after: int | None, symbol: str | None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """Yield the trades after ``after``, first those in the journal, then new ones; None starts with the next trade.
 
     Ends when the journal cannot be read; the client reconnects by itself.
@@ -113,7 +116,17 @@ def _write_heartbeat(last_seq: int) -> bytes:
     return b": still here\nevent: heartbeat\ndata: %b\n\n" % data.encode()
 
 
+def _end_with(may_go_on: Callable[[], bool], chunks: Generator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks until the caller's credential is no longer valid."""
+    with contextlib.closing(chunks):
+        for chunk in chunks:
+            if not may_go_on():
+                return
+            yield chunk
+
+
 @bp.get("/feed")
+@needs(READ)
 def stream_trades() -> Response:
     """Stream accepted trades: those after ``Last-Event-ID`` or ``after``; without either, new ones only."""
     wanted = read_feed(request.args, request.headers.get("Last-Event-ID"))
@@ -125,8 +138,8 @@ def stream_trades() -> Response:
     subscriber = mine.broadcaster.join()
     if subscriber is None:
         raise ServiceUnavailable(f"This worker has {mine.settings.feed_max_clients} subscribers, its limit")
-    body = stream(mine.broadcaster, mine.bulk_reader, subscriber, wanted["after"], wanted["symbol"])
-    response = Response(body, content_type="text/event-stream; charset=utf-8")
+    trades = stream(mine.broadcaster, mine.bulk_reader, subscriber, wanted["after"], wanted["symbol"])
+    response = Response(_end_with(watch_caller(READ), trades), content_type="text/event-stream; charset=utf-8")
     # Disable caches, compression and proxy buffering.
     response.headers["Cache-Control"] = "no-cache, no-transform"
     response.headers["X-Accel-Buffering"] = "no"

@@ -7,7 +7,9 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 
 from common.accept_header import clean_accept
+from common.credentials import READ
 from common.errors import JournalError
+from webapp.middleware.auth import OPEN, needs
 from webapp.middleware.problems import RETRY_AFTER_SECONDS, log_journal_failure, reject
 from webapp.services import services
 
@@ -15,12 +17,14 @@ bp = Blueprint("health", __name__)
 
 
 @bp.get("/healthz")
+@needs(OPEN)
 def show_alive() -> Response:
     """Answer 200 while this worker serves."""
     return jsonify(status="alive")
 
 
 @bp.get("/readyz")
+@needs(OPEN)
 def show_ready() -> Response:
     """Answer 200 when a trade can be accepted now, else 503 with the reason."""
     try:
@@ -36,6 +40,7 @@ def show_ready() -> Response:
 
 
 @bp.get("/metrics")
+@needs(READ)
 def expose_process() -> Response:
     """Expose the process metrics of the worker that answers; the sidecar exposes all totals."""
     registry = CollectorRegistry()

@@ -12,11 +12,13 @@ from common.display import shorten
 from common.errors import KeyReusedError
 from common.journal.appending import AppendResult, KeyedTrade
 from webapp.concurrency import pause, run_in_threadpool
+from webapp.credentials import Caller
 from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
 from webapp.input.compression import decompress
 from webapp.input.idempotency import make_trade_key, read_request_header
 from webapp.input.json_body import receive
 from webapp.middleware.access_log import log_trades
+from webapp.middleware.auth import current_caller
 from webapp.middleware.problems import answer_problem
 from webapp.services import services
 
@@ -43,9 +45,10 @@ def accept_batch() -> Response:
     with mine.batch_lock:
         body = run_in_threadpool(partial(decompress, body, encoding, settings.batch_max_bytes))
         sent = read_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
-        key = read_request_header({each.trade.source for each in sent}, body)
+        caller = current_caller()
+        key = read_request_header(caller.own({each.trade.source for each in sent}), body)
     try:
-        result = mine.publisher.accept([_name(each) for each in sent], key, request_id=g.request_id)
+        result = mine.publisher.accept([_name(each, caller) for each in sent], key, request_id=g.request_id)
     except KeyReusedError as error:
         errors = {str(row): {"key": [error.detail]} for row in error.rows[:ERRORS_LIMIT]}
         return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail, errors)
@@ -53,9 +56,9 @@ def accept_batch() -> Response:
     return _answer(result)
 
 
-def _name(sent: SentTrade) -> KeyedTrade:
-    key = None if sent.key is None else make_trade_key(sent.trade.source, sent.key, sent.fields)
-    return KeyedTrade(sent.trade, key)
+def _name(sent: SentTrade, caller: Caller) -> KeyedTrade:
+    key = None if sent.key is None else make_trade_key(caller.own({sent.trade.source}), sent.key, sent.fields)
+    return KeyedTrade(caller.attribute(sent.trade), key)
 
 
 def _answer(result: AppendResult) -> Response:

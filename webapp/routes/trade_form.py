@@ -20,6 +20,7 @@ from webapp.input.idempotency import read_form
 from webapp.input.json_body import receive
 from webapp.input.schemas import read_messages, read_trade
 from webapp.middleware.access_log import log_trades
+from webapp.middleware.auth import current_caller
 from webapp.middleware.problems import (
     RETRY_AFTER_SECONDS,
     answer_problem,
@@ -63,7 +64,7 @@ def accept_form() -> BaseResponse:
         problems = ["Nothing was sent: please look at the marked fields.", *other_errors]
         return render_desk(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
     try:
-        keyed = KeyedTrade(trade, read_form(form.idempotency_key.data, values))
+        keyed = KeyedTrade(current_caller().attribute(trade), read_form(form.idempotency_key.data, values))
         # A double click gets the answer of the first click, not a 409.
         result = services().publisher.accept([keyed], wait_for_key=True, request_id=g.request_id)
     except KeyReusedError as error:

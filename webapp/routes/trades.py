@@ -6,6 +6,7 @@ from flask import Blueprint, Response, abort, g, request, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
+from common.credentials import READ, WRITE
 from common.display import shorten, show_text
 from common.journal.appending import KeyedTrade
 from common.wire import messages
@@ -14,6 +15,7 @@ from webapp.input.json_body import read_object, receive
 from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
 from webapp.middleware.access_log import log_trades
+from webapp.middleware.auth import current_caller, needs
 from webapp.routes.trade_batch import accept_batch
 from webapp.routes.trade_form import accept_form
 from webapp.services import services
@@ -22,6 +24,7 @@ bp = Blueprint("trades", __name__)
 
 
 @bp.post("/trade")
+@needs(WRITE)
 def accept_trade() -> BaseResponse:
     """Accept one trade, as JSON or as the form of the desk, chosen by the content type. Raises UnsupportedMediaType."""
     match request.mimetype:
@@ -36,6 +39,7 @@ def accept_trade() -> BaseResponse:
 
 
 @bp.post("/trades")
+@needs(WRITE)
 def accept_trades() -> Response:
     """Accept a batch of trades, all or none."""
     return accept_batch()
@@ -58,7 +62,8 @@ def accept_json() -> Response:
     """
     values = read_object(receive(request))
     trade = read_trade(values)
-    keyed = KeyedTrade(trade, read_header(values, trade.source))
+    caller = current_caller()
+    keyed = KeyedTrade(caller.attribute(trade), read_header(values, caller.own({trade.source})))
     result = services().publisher.accept([keyed], request_id=g.request_id)
     log_trades(result.events, result.accepted)
     (event,) = result.events
@@ -70,6 +75,7 @@ def accept_json() -> Response:
 
 
 @bp.get("/trades")
+@needs(READ)
 def list_trades() -> Response:
     """List accepted trades, oldest first: the newest ones, or those after the seq ``after``."""
     wanted = read_page(request.args)
@@ -87,6 +93,7 @@ def list_trades() -> Response:
 
 
 @bp.get("/trades/<event_id>")
+@needs(READ)
 def show_trade(event_id: str) -> Response:
     """Show one accepted trade."""
     event = services().reader.find(event_id)

@@ -10,6 +10,7 @@ from common.logs import describe_logging
 from tests.conftest import make_event
 from tests.webapp.conftest import GOOD, read_token
 from webapp.middleware.access_log import log_trades
+from webapp.middleware.auth import OPEN, needs
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,7 @@ def test_the_line_of_several_trades_has_their_number_and_what_they_share(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.post("/several")
+    @needs(OPEN)
     def accept_several() -> str:
         log_trades([make_event(1, source="bot"), make_event(2, source="bot", symbol="ETHUSDT")], 2)
         return ""
@@ -128,6 +130,7 @@ def test_a_server_error_is_answered_and_logged_with_its_request_id(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.get("/bug")
+    @needs(OPEN)
     def fail() -> str:
         message = "secret detail"
         raise RuntimeError(message)

@@ -43,6 +43,8 @@ def test_the_pipeline_shows_a_sidecar_that_is_unreachable_or_behind(settings: Se
 
 
 def test_the_pipeline_shows_why_trades_are_rejected(client: FlaskClient, settings: Settings) -> None:
-    settings.journal_path.mkdir()
+    assert client.get("/trades").status_code == 200
+    for path in settings.journal_path.parent.glob("journal.db*"):
+        path.unlink()
     shown: Any = client.get("/pipeline").json
-    assert shown["web"] == {"ready": False, "reason": "unopenable"}
+    assert shown["web"] == {"ready": False, "reason": "replaced"}

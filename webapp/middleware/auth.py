@@ -1,0 +1,141 @@
+"""Access: what each route needs, and whether the credential of a request has it."""
+
+import http
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from flask import Flask, current_app, g, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from common.credentials import FIRST_TOKEN
+from common.errors import CredentialError, JournalError
+from webapp.clients import is_forwarded
+from webapp.credentials import ANYONE, Caller
+from webapp.middleware.problems import answer_problem
+from webapp.services import services
+
+OPEN: Final = "open"
+"""What a route needs that anyone may call, also while the server is locked."""
+
+PATH: Final = "path"
+"""What a route needs whose path has the token; it finds the caller itself."""
+
+_SCHEME: Final = "bearer "
+_FORBIDDEN: Final = frozenset({"scope", "forwarded"})
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def needs(scope: str) -> Callable[[View], View]:
+    """Declare what a route needs: a scope, OPEN or PATH; a route that does not say so answers nobody."""
+
+    def declare(view: View) -> View:
+        vars(view)["needs"] = scope
+        return view
+
+    return declare
+
+
+def find_need(app: Flask, endpoint: str) -> str | None:
+    """Return what a route needs; None when it does not say so."""
+    need: str | None = vars(app.view_functions[endpoint]).get("needs")
+    return need
+
+
+def current_caller() -> Caller:
+    """Return who sends this request. Raises CredentialError without a valid credential, and JournalError."""
+    if "caller" not in g:
+        g.caller = _identify()
+    caller: Caller = g.caller
+    return caller
+
+
+def _identify() -> Caller:
+    caller = services().credentials.identify(_read_bearer())
+    return _check_proxy(caller)
+
+
+def _read_bearer() -> str | None:
+    given = request.headers.get("Authorization")
+    if given is None:
+        return None
+    # Other schemes are no token.
+    return given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""
+
+
+def _check_proxy(caller: Caller) -> Caller:
+    """Return the caller, unless it is anyone in the world behind a proxy. Raises CredentialError."""
+    if caller is ANYONE and services().credentials.is_waiting() and is_forwarded(request):
+        detail = (
+            "This request came through a proxy, and no token was made yet, so anyone could send it."
+            f" Make the first one: {FIRST_TOKEN}"
+        )
+        raise CredentialError("forwarded", detail)
+    return caller
+
+
+def find_hook(text: str) -> Caller | None:
+    """Find the caller with the token of a hook's path, and let it be this request's; None when there is none.
+
+    ``open`` is a token while the server is open. Raises CredentialError and JournalError.
+    """
+    credentials = services().credentials
+    if text == "open" and credentials.is_open():
+        found: Caller | None = _check_proxy(ANYONE)
+    else:
+        found = credentials.find_hook(text)
+    if found is None:
+        services().metrics.auth_failures.labels("token_unknown").inc()
+    else:
+        g.caller = found
+    return found
+
+
+def watch_caller(need: str) -> Callable[[], bool]:
+    """Return a function that returns whether the credential of this request still has ``need``, for long answers."""
+    credentials, text = services().credentials, _read_bearer()
+
+    def may_go_on() -> bool:
+        try:
+            return need in credentials.identify(text).scopes
+        except (CredentialError, JournalError):
+            return False
+
+    return may_go_on
+
+
+def has_token() -> bool:
+    """Return whether this request has a valid token. Raises JournalError."""
+    try:
+        return "Authorization" in request.headers and current_caller().kind == "token"
+    except CredentialError:
+        return False
+
+
+def _check() -> None:
+    # What no route answers is not protected; a preflight has no credentials, and is answered without any data.
+    if request.endpoint is None or request.method == "OPTIONS":
+        return
+    need = find_need(current_app, request.endpoint)
+    if need in {OPEN, PATH}:
+        return
+    caller = current_caller()
+    if need not in caller.scopes:
+        has = ", ".join(sorted(caller.scopes))
+        raise CredentialError("scope", f"{caller.name or 'Anyone'} may {has}; this needs {need}")
+
+
+def _answer(error: CredentialError) -> BaseResponse:
+    services().metrics.auth_failures.labels(error.reason).inc()
+    if error.reason in _FORBIDDEN:
+        return answer_problem(http.HTTPStatus.FORBIDDEN, error.reason, error.detail)
+    response = answer_problem(http.HTTPStatus.UNAUTHORIZED, error.reason, error.detail)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Reject the requests whose credential does not have what their route needs."""
+    needs(OPEN)(app.view_functions["static"])
+    app.before_request(_check)
+    app.register_error_handler(CredentialError, _answer)
