@@ -306,7 +306,7 @@ def test_connections_per_address_are_limited_and_others_are_served(cold: Stack) 
         if each.family == socket.AF_INET and not each.address.startswith("127.")
     ]
     own = require(found[0] if found else None, "an address that is not loopback")
-    cold.settings |= {"WEBAPP_HTTP_HOST": "0.0.0.0", "WEB_CONCURRENCY": "1"}
+    cold.settings |= {"WEBAPP_HTTP_HOST": "0.0.0.0", "WEB_CONCURRENCY": "1", "AUTH": "off"}
     cold.start()
     port = address_of(cold)[1]
     with connections((own, port), 150, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as clients:
