@@ -152,6 +152,8 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "source_limit": (_whole(1, 10_000), "a number of sources, 1 to 10000"),
+    "writes_per_second": (_whole(0, 1_000_000), "a number of requests, 0 (no limit) to 1000000"),
+    "sign_ins_per_minute": (_whole(0, 1_000_000), "a number of attempts, 0 (no limit) to 1000000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
     "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),

@@ -49,6 +49,8 @@ class Settings:
     source_limit: int = 50
     trading_symbols: tuple[str, ...] = ()
     quote_currencies: tuple[str, ...] = CURRENCIES
+    writes_per_second: int = 100
+    sign_ins_per_minute: int = 10
     feed_max_clients: int = 400
     body_timeout: int = 10
     batch_max_trades: int = 10_000

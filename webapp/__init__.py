@@ -8,7 +8,7 @@ from common.settings import Settings
 from webapp import clients, footer
 from webapp.cli import trades_cli
 from webapp.cli.tokens import tokens_cli
-from webapp.middleware import access_log, auth, cors, hosts, problems, security_headers
+from webapp.middleware import access_log, auth, cors, hosts, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
 from webapp.routes import blotter, desk, feed, health, market, pipeline, trades
 
@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     access_log.init_app(app)
     hosts.init_app(app)
     auth.init_app(app)
+    rate_limits.init_app(app)
     security_headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)

@@ -16,6 +16,7 @@ from webapp.broadcaster import Broadcaster
 from webapp.credentials import Credentials
 from webapp.pipeline import Pipeline
 from webapp.publisher import Publisher
+from webapp.rate_limit import RateLimit
 from webapp.reader import JournalReader
 from webapp.readiness import Readiness
 from webapp.search import Search
@@ -25,6 +26,9 @@ from webapp.worker_metrics import Route, WorkerMetrics
 
 DOWNLOADS_LIMIT: Final = 2
 """The most downloads that one worker sends at once."""
+
+SIGN_INS_AT_ONCE: Final = 5
+"""How many attempts to sign in an address may send at once."""
 
 
 class Services:
@@ -62,6 +66,9 @@ class Services:
             lambda: self.is_stopping(),  # noqa: PLW0108 - a worker sets it when it starts
         )
         self.pipeline = Pipeline(self.readiness, self.reader, SidecarClient(settings))
+        # Each worker counts for itself; a proxy in front can count over all of them.
+        self.write_limit = RateLimit(settings.writes_per_second, 2 * settings.writes_per_second)
+        self.sign_in_limit = RateLimit(settings.sign_ins_per_minute / 60, SIGN_INS_AT_ONCE)
         self.download_slots = threading.BoundedSemaphore(DOWNLOADS_LIMIT)
         # Held while a batch is decompressed and read, so that a worker never holds more than one decompressed body.
         self.batch_lock = threading.Lock()

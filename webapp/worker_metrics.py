@@ -34,6 +34,7 @@ REJECTIONS: Final = (
     "key_in_flight",
     "too_large",
     "request_timeout",
+    "rate_limit",
     "unsupported_media_type",
     "bug",
     *AUTH_FAILURES,

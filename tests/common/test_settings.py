@@ -65,6 +65,8 @@ BAD = {
     "WEB_CONCURRENCY": "0",
     "SYMBOL_LIMIT": "1e3",
     "TRADING_SYMBOLS": "BTCUSDT,A\tB",
+    "WRITES_PER_SECOND": "0.5",
+    "SIGN_INS_PER_MINUTE": "-1",
     "FEED_MAX_CLIENTS": "many",
     "QUOTE_CURRENCIES": "US$,EUR",
     "SOURCE_LIMIT": "0",

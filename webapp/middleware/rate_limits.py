@@ -1,0 +1,44 @@
+"""Rate limits: of writes by token or address, and of attempts to sign in by address; clients on loopback have none."""
+
+import http
+import math
+from typing import Final
+
+from flask import Flask, Response, g, request
+
+from common.hosts import SAFE_METHODS
+from webapp.clients import find_site, read_address
+from webapp.credentials import ANYONE, Caller
+from webapp.middleware.problems import answer_problem
+from webapp.services import services
+
+SIGN_IN: Final = "/sign-in"
+
+
+def _check() -> Response | None:
+    if request.method in SAFE_METHODS:
+        return None
+    address = read_address(request.remote_addr or "")
+    site = None if address is None else find_site(address)
+    if site is None:
+        return None
+    if request.path == SIGN_IN:
+        who, wait = "Your address", services().sign_in_limit.take(site)
+    else:
+        # Set by the check of access, where the route needs one.
+        caller: Caller = g.get("caller", ANYONE)
+        is_token = caller.kind == "token"
+        who = f"The token {caller.name}" if is_token else "Your address"
+        wait = services().write_limit.take(f"token {caller.id}" if is_token else site)
+    if not wait:
+        return None
+    seconds = math.ceil(wait)
+    detail = f"{who} has sent too many requests; try again after {seconds} s"
+    response = answer_problem(http.HTTPStatus.TOO_MANY_REQUESTS, "rate_limit", detail)
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Reject the writes and the attempts to sign in that are above the limits."""
+    app.before_request(_check)
