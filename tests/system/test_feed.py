@@ -17,7 +17,6 @@ from tests.system.feed_client import FeedClient
 from tests.system.stack import Stack
 from tests.waiting import wait_for
 
-STOP_SECONDS = 4
 NARROW = 4096
 """A receive buffer in bytes, smaller than what the tests write."""
 
@@ -96,7 +95,8 @@ def test_a_trade_of_one_worker_reaches_the_clients_of_the_other(cold: Stack) -> 
         for client in clients:
             assert client.read_to(10) == 0
             assert client.ids == list(range(1, 11))
-        cold.stop("web", STOP_SECONDS)
+        cold.stop("web")
+        assert "sending SIGKILL" not in cold.log.read_text()
         for client in clients:
             client.read_to_end()
 
@@ -125,7 +125,8 @@ def test_a_stop_does_not_wait_for_clients_that_do_not_read(one: Stack) -> None:
     for client in clients:
         client.connect()
     wait_for(lambda: one.total("webapp_feed_subscribers") == 3, "they are connected")
-    one.stop("", STOP_SECONDS)
+    one.stop()
+    assert "sending SIGKILL" not in one.log.read_text()
     for client in clients:
         client.close()
 

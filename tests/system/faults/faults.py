@@ -237,8 +237,8 @@ def limit(process: psutil.Process, size: int) -> None:
 
 
 def end(stack: Stack, service: str) -> None:
-    """Stop a process gracefully within four seconds, and start it again."""
-    stack.stop(service, 4)
+    """Stop a process gracefully, before honcho kills it, and start it again."""
+    stack.stop(service)
     stopped = [line for line in stack.log.read_text().splitlines() if f"{service}.1 stopped (rc=" in line]
     assert "(rc=0)" in stopped[-1], stopped[-1]
     stack.start(service)

@@ -124,7 +124,7 @@ def test_requests_in_progress_at_a_stop_are_answered_or_have_no_effect(cold: Sta
         for _ in range(3):
             count = len(client.accepted)
             wait_for(lambda count=count: len(client.accepted) > count + 100, "trades are accepted")  # type: ignore[misc]
-            cold.stop("web", 4)
+            cold.stop("web")
             cold.start("web")
         client.finish()
     assert not client.rejected
