@@ -10,10 +10,12 @@ import pytest
 import requests
 from playwright.sync_api import expect, sync_playwright
 
+from common.credentials import FIRST_TOKEN
 from tests.conftest import require_program
 from tests.system.conftest import FLAGS
 from tests.system.nginx import Nginx
 from tests.system.stack import TRADE, Stack
+from tests.system.test_access import add
 from tests.waiting import wait_for
 
 NAMES = "desk.example,www.example"
@@ -93,6 +95,31 @@ def test_writes_above_the_limit_are_answered_429_and_reads_are_not(behind: Stack
         assert {client.get(f"{nginx.url}/trades", timeout=20).status_code for _ in range(5)} == {200}
         # Another address has its own limit.
         assert nginx.connect(CLIENT).post(f"{nginx.url}/trade", json=TRADE, timeout=20).status_code == 201
+
+
+@pytest.mark.parametrize("name", ["trading", "desk"])
+def test_an_open_server_on_loopback_answers_nobody_who_comes_through_it(cold: Stack, tmp_path: Path, name: str) -> None:
+    cold.settings["ALLOWED_HOSTS"] = NAMES
+    cold.start()
+    with Nginx(tmp_path, cold.settings["WEBAPP_HTTP_PORT"], name) as nginx:
+        prefix = "/desk" if name == "desk" else ""
+        client = nginx.connect(CLIENT)
+        for path in ("/", "/trades", "/feed", "/market", "/blotter.csv", "/metrics", "/pipeline"):
+            answer = client.get(f"{nginx.url}{prefix}{path}", timeout=20)
+            assert answer.status_code == 403, path
+            assert answer.json()["reason"] == "forwarded"
+            assert answer.json()["detail"].endswith(FIRST_TOKEN)
+        assert client.post(f"{nginx.url}{prefix}/trade", json=TRADE, timeout=20).status_code == 403
+        assert client.get(f"{nginx.url}{prefix}/readyz", timeout=20).status_code == 200
+        assert cold.journalled() == 0
+        # On loopback itself it stays open, until the first token is made; then it answers those who have it.
+        assert cold.post().status_code == 201
+        token = add(cold, "bot", "trade:write")
+        wait_for(lambda: cold.post().status_code == 401, "each worker is locked")
+        wait_for(
+            lambda: client.post(f"{nginx.url}{prefix}/trade", json=TRADE, headers=token, timeout=20).status_code == 201,
+            "the token is known",
+        )
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("trading", ""), ("desk", "/desk")])

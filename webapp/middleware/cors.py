@@ -21,6 +21,14 @@ def init_app(app: Flask) -> None:
             app,
             resources={r"/trades?(/.*)?$": {"origins": [_match(origin) for origin in settings.webapp_cors_origins]}},
             methods=["GET", "POST"],
-            allow_headers=["Content-Encoding", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-ID"],
+            # Of credentials a token only: its page has it, while a browser would send a cookie by itself.
+            allow_headers=[
+                "Authorization",
+                "Content-Encoding",
+                "Content-Type",
+                "Idempotency-Key",
+                "Prefer",
+                "X-Request-ID",
+            ],
             expose_headers=["Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID"],
         )

@@ -26,10 +26,11 @@ ORIGINS = {
 }
 METHODS = {"GET": True, "POST": True, "PUT": False, "PATCH": False, "DELETE": False}
 HEADERS = {
+    "Authorization": True,
     "Content-Type": True,
     "Idempotency-Key": True,
     "X-Request-ID": True,
-    "content-type,idempotency-key,x-request-id": True,
+    "authorization,content-type,idempotency-key,x-request-id": True,
     "X-CSRFToken": False,
     "Content-Type,X-Evil": False,
 }
