@@ -17,7 +17,7 @@ _RFC_3339 = re.compile(
 
 def format_timestamp(time: datetime) -> Timestamp:
     """Write an aware datetime as RFC 3339 text in UTC with microseconds; its text order is its time order."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -32,6 +32,17 @@ def parse_timestamp(text: str) -> datetime:
     day, clock, fraction, offset = found.groups()
     cut = (fraction or "")[:7]
     return datetime.fromisoformat(f"{day}T{clock}{cut.ljust(7, '0') if cut else ''}{offset.upper()}").astimezone(UTC)
+
+
+def read_timestamp(text: str) -> tuple[Timestamp, datetime]:
+    """Read RFC 3339 text with an offset: in its canonical form, and as an aware datetime. Raises as parse_timestamp."""
+    found = _RFC_3339.fullmatch(text)
+    if found is None or found[4] not in {"Z", "z"}:
+        time = parse_timestamp(text)
+        return format_timestamp(time), time
+    # In UTC already: only the digits after the point change.
+    timestamp = f"{found[1]}T{found[2]}.{(found[3] or '')[1:7]:0<6}Z"
+    return timestamp, datetime.fromisoformat(timestamp)
 
 
 def now() -> datetime:

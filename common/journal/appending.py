@@ -80,7 +80,10 @@ def _find_earlier(db: Database, given: Sequence[KeyedTrade]) -> list[_Earlier | 
     earlier: list[_Earlier | None] = []
     reused: list[int] = []
     firsts: dict[tuple[str, str], tuple[int, bytes]] = {}
-    uses = keys.find_rows(db, [key for _, key in given if key is not None])
+    named = [key for _, key in given if key is not None]
+    uses = keys.find_rows(db, named)
+    if not uses and len({(key.owner, key.name) for key in named}) == len(named):
+        return [None] * len(given)
     for index, (_, key) in enumerate(given):
         if key is None:
             earlier.append(None)

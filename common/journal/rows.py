@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from uuid_utils import uuid7
@@ -10,6 +11,7 @@ from common.event import TRADE_FIELDS, Event, Trade
 from common.journal.file import Database
 from common.timestamps import Timestamp
 
+_read_fields = attrgetter(*TRADE_FIELDS)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _INSERTED: Final = ("seq", "id", "accepted_at", *TRADE_FIELDS)
@@ -22,7 +24,7 @@ def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: 
     events: list[Event] = []
     rows = []
     for seq, trade in enumerate(trades, last_seq(db) + 1):
-        new_id, fields = uuid7(), [getattr(trade, name) for name in TRADE_FIELDS]
+        new_id, fields = uuid7(), _read_fields(trade)
         # 16 bytes instead of a text save a fifth of a row.
         rows.append((seq, new_id.bytes, accepted_at, *fields))
         events.append(Event(*fields, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=accepted_at))

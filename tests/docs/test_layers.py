@@ -35,8 +35,8 @@ SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
-        ("webapp/cli/", "webapp/input/batch.py", "webapp/summaries.py", "webapp/routes/trade_batch.py"),
-        "one decodes trades, two encode their answers",
+        ("webapp/cli/", "webapp/input/", "webapp/summaries.py", "webapp/routes/trade_batch.py"),
+        "trades are decoded and digested where they come in, and two encode answers",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (

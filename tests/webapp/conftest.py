@@ -49,7 +49,7 @@ def read_csv(path: Path, run: str = "", **wanted: Any) -> tuple[list[ReadyRow], 
     outcome = Import()
     opened = TextFile(str(path))
     try:
-        return list(read_rows(opened, Wanted(**wanted), run, outcome)), outcome
+        return list(read_rows(opened, Wanted(**wanted), run, outcome, 3)), outcome
     finally:
         opened.close()
 

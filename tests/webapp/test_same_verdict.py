@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import click
+import msgspec
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -19,7 +20,6 @@ from werkzeug.test import TestResponse
 from common.csv_cells import mark
 from common.event import TRADE_FIELDS
 from tests.webapp.conftest import GOOD, read_csv, read_token
-from webapp.cli.row_sender import write_fields
 
 ODD = st.text(max_size=70) | st.text(st.characters(categories=["Cs", "Cf", "Cc", "Zs", "Mn", "Ll", "Lu"]), max_size=6)
 DIGITS = st.from_regex(r"[0-9]{1,22}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
@@ -95,7 +95,7 @@ def send_csv(client: FlaskClient, trade: Mapping[str, str], path: Path) -> Verdi
         rows, _ = read_csv(path)
     except click.ClickException:
         return None
-    return send_json(client, write_fields(rows[0].trade)) if rows else None
+    return send_json(client, msgspec.json.decode(msgspec.json.encode(rows[0].trade))) if rows else None
 
 
 @hypothesis_settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])

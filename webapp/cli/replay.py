@@ -137,15 +137,16 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of the command
     opened = TextFile(file, encoding, "\t" if delimiter and delimiter.lower() == "tab" else delimiter)
     outcome = Import()
     outcome.open_rejects(rejects)
-    rows = read_rows(opened, Wanted(name, symbol, source, columns, time_unit, time_zone), run, outcome)
+    # A replay with pauses waits for no row that comes later; its input may be a pipe.
+    together = BATCH if speed is None or dry_run else 1
+    rows = read_rows(opened, Wanted(name, symbol, source, columns, time_unit, time_zone), run, outcome, together)
     try:
         if dry_run:
             for batch in gather(rows, BATCH):
                 outcome.count(batch, 0)
-        elif speed is None:
-            _send(opened, rows, BATCH, outcome, Client(choose_url(url), choose_token(token_file)))
         else:
-            _send(opened, pace(rows, speed), 1, outcome, Client(choose_url(url), choose_token(token_file)))
+            paced = rows if speed is None else pace(rows, speed)
+            _send(opened, paced, together, outcome, Client(choose_url(url), choose_token(token_file)))
     except (click.ClickException, KeyboardInterrupt):
         if outcome.accepted + outcome.there + outcome.rejected:
             click.echo("\nInterrupted. So far:")

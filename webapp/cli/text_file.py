@@ -73,15 +73,12 @@ class TextFile:
         first = next(lines, "")
         delimiter = self._delimiter or max(DELIMITERS, key=first.count)
         reader = csv.reader(_put_back(first, lines), delimiter=delimiter)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                break
-            except csv.Error as error:
-                raise self._fail(f"not CSV: {error}; is a quotation mark open?") from error
-            if any(cells):
-                yield Row(self._line, cells)
+        try:
+            for cells in reader:
+                if any(cells):
+                    yield Row(self._line, cells)
+        except csv.Error as error:
+            raise self._fail(f"not CSV: {error}; is a quotation mark open?") from error
         if self.size and self._read_state() != self._state:
             message = (
                 f"{self.name} changed while it was read. Replay it again: what is accepted stays, and counts once."

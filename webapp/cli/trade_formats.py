@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
+from msgspec import UNSET
 
 from common.csv_cells import unmark
 from common.event import REQUIRED_FIELDS, TRADE_FIELDS
+from common.timestamps import Timestamp
 from webapp.cli.trade_times import read_time
 
 NAMES: Final = ("csv", "binance-trades", "binance-aggtrades", "kraken-trades")
@@ -52,31 +54,43 @@ class Layout:
     unit: str | None = None
     zone: ZoneInfo | None = None
 
-    def read(self, cells: Sequence[str]) -> tuple[dict[str, str], str]:
-        """Read a row: the texts of its fields, and the exchange's id or "". Raises BadCellError."""
-        found: dict[str, str] = {}
+    def read(self, rows: Sequence[Sequence[str]]) -> dict[str, Sequence[Any]]:
+        """Read rows of equal length: the texts of each field, and the exchange's ids; UNSET where there is none.
+
+        Raises BadCellError, and ValueError when the lengths differ.
+        """
+        table = list(zip(*rows, strict=True))
+        none = [UNSET] * len(rows)
+        found: dict[str, Sequence[Any]] = dict.fromkeys((*TRADE_FIELDS, ID), none)
         for name, index in self.columns.items():
-            text = cells[index] if index < len(cells) else ""
-            # A reference is stored as it was sent.
-            text = text if name == "ref" else text.strip()
-            if text or name in REQUIRED_FIELDS or name == _MAKER:
-                found[name] = unmark(text) if self.format == "csv" else text
-        trade_id = found.pop(ID, "")
+            found[name] = self._clean(name, table[index] if index < len(table) else [""] * len(rows))
         if _MAKER in found:
-            found["side"] = _BOOLEANS.get(found[_MAKER].lower(), found[_MAKER])
-            del found[_MAKER]
+            found["side"] = _translate(found.pop(_MAKER), _BOOLEANS)
         elif self.format != "csv":
-            found["side"] = _SIDES.get(found["side"].lower(), found["side"])
+            found["side"] = _translate(found["side"], _SIDES)
+        times = {text: self._read_time(text) for text in set(found["ts"])}
+        found["ts"] = [times[text] for text in found["ts"]]
+        for name, text in (("symbol", self.symbol), ("source", self.source)):
+            if text:
+                found[name] = [text] * len(rows)
+        return found
+
+    def _clean(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
+        # A reference is stored as it was sent.
+        if name != "ref":
+            cells = list(map(str.strip, cells))
+        is_marked = self.format == "csv" and "'" in "".join(cells)
+        texts = list(map(unmark, cells)) if is_marked else cells
+        if name in REQUIRED_FIELDS or name == _MAKER:
+            return texts
+        return [text if cell else UNSET for cell, text in zip(cells, texts, strict=True)]
+
+    def _read_time(self, text: str) -> Timestamp:
         try:
-            found["ts"] = read_time(found["ts"], self.unit, self.zone)
+            return read_time(text, self.unit, self.zone)
         except (ValueError, OverflowError) as error:
             hint = str(error) if "--time-zone" in str(error) else "expected a time with an offset, or a number"
-            raise BadCellError("ts", f"{found['ts'][:64] or 'empty'}: {hint}") from error
-        if self.symbol:
-            found["symbol"] = self.symbol
-        if self.source:
-            found["source"] = self.source
-        return found, trade_id
+            raise BadCellError("ts", f"{text[:64] or 'empty'}: {hint}") from error
 
     def name_column(self, name: str) -> str:
         """Name the column of a field: by its header, else by its number."""
@@ -84,6 +98,11 @@ class Layout:
         if 0 <= index < len(self.header):
             return self.header[index]
         return str(index + 1) if index >= 0 else name
+
+
+def _translate(cells: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    words = {cell: known.get(cell.lower(), cell) for cell in set(cells)}
+    return [words[cell] for cell in cells]
 
 
 class BadCellError(Exception):

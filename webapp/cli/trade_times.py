@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from common.timestamps import Timestamp, format_timestamp, parse_timestamp
+from common.timestamps import Timestamp, format_timestamp, read_timestamp
 
-UNITS: Final = {"s": Decimal(1_000_000), "ms": Decimal(1_000), "us": Decimal(1), "ns": Decimal("0.001")}
-"""Microseconds of each unit."""
+UNITS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+"""Nanoseconds of each unit."""
 
 _DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 20}
 """The most digits of a time since 1970 in each unit, until the year 5138."""
@@ -27,10 +27,11 @@ def read_time(text: str, unit: str | None = None, zone: ZoneInfo | None = None) 
     number = _NUMBER.fullmatch(text)
     if number is not None:
         unit = unit or next(unit for unit, digits in _DIGITS.items() if len(number[1]) <= digits)
-        return format_timestamp(_EPOCH + timedelta(microseconds=int(Decimal(text) * UNITS[unit])))
+        nanoseconds = int(Decimal(text) * UNITS[unit]) if number[2] else int(text) * UNITS[unit]
+        return format_timestamp(_EPOCH + timedelta(microseconds=nanoseconds // 1000))
     naive = _NAIVE.fullmatch(text)
     if naive is None:
-        return format_timestamp(parse_timestamp(re.sub(r"([+-][0-9]{2})([0-9]{2})$", r"\1:\2", text)))
+        return read_timestamp(text)[0]
     if zone is None:
         message = "it has no offset; name its zone with --time-zone, like UTC or Europe/Berlin"
         raise ValueError(message)

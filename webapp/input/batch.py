@@ -1,9 +1,9 @@
 """Batches: many trades in one body, a JSON array or one object a line, read in small steps."""
 
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from marshmallow import ValidationError
@@ -13,8 +13,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.event import Trade
 from webapp.input.fields import DecimalField
+from webapp.input.idempotency import write_texts
 from webapp.input.json_body import BadBodyError, JsonNumber, read_json, read_object, show
-from webapp.input.schemas import BatchTradeSchema, read_messages, read_trade
+from webapp.input.schemas import BatchTradeSchema, read_messages
+from webapp.input.trade_columns import KEY, SENT_FIELDS, read_column, read_trades
+
+T = TypeVar("T")
 
 ERRORS_LIMIT: Final = 100
 """The most trades whose errors an answer has."""
@@ -26,40 +30,33 @@ VALUES_PER_TRADE: Final = 200
 """Commas for each trade of a full batch: more than its fields and its longest texts have."""
 
 _REREAD_BYTES = 1024 * 1024
-_STEP_ROWS = 16
-_QUOTE, _NUMBER = b'"', b"-0123456789"
+_STEP_ROWS = 256
+_QUOTE = b'"'
+_NEGATIVE_ZERO = re.compile(rb"-0\s*[,}]")
 
 _SCHEMA = BatchTradeSchema()
-_FIELDS = _SCHEMA.fields
-_FEW = ("symbol", "side", "source")
-"""Fields with few different values, which are read once each."""
 
-_READERS: dict[str, Callable[[Any], str]] = {
-    name: lru_cache(4096)(field.read) if name in _FEW else field.read  # type: ignore[attr-defined]
-    for name, field in _FIELDS.items()
-}
-
-# Its fields are those of the schema; a decimal is kept as it was written, a number or a text.
+# A decimal is a text or a number; a number with a point or an exponent is kept as it was written.
 _Sent = msgspec.defstruct(
     "_Sent",
     [
         (name, kind) if field.required else (name, kind | UnsetType, UNSET)
-        for name, field in _FIELDS.items()
-        for kind in [Raw if isinstance(field, DecimalField) else str]
+        for name, field in SENT_FIELDS.items()
+        for kind in [Any if isinstance(field, DecimalField) else str]
     ],
     forbid_unknown_fields=True,
     kw_only=True,
 )
-_decoder = msgspec.json.Decoder(_Sent)
+_decoder = msgspec.json.Decoder(list[_Sent], float_hook=JsonNumber)  # type: ignore[valid-type] # made above
 _rows = msgspec.json.Decoder(list[Raw])
 
 
 class SentTrade(NamedTuple):
-    """A trade of a batch, the name of its key, and its fields as they were sent, without the key."""
+    """A trade of a batch, and if it has a key, the name of that and the other fields as they were sent, as texts."""
 
     trade: Trade
-    key: str | None
-    fields: Mapping[str, object]
+    key: str | None = None
+    texts: Mapping[str, str] = {}
 
 
 class BatchError(Exception):
@@ -76,17 +73,24 @@ def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None
 
     Raises BadBodyError when the body is no batch, RequestEntityTooLarge for too many trades, and BatchError.
     """
-    rows = _split_lines(body, limit) if lines else _split_array(body, limit)
+    steps = _Steps(pause)
+    rows = _split_lines(body, limit) if lines else []
+    array = b"[%b]" % b",".join(line for _, line in rows) if lines else body
+    found = _read_together(array, limit, steps)
+    # A line may have several trades, or a part of one; then its number must be named.
+    if found and (not lines or len(found) == len(rows)):
+        return found
+    return _read_one_by_one(rows or _split_array(body, limit), steps)
+
+
+def _read_one_by_one(rows: Sequence[tuple[str, object]], steps: "_Steps") -> list[SentTrade]:
     found: list[SentTrade] = []
     errors: dict[str, Mapping[str, list[str]]] = {}
-    turn = time.perf_counter()
     for index, (place, row) in enumerate(rows):
-        if index % _STEP_ROWS == 0 and time.perf_counter() - turn > STEP_SECONDS:
-            pause()
-            turn = time.perf_counter()
-        sent = read_quickly(row) if isinstance(row, bytes) else None
+        steps.take()
+        quick = read_quickly(row) if isinstance(row, bytes) else None
         try:
-            found.append(sent or read_fully(row, place))
+            found.append(quick or read_fully(row, place))
         except ValidationError as error:
             errors[str(index)] = read_messages(error)
             if len(errors) == ERRORS_LIMIT:
@@ -96,9 +100,22 @@ def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None
     return found
 
 
-def _split_lines(body: bytes, limit: int) -> list[tuple[str, object]]:
+class _Steps:
+    """Lets other requests of the worker have their turn, every STEP_SECONDS."""
+
+    def __init__(self, pause: Callable[[], None]) -> None:
+        self._pause = pause
+        self._turn = time.perf_counter()
+
+    def take(self) -> None:
+        if time.perf_counter() - self._turn > STEP_SECONDS:
+            self._pause()
+            self._turn = time.perf_counter()
+
+
+def _split_lines(body: bytes, limit: int) -> list[tuple[str, bytes]]:
     count = body.count(b"\n") + 1
-    rows: list[tuple[str, object]] = []
+    rows: list[tuple[str, bytes]] = []
     # Empty lines are no trades, but a body of nothing else would be slow to split.
     if count <= 2 * limit + 1:
         rows = [(f"line {number}", line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
@@ -129,7 +146,7 @@ def _reread(body: bytes, error: Exception) -> list[object]:
     return found
 
 
-def _check_count(rows: list[tuple[str, object]], limit: int, counted: int) -> list[tuple[str, object]]:
+def _check_count(rows: list[tuple[str, T]], limit: int, counted: int) -> list[tuple[str, T]]:
     if len(rows) > limit or counted > 2 * limit + 1:
         message = f"The batch has more than {limit} trades, the limit"
         raise RequestEntityTooLarge(message)
@@ -141,45 +158,63 @@ def _check_count(rows: list[tuple[str, object]], limit: int, counted: int) -> li
 
 def read_quickly(row: bytes) -> SentTrade | None:
     """Read a good trade; None for any other, and for one that needs a closer look."""
-    if b"\\" in row:
+    found = _read_together(b"[%b]" % row, 1, _Steps(lambda: None))
+    return found[0] if found else None
+
+
+def _read_together(array: bytes, limit: int, steps: _Steps) -> list[SentTrade] | None:
+    """Read an array of at most ``limit`` good trades; None for any other, and for one that needs a closer look."""
+    # An array of anything else would take much more memory than its text. Minus zero is read as 0.
+    wide = array.count(b",") > max(limit * len(SENT_FIELDS), VALUES_PER_TRADE)
+    if wide or b"\\" in array or _NEGATIVE_ZERO.search(array):
         return None
-    given: dict[str, object] = {}
-    values: dict[str, Any] = {}
-    texts = 0
+    found: list[SentTrade] = []
+    quotes = 0
     try:
-        for name, sent in zip(_FIELDS, astuple(_decoder.decode(row)), strict=True):
-            if sent is UNSET:
-                continue
-            value = _read_raw(bytes(sent)) if type(sent) is Raw else sent
-            texts += 2 if type(value) is str else 1
-            given[name] = value
-            values[name] = _READERS[name](value)
-    except (msgspec.MsgspecError, ValueError, OverflowError):
+        rows = _decoder.decode(array)
+        if len(rows) > limit:
+            return None
+        for start in range(0, len(rows), _STEP_ROWS):
+            steps.take()
+            columns = list(zip(*map(astuple, rows[start : start + _STEP_ROWS]), strict=True))
+            quotes += sum(map(_count_quotes, columns))
+            found += _read_columns(dict(zip(SENT_FIELDS, map(_write_texts, columns), strict=True)))
+    except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, RecursionError):
         return None
     # Without escapes, each name and each text has two quotes: more of them are of a name that is there twice.
-    if row.count(_QUOTE) != 2 * texts:
-        return None
-    if "ts" not in values:
-        values["ts"] = _FIELDS["ts"].load_default()
-    given.pop("key", None)
-    return SentTrade(*_SCHEMA.make(values), given)
+    return found if array.count(_QUOTE) == quotes else None
 
 
-def read_texts(given: Mapping[str, str]) -> Trade:
-    """Read the texts of a trade's fields. Raises ValidationError."""
-    try:
-        values: dict[str, Any] = {name: _READERS[name](value) for name, value in given.items()}
-        return Trade(**values)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return read_trade(given)
+def _count_quotes(column: Sequence[object]) -> int:
+    return 2 * (len(column) - column.count(UNSET)) + 2 * sum(type(value) is str for value in column)
 
 
-def _read_raw(token: bytes) -> str | JsonNumber:
-    if token[:1] == _QUOTE:
-        return token[1:-1].decode()
-    if token[:1] in _NUMBER:
-        return JsonNumber(token.decode())
-    raise ValueError
+def _write_texts(column: Sequence[Any]) -> Sequence[Any]:
+    """Write the numbers of a column as texts. Raises TypeError for other values."""
+    if set(map(type, column)) <= {str, UnsetType}:
+        return column
+    return [_write_text(value) for value in column]
+
+
+def _write_text(value: object) -> object:
+    if isinstance(value, JsonNumber):
+        return value.text
+    if type(value) is int:
+        return str(value)
+    if value is UNSET or isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _read_columns(texts: Mapping[str, Sequence[Any]]) -> Iterator[SentTrade]:
+    trades, names = read_trades(texts, Trade), read_column(KEY, texts[KEY])
+    others = [name for name in SENT_FIELDS if name != KEY]
+    for trade, name, row in zip(trades, names, zip(*(texts[each] for each in others), strict=True), strict=True):
+        if name is None:
+            yield SentTrade(trade)
+        else:
+            sent = {each: text for each, text in zip(others, row, strict=True) if text is not UNSET}
+            yield SentTrade(trade, name, sent)
 
 
 def read_fully(row: object, place: str) -> SentTrade:
@@ -195,8 +230,11 @@ def read_fully(row: object, place: str) -> SentTrade:
     if not isinstance(row, dict):
         message = f"{show(row)} is not accepted; expected a JSON object"
         raise ValidationError({"trade": [message]})
-    trade, key = _SCHEMA.read(row)
-    return SentTrade(trade, key, {name: value for name, value in row.items() if name != "key"})
+    trade, name = _SCHEMA.read(row)
+    if name is None:
+        return SentTrade(trade)
+    del row[KEY]
+    return SentTrade(trade, name, write_texts(row))
 
 
 def _read_other(row: bytes, place: str) -> Any:  # noqa: ANN401 - any JSON value

@@ -12,7 +12,7 @@ from common.decimals import DIGITS, PLACES, is_zero, read_decimal
 from common.display import shorten
 from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN
 from common.symbols import LENGTH, read_symbol
-from common.timestamps import format_timestamp, now, parse_timestamp
+from common.timestamps import format_timestamp, now, parse_timestamp, read_timestamp
 from webapp.input.json_body import JsonNumber, show
 
 T = TypeVar("T")
@@ -21,6 +21,9 @@ UNKNOWN_NAMED: Final = 10
 """The most unknown names that an answer lists."""
 
 MAX_AHEAD = timedelta(seconds=60)
+
+_KEY = re.compile("[!-~]{1,255}")
+_SOURCE = re.compile(SOURCE_PATTERN)
 
 
 class ExpectedError(ValueError):
@@ -85,8 +88,7 @@ class DecimalField(_NamingField[str]):
 
     def read(self, value: object) -> str:
         """Read a decimal, given as text or as a JSON number. Raises ValueError."""
-        text = value.text if isinstance(value, JsonNumber) else _ascii(value)
-        decimal = read_decimal(text)
+        decimal = read_decimal(value.text if isinstance(value, JsonNumber) else _text(value))
         if is_zero(decimal) and not self.may_be_zero:
             raise ValueError
         return decimal
@@ -107,7 +109,7 @@ class SourceField(_NamingField[str]):
     def read(self, value: object) -> str:
         """Read a source. Raises ValueError."""
         source = _ascii(value)
-        if not re.match(SOURCE_PATTERN, source):
+        if not _SOURCE.match(source):
             raise ValueError
         return source
 
@@ -133,7 +135,7 @@ class KeyField(_NamingField[str]):
     def read(self, value: object) -> str:
         """Read a key. Raises ValueError."""
         key = _text(value)
-        if not re.fullmatch("[!-~]{1,255}", key):
+        if not _KEY.fullmatch(key):
             raise ValueError
         return key
 
@@ -145,12 +147,12 @@ class TradeTimeField(_NamingField[str]):
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
-        time, current = parse_timestamp(_ascii(value)), now()
+        (timestamp, time), current = read_timestamp(_ascii(value)), now()
         if time > current + MAX_AHEAD:
             raise ExpectedError(
                 f"a time at most {MAX_AHEAD.seconds} s ahead (the server's time is {format_timestamp(current)})"
             )
-        return format_timestamp(time)
+        return timestamp
 
 
 class TimestampField(_NamingField[str]):

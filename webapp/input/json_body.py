@@ -2,11 +2,11 @@
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Final, Never
 
 from flask import Request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # gunicorn is not typed
+from msgspec import Struct
 from werkzeug.exceptions import BadRequest
 
 from common.display import SHOWN, show_text
@@ -27,8 +27,7 @@ class BadBodyError(Exception):
     """A body that is not one JSON object, with the reason as its text."""
 
 
-@dataclass(frozen=True)
-class JsonNumber:
+class JsonNumber(Struct, frozen=True):
     """A number as it was written; NaN and Infinity too, so that the error can name their field."""
 
     text: str

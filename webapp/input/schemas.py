@@ -50,11 +50,6 @@ class BatchTradeSchema(TradeFields[tuple[Trade, str | None]]):
 
     @post_load
     def _make(self, values: dict[str, Any], **_: object) -> tuple[Trade, str | None]:
-        return self.make(values)
-
-    @staticmethod
-    def make(values: dict[str, Any]) -> tuple[Trade, str | None]:
-        """Make a trade of values that were read, and take its key from them."""
         key = values.pop("key", None)
         return Trade(**values), key
 

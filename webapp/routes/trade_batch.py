@@ -57,7 +57,7 @@ def accept_batch() -> Response:
 
 
 def _name(sent: SentTrade, caller: Caller) -> KeyedTrade:
-    key = None if sent.key is None else make_trade_key(caller.own({sent.trade.source}), sent.key, sent.fields)
+    key = None if sent.key is None else make_trade_key(caller.own({sent.trade.source}), sent.key, sent.texts)
     return KeyedTrade(caller.attribute(sent.trade), key)
 
 

@@ -1,11 +1,12 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import astuple
 
 from common.decimals import read_decimal
 from tests.conftest import make_trade
 from webapp.cli.replay import pace
-from webapp.cli.row_sender import ReadyRow
+from webapp.cli.row_sender import FileTrade, ReadyRow
 from webapp.cli.simulate import OTHER_START, STARTS, pace_evenly, walk
 from webapp.cli.tables import print_table
 
@@ -30,7 +31,7 @@ class Clock:
 
 
 def row(second: int) -> ReadyRow:
-    return ReadyRow(second, make_trade(ts=f"2026-01-31T09:30:{second:02}.000000Z"), "key", [])
+    return ReadyRow(second, FileTrade(*astuple(make_trade(ts=f"2026-01-31T09:30:{second:02}.000000Z"))), b"{}", [])
 
 
 def test_a_replay_has_the_pace_of_the_history() -> None:

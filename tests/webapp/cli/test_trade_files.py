@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
+import msgspec
 import pytest
 
 from tests.webapp.conftest import read_csv
@@ -47,7 +48,7 @@ def read(tmp_path: Path, text: str | bytes, name: str = "trades.csv", **wanted: 
 def read_keys(tmp_path: Path, text: str | bytes, run: str = "", **wanted: Any) -> list[str]:  # noqa: ANN401 - the fields of Wanted
     path = tmp_path / "any name.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return [row.key for row in read_csv(path, run, **wanted)[0]]
+    return [msgspec.json.decode(row.text)["key"] for row in read_csv(path, run, **wanted)[0]]
 
 
 def reject(tmp_path: Path, text: str | bytes, **wanted: Any) -> str:  # noqa: ANN401 - the fields of Wanted
@@ -131,6 +132,13 @@ def test_a_repaired_grown_or_split_file_keeps_the_keys_of_its_other_rows(tmp_pat
     assert read_keys(tmp_path, TEXT + ROWS[0].replace("09:", "10:"))[:5] == keys
     assert read_keys(tmp_path, HEAD + "".join(ROWS[3:])) == keys[3:]
     assert not set(read_keys(tmp_path, TEXT, run="again")) & set(keys)
+
+
+def test_the_names_of_rows_are_in_the_order_of_their_times_or_ids(tmp_path: Path) -> None:
+    # So that few pages of the journal's index change with each batch.
+    for text, wanted in ((TEXT, {}), (BINANCE, {"symbol": "A"})):
+        keys = read_keys(tmp_path, text, **wanted)
+        assert keys == sorted(keys)
 
 
 def test_equal_rows_of_one_file_are_all_kept(tmp_path: Path) -> None:

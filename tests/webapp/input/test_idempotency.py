@@ -6,19 +6,29 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from common.errors import KeyReusedError
 from common.journal.appending import AppendResult, Request
+from common.journal.keys import Key
 from common.journal.store import Journal
 from common.settings import Settings
 from tests.common.journal.test_migrations import make_version_1
 from tests.webapp.conftest import GOOD, read_token
+from webapp.input.idempotency import make_trade_key
 from webapp.publisher import Publisher
 
 
 def send(client: FlaskClient, key: str, **fields: object) -> TestResponse:
     return client.post("/trade", json=GOOD | fields, headers={"Idempotency-Key": key})
+
+
+@given(st.dictionaries(st.sampled_from(list(GOOD)), st.text() | st.text(st.characters(max_codepoint=127))))
+def test_a_digest_is_that_of_the_json_that_version_1_wrote(values: dict[str, str]) -> None:
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
+    assert make_trade_key("source:bot", "k", values) == Key("source:bot", "k", digest)
 
 
 @pytest.mark.parametrize("key", ['"8e03978e"', "8e03978e", "a" * 255])
