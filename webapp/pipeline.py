@@ -3,7 +3,8 @@
 import contextlib
 import http
 import json
-from typing import Any, Final
+import time
+from typing import Any, Final, NamedTuple
 
 from common.errors import JournalError
 from webapp.reader import JournalReader
@@ -13,6 +14,17 @@ from webapp.sidecar import SidecarClient
 
 CACHE_SECONDS: Final = 2.0
 """How long one answer is shared: each one writes to the journal."""
+
+
+class State(NamedTuple):
+    """What a check found, and when on the monotonic clock."""
+
+    checked_at: float
+    found: dict[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was found, with its age in seconds."""
+        return {"age": round(time.monotonic() - self.checked_at, 3), **self.found}
 
 
 class Pipeline:
@@ -25,8 +37,13 @@ class Pipeline:
         self._sidecar = sidecar
         self.get = share(self._check, CACHE_SECONDS, 1)
 
-    def _check(self) -> dict[str, Any]:
+    def _check(self) -> State:
         """Return whether trades are accepted, whether they are counted, and how many are not counted yet."""
+        # From before the check: what it found may have changed while it waited.
+        checked_at = time.monotonic()
+        return State(checked_at, self._find())
+
+    def _find(self) -> dict[str, Any]:
         sidecar = self._get_sidecar()
         try:
             self._readiness.check()

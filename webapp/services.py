@@ -15,6 +15,7 @@ from common.wire.transport import Sender
 from webapp.broadcaster import Broadcaster
 from webapp.credentials import Credentials
 from webapp.pipeline import Pipeline
+from webapp.pipeline_watch import PipelineWatch
 from webapp.publisher import Publisher
 from webapp.rate_limit import RateLimit
 from webapp.reader import JournalReader
@@ -66,6 +67,7 @@ class Services:
             lambda: self.is_stopping(),  # noqa: PLW0108 - a worker sets it when it starts
         )
         self.pipeline = Pipeline(self.readiness, self.reader, SidecarClient(settings))
+        self.pipeline_watch = PipelineWatch(self.pipeline.get)
         # Each worker counts for itself; a proxy in front can count over all of them.
         self.write_limit = RateLimit(settings.writes_per_second, 2 * settings.writes_per_second)
         self.sign_in_limit = RateLimit(settings.sign_ins_per_minute / 60, SIGN_INS_AT_ONCE)

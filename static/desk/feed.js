@@ -1,99 +1,89 @@
 // @ts-check
-// The live feed: each trade once and without gaps, across restarts, network errors and hidden tabs.
-/** @import { Heartbeat, Trade } from "./types.d.ts" */
-const RETRY_MS = 2000;
+// The connection to the live feed: continues where it was, and says what it receives and how it is.
+import { Since } from "./page.js";
+/** @import { FeedMessage, FeedState } from "./types.d.ts" */
 
-/** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "paused"} FeedState */
+const RETRY_MS = 2000;
+const CHECK_MS = 1000;
 
 export class Feed {
   /**
    * `after` is the seq to continue after, `staleMs` the time without any message after which the connection is given up.
-   * `onTrades` receives all trades of one animation frame. `onResume` receives the last seq and returns the seq to
-   * continue after.
-   * @param {{
-   *   url: string, staleMs: number, after: number, onTrades: (trades: Trade[]) => void,
-   *   onHeartbeat: (heartbeat: Heartbeat) => void, onState: (state: FeedState) => void,
-   *   onResume: (after: number) => Promise<number>,
-   * }} options
+   * @param {{ url: string, staleMs: number, after: number, onMessage: (message: FeedMessage) => void }} options
    */
-  constructor({ url, staleMs, after, onTrades, onHeartbeat, onState, onResume }) {
+  constructor({ url, staleMs, after, onMessage }) {
     this.url = url;
     this.staleMs = staleMs;
     this.after = after;
-    this.onTrades = onTrades;
-    this.onHeartbeat = onHeartbeat;
-    this.onState = onState;
-    this.onResume = onResume;
-    /** @type {Trade[]} */
-    this.queue = [];
-    this.lastEventAt = 0;
+    this.onMessage = onMessage;
+    this.heard = new Since();
+    /** @type {FeedState} */
+    this.state = "connecting";
     /** @type {EventSource | undefined} */
     this.source = undefined;
     /** @type {number | undefined} */
     this.reopenTimer = undefined;
-    /** @type {FeedState} */
-    this.state = "connecting";
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.resume()));
-    setInterval(() => this.checkStale(), 1000);
-    if (!document.hidden) this.open();
+    this.checkTimer = setInterval(() => this.check(), CHECK_MS);
+    this.open();
   }
 
   open() {
-    this.close();
-    this.touch();
+    this.disconnect();
+    this.heard = new Since();
     const source = new EventSource(`${this.url}?after=${this.after}`);
     this.source = source;
-    source.addEventListener("open", () => { this.touch(); this.setState("live"); });
-    source.addEventListener("heartbeat", (event) => {
-      this.touch();
-      this.setState("live");
-      this.onHeartbeat(JSON.parse(event.data));
+    source.addEventListener("heartbeat", ({ data }) => {
+      this.hear();
+      this.onMessage({ type: "heartbeat", from: this.after, heartbeat: JSON.parse(data) });
     });
-    source.addEventListener("trade", (event) => { this.touch(); this.receive(JSON.parse(event.data)); });
+    source.addEventListener("trade", ({ data }) => {
+      this.hear();
+      const from = this.after;
+      const trade = JSON.parse(data);
+      this.after = trade.seq;
+      this.onMessage({ type: "trade", from, trade });
+    });
+    source.addEventListener("pipeline", ({ data }) => this.onMessage({ type: "pipeline", pipeline: JSON.parse(data) }));
     // The journal was replaced: its seq starts again.
-    source.addEventListener("reset", () => location.reload());
+    source.addEventListener("reset", () => this.onMessage({ type: "reset" }));
     // EventSource would reconnect with the id of its last event, a second cursor, and not at all after a 503.
     source.addEventListener("error", () => { this.setState("reconnecting"); this.openLater(); });
   }
 
-  /** @param {Trade} trade */
-  receive(trade) {
-    this.after = trade.seq;
-    if (this.queue.push(trade) === 1) requestAnimationFrame(() => this.onTrades(this.queue.splice(0)));
+  hear() {
+    this.heard = new Since();
+    if (this.state !== "live") this.setState("live");
   }
 
   close() {
+    clearInterval(this.checkTimer);
+    this.disconnect();
+  }
+
+  disconnect() {
     this.source?.close();
     this.source = undefined;
     clearTimeout(this.reopenTimer);
-    this.reopenTimer = undefined;
   }
 
   openLater() {
-    this.close();
+    this.disconnect();
     this.reopenTimer = setTimeout(() => this.open(), RETRY_MS);
   }
 
-  pause() { this.close(); this.setState("paused"); }
-
-  async resume() {
-    this.setState("reconnecting");
-    this.after = await this.onResume(this.after);
-    if (!document.hidden) this.open();
-  }
-
-  touch() { this.lastEventAt = performance.now(); }
-
-  checkStale() {
-    if (!this.source || performance.now() - this.lastEventAt < this.staleMs) return;
-    this.setState("stale");
-    this.openLater();
+  // Other pages hear every second that this one still holds the feed.
+  check() {
+    if (this.source && this.heard.age >= this.staleMs) {
+      this.setState("stale");
+      this.openLater();
+    } else {
+      this.setState(this.state);
+    }
   }
 
   /** @param {FeedState} state */
   setState(state) {
-    if (state === this.state) return;
     this.state = state;
-    this.onState(state);
+    this.onMessage({ type: "state", state });
   }
 }

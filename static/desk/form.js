@@ -1,6 +1,6 @@
 // @ts-check
 // The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
-import { byId, makeElement } from "./page.js";
+import { byId, makeElement, request } from "./page.js";
 /** @import { Problem, Trade, TypedTrade } from "./types.d.ts" */
 /** @import { TradeList } from "./trades.js" */
 
@@ -8,11 +8,17 @@ const KEPT = ["symbol", "side", "source"];
 const HIDDEN = ["csrf_token", "idempotency_key"];
 const ATTEMPTS = 8;
 const RETRY_MS = 1000;
+// After this long without an answer the page says so.
+const NOTICE_MS = 700;
+const NO_ANSWER = "so it is unknown whether the trade was accepted. It is safe to send it again: it is counted only once.";
 
 /** @param {string} text */
 const shellQuote = (text) => `'${text.replaceAll("'", `'"'"'`)}'`;
-/** @param {number} ms */
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+/** Ends early, with an error, when the signal is aborted. @param {number} ms @param {AbortSignal} signal */
+const sleep = (ms, signal) => new Promise((resolve, reject) => {
+  setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => reject(signal.reason));
+});
 
 const newKey = () => {
   // randomUUID exists only in secure contexts: HTTPS or localhost.
@@ -70,35 +76,56 @@ export class Form {
     this.sending = true;
     const trade = this.read();
     const row = this.trades.addPending(trade);
+    const cancelled = new AbortController();
     try {
-      const response = await this.post(trade, row);
+      const response = await this.post(trade, cancelled, row.setStatus);
       const body = await response.json();
       row.settle(response.ok ? body : null);
       if (response.ok) this.accept(body);
       else this.reject(body);
     } catch {
       row.settle(null);
-      this.notify("failure", "alert", "No answer, so it is unknown whether the trade was accepted. It is safe to send it again: it is counted only once.");
+      this.notify("failure", "alert", `${cancelled.signal.aborted ? "Cancelled" : "No answer"}, ${NO_ANSWER}`);
     }
     this.sending = false;
   }
 
-  /** @param {TypedTrade} trade @param {ReturnType<TradeList["addPending"]>} row */
-  async post(trade, row) {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const response = await fetch(this.form.action, {
-          method: "POST",
-          headers: { "Content-Type": "application/json", "Idempotency-Key": `"${this.key}"` },
-          body: JSON.stringify(trade),
-        });
-        if (![409, 503].includes(response.status) || attempt === ATTEMPTS) return response;
-      } catch (error) {
-        if (attempt === ATTEMPTS) throw error;
+  /**
+   * Sends the trade, again while there is no answer, with the same key.
+   * @param {TypedTrade} trade @param {AbortController} cancelled @param {(status: string) => void} setStatus
+   */
+  async post(trade, cancelled, setStatus) {
+    const { signal } = cancelled;
+    const notice = setTimeout(() => this.notifyWaiting("No answer yet (1 of", cancelled), NOTICE_MS);
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          const response = await request(this.form.action, {
+            method: "POST",
+            headers: { "Content-Type": "application/json", "Idempotency-Key": `"${this.key}"` },
+            body: JSON.stringify(trade),
+            signal,
+          });
+          if (![409, 503].includes(response.status) || attempt === ATTEMPTS) return response;
+        } catch (error) {
+          if (attempt === ATTEMPTS || signal.aborted) throw error;
+        }
+        clearTimeout(notice);
+        setStatus("retrying");
+        this.notifyWaiting(`Trying again (${attempt + 1} of`, cancelled);
+        await sleep(RETRY_MS, signal);
       }
-      row.setStatus("retrying");
-      await sleep(RETRY_MS);
+    } finally {
+      clearTimeout(notice);
     }
+  }
+
+  /** @param {string} text @param {AbortController} cancelled */
+  notifyWaiting(text, cancelled) {
+    this.notify("waiting", "status", `${text} ${ATTEMPTS})`);
+    const cancel = makeElement("button", "Cancel", { class: "button small", type: "button" });
+    cancel.addEventListener("click", () => cancelled.abort());
+    this.notices.firstElementChild?.append(" ", cancel);
   }
 
   /** @param {Trade} event */
@@ -116,7 +143,7 @@ export class Form {
     if (problem.reason === "key_reused") this.key = newKey();
     const errors = problem.errors ?? {};
     this.showErrors(errors);
-    const text = Object.keys(errors).length ? "Nothing was sent: please look at the marked fields." : problem.detail;
+    const text = Object.keys(errors).length ? "Rejected: please look at the marked fields." : `Rejected: ${problem.detail}`;
     this.notify("failure", "alert", text);
     /** @type {HTMLInputElement | null} */ (this.form.querySelector(".invalid input"))?.focus();
   }

@@ -12,3 +12,11 @@ export const formatCount = (number) => (number < 100_000 ? whole.format(number) 
 export const formatAmount = (number) => (number && (number < 0.01 || number >= 1e15) ? scientific : compact).format(number);
 /** @param {number} number */
 export const formatShare = (number) => percent.format(number);
+/** @param {number} number */
+export const formatWhole = (number) => whole.format(number);
+/** @param {number} ms */
+export const formatAge = (ms) => {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
+  return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
+};

@@ -2,7 +2,7 @@
 // The market over a window of time, up to now: tiles, symbols and one symbol's chart, read from /market and updated live.
 import { Chart } from "./chart.js";
 import { formatAmount, formatCount, formatShare } from "./format.js";
-import { byId, makeElement, setText } from "./page.js";
+import { byId, makeElement, request, setText } from "./page.js";
 /** @import { Summary, SymbolTotals, Trade } from "./types.d.ts" */
 
 const RATE_SECONDS = 5;
@@ -16,9 +16,11 @@ const RECENT_TRADES = 5000;
 export class Market {
   /**
    * The section says which window to show, in bars of which length, both in seconds, and where to read it.
-   * @param {HTMLElement} section
+   * `onPrice` receives the last price of the chosen symbol, with its name.
+   * @param {HTMLElement} section @param {(price: string) => void} onPrice
    */
-  constructor(section) {
+  constructor(section, onPrice) {
+    this.onPrice = onPrice;
     this.section = section;
     this.url = section.dataset.url ?? "";
     this.window = Number(section.dataset.window);
@@ -49,7 +51,8 @@ export class Market {
     });
     // Only a new summary drops the trades that have left the window.
     setInterval(() => { if (!document.hidden) this.load(this.selected); }, RELOAD_MS);
-    setInterval(() => { if (!document.hidden) this.draw(); }, 1000);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.load(this.selected); });
+    setInterval(() => this.draw(), 1000);
   }
 
   /**
@@ -61,7 +64,7 @@ export class Market {
     /** @type {Summary} */
     let summary;
     try {
-      const response = await fetch(`${this.url}?${query}`);
+      const response = await request(`${this.url}?${query}`);
       if (!response.ok) return this.lastSeq;
       summary = await response.json();
     } catch {
@@ -167,6 +170,7 @@ export class Market {
     const selected = this.symbols.get(this.selected ?? "");
     setText("chart-symbol", this.selected ?? "Price");
     setText("chart-price", selected?.last_price ?? "");
+    this.onPrice(selected ? `${selected.last_price} ${selected.symbol}` : "");
     const minutes = this.window / 60;
     byId("chart", HTMLElement).ariaLabel = selected
       ? `${this.selected}: last price ${selected.last_price}, ${formatCount(selected.trades)} trades in ${minutes} minutes`

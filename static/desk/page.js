@@ -1,5 +1,7 @@
 // @ts-check
-// Elements of the page: find one that must be there, make a new one.
+// What every part of the page uses: elements, requests with a deadline, and ages.
+
+const DEADLINE_MS = 3000;
 
 /**
  * @template {Element} T
@@ -28,3 +30,23 @@ export const makeElement = (tag, text, attributes = {}) => {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
 };
+
+/**
+ * A request that fails when it has no complete answer within DEADLINE_MS, or when `signal` is aborted.
+ * @param {string} url @param {RequestInit} [options]
+ */
+export const request = (url, { signal, ...options } = {}) => {
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  return fetch(url, { ...options, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
+};
+
+/** A time, for its age. Either clock may miss something: one stands still while a computer sleeps, the other is set. */
+export class Since {
+  /** @param {number} [age] in milliseconds, that it has already */
+  constructor(age = 0) {
+    this.wall = Date.now() - age;
+    this.steady = performance.now() - age;
+  }
+
+  get age() { return Math.max(0, Date.now() - this.wall, performance.now() - this.steady); }
+}

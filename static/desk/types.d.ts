@@ -24,12 +24,25 @@ export type Problem = { detail: string; reason?: string; errors?: Record<string,
 
 export type Heartbeat = { last_seq: number; at: string };
 
+/** `age` in seconds. */
 export type Pipeline = {
+  age: number;
   web: { ready: boolean; reason: string | null };
   sidecar: { reachable: boolean; ready: boolean; last_seq: number | null };
   last_seq: number | null;
   lag_events: number | null;
 };
+
+/** `paused` belongs to a page that is about to be left, `stale` to a feed that is silent though it looks open. */
+export type FeedState = "connecting" | "live" | "reconnecting" | "stale" | "paused";
+
+/** What one page reads from the feed, for all pages of the browser. `from` is the seq that the feed had reached before. */
+export type FeedMessage =
+  | { type: "trade"; from: number; trade: Trade }
+  | { type: "heartbeat"; from: number; heartbeat: Heartbeat }
+  | { type: "pipeline"; pipeline: Pipeline }
+  | { type: "state"; state: FeedState }
+  | { type: "reset" };
 
 export type SymbolTotals = {
   symbol: string;

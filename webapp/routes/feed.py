@@ -22,6 +22,7 @@ from common.timestamps import format_timestamp, now
 from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, encode_trade
 from webapp.input.query import read_feed
 from webapp.middleware.auth import needs, watch_caller
+from webapp.pipeline_watch import PipelineWatch
 from webapp.reader import JournalReader
 from webapp.services import services
 
@@ -36,36 +37,43 @@ bp = Blueprint("feed", __name__)
 _log = logging.getLogger(__name__)
 
 
-def stream(
-    broadcaster: Broadcaster, history: JournalReader, subscriber: Subscriber, after: int | None, symbol: str | None
-) -> Generator[bytes]:
+class Sources(NamedTuple):
+    """What the feeds of one worker read; histories have a reader of their own."""
+
+    broadcaster: Broadcaster
+    history: JournalReader
+    pipeline: PipelineWatch
+
+
+def stream(sources: Sources, subscriber: Subscriber, after: int | None, symbol: str | None) -> Generator[bytes]:
     """Yield the trades after ``after``, first those in the journal, then new ones; None starts with the next trade.
 
-    Ends when the journal cannot be read; the client reconnects by itself.
+    The newest state of the pipeline comes with each heartbeat. Ends when the journal cannot be read; the client
+    reconnects by itself.
     """
+    broadcaster, history, pipeline = sources
     try:
         yield b"retry: %d\n\n" % RETRY_MS
         if broadcaster.is_stopping():
             # The browser reconnects by itself, to another worker.
             return
         last_seq = history.last_seq()
-        yield _write_heartbeat(last_seq)
+        yield _write_heartbeat(last_seq) + pipeline.read()
         if after is None:
             after = last_seq
         elif after > last_seq:
             # The journal was restored or replaced: ``after`` is a seq of another journal.
             yield b"id: %d\nevent: reset\ndata: {}\n\n" % last_seq
             after = last_seq
-        yield from _follow(broadcaster, history, subscriber, after, symbol)
+        yield from _follow(sources, subscriber, after, symbol)
     except JournalError as error:
         _log.error("feed ended", extra={"reason": error.reason, "detail": error.detail})
     finally:
         broadcaster.leave(subscriber)
 
 
-def _follow(
-    broadcaster: Broadcaster, history: JournalReader, subscriber: Subscriber, after: int, symbol: str | None
-) -> Iterator[bytes]:
+def _follow(sources: Sources, subscriber: Subscriber, after: int, symbol: str | None) -> Iterator[bytes]:
+    broadcaster, history, pipeline = sources
     # Each trade up to ``after`` was sent or filtered out; it advances only over what was read.
     beat_at = time.monotonic() + HEARTBEAT_SECONDS
     while True:
@@ -90,7 +98,7 @@ def _follow(
             beat_at = time.monotonic() + HEARTBEAT_SECONDS
             # No heartbeat while the journal cannot be read: the feed must not look alive.
             if not broadcaster.failing:
-                yield _write_heartbeat(broadcaster.last_seq)
+                yield _write_heartbeat(broadcaster.last_seq) + pipeline.read()
 
 
 class _Page(NamedTuple):
@@ -138,7 +146,8 @@ def stream_trades() -> Response:
     subscriber = mine.broadcaster.join()
     if subscriber is None:
         raise ServiceUnavailable(f"This worker has {mine.settings.feed_max_clients} subscribers, its limit")
-    trades = stream(mine.broadcaster, mine.bulk_reader, subscriber, wanted["after"], wanted["symbol"])
+    sources = Sources(mine.broadcaster, mine.bulk_reader, mine.pipeline_watch)
+    trades = stream(sources, subscriber, wanted["after"], wanted["symbol"])
     response = Response(_end_with(watch_caller(READ), trades), content_type="text/event-stream; charset=utf-8")
     # Disable caches, compression and proxy buffering.
     response.headers["Cache-Control"] = "no-cache, no-transform"

@@ -13,4 +13,4 @@ bp = Blueprint("pipeline", __name__)
 @needs(READ)
 def show_pipeline() -> Response:
     """Show the state of the pipeline as this worker sees it."""
-    return jsonify(services().pipeline.get())
+    return jsonify(services().pipeline.get().describe())

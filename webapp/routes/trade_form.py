@@ -61,7 +61,7 @@ def accept_form() -> BaseResponse:
     except ValidationError as error:
         reject("invalid")
         other_errors = form.show_errors(read_messages(error))
-        problems = ["Nothing was sent: please look at the marked fields.", *other_errors]
+        problems = ["Rejected: please look at the marked fields.", *other_errors]
         return render_desk(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, problems)
     try:
         keyed = KeyedTrade(current_caller().attribute(trade), read_form(form.idempotency_key.data, values))
@@ -88,7 +88,7 @@ def _reject_token(form: TradeForm) -> Response:
     """Answer a form without the token of a desk: a browser with the form, renewed, a program with what to send."""
     if prefers_html():
         reject("csrf")
-        problem = "This form has expired, and nothing was sent. It has been renewed: please send it again."
+        problem = "Rejected: this form has expired. It has been renewed: please send it again."
         return render_desk(form, http.HTTPStatus.FORBIDDEN, [problem])
     detail = (
         "The form has no valid token of the desk. Send JSON instead, with the header Content-Type: application/json, "

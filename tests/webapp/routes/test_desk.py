@@ -102,7 +102,7 @@ def test_a_browser_gets_a_form_without_its_token_again_with_its_input(client: Fl
     for token in ({}, {"csrf_token": "forged"}):
         answer = client.post("/trade", data=GOOD | token, headers=BROWSER)
         assert answer.status_code == 403
-        assert "This form has expired" in answer.text
+        assert "Rejected: this form has expired" in answer.text
         assert 'value="27123.450"' in answer.text
         read_token(answer.text)
     assert journal.last_seq() == 0

@@ -2,10 +2,11 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -21,9 +22,11 @@ from tests.waiting import wait_for
 from webapp import broadcaster as broadcaster_module
 from webapp import create_app
 from webapp.broadcaster import Broadcaster, Message
+from webapp.pipeline import State
+from webapp.pipeline_watch import PipelineWatch
 from webapp.reader import JournalReader
 from webapp.routes import feed as feed_module
-from webapp.routes.feed import stream
+from webapp.routes.feed import Sources, stream
 from webapp.services import services
 from webapp.worker_metrics import WorkerMetrics
 
@@ -35,9 +38,14 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "HEARTBEAT_SECONDS", 0.05)
 
 
-class Feeds(NamedTuple):
-    broadcaster: Broadcaster
-    history: JournalReader
+class Unwatched(PipelineWatch):
+    """Never has a state."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: State(0, {}))
+
+    def read(self) -> bytes:
+        return b""
 
 
 @pytest.fixture
@@ -51,9 +59,10 @@ def metrics() -> WorkerMetrics:
 
 
 @pytest.fixture
-def feeds(journal: Journal, metrics: WorkerMetrics, stopping: threading.Event) -> Iterator[Feeds]:
+def feeds(journal: Journal, metrics: WorkerMetrics, stopping: threading.Event) -> Iterator[Sources]:
     open_journal = partial(Journal, journal.path)
-    yield Feeds(Broadcaster(JournalReader(open_journal), metrics, 3, stopping.is_set), JournalReader(open_journal))
+    broadcaster = Broadcaster(JournalReader(open_journal), metrics, 3, stopping.is_set)
+    yield Sources(broadcaster, JournalReader(open_journal), Unwatched())
     # The reader ends with the last subscriber, or when the worker stops.
     stopping.set()
 
@@ -76,13 +85,13 @@ def read(stream: Iterator[bytes], until: Callable[[list[int]], bool]) -> list[in
     return ids
 
 
-def join(feeds: Feeds, after: int | None = None, symbol: str | None = None) -> Iterator[bytes]:
+def join(feeds: Sources, after: int | None = None, symbol: str | None = None) -> Iterator[bytes]:
     subscriber = feeds.broadcaster.join()
     assert subscriber is not None
-    return stream(feeds.broadcaster, feeds.history, subscriber, after, symbol)
+    return stream(feeds, subscriber, after, symbol)
 
 
-def test_a_subscriber_gets_the_trades_in_the_journal_and_then_each_new_one(feeds: Feeds, journal: Journal) -> None:
+def test_a_subscriber_gets_the_trades_in_the_journal_and_then_each_new_one(feeds: Sources, journal: Journal) -> None:
     accept(journal, 1200)
     opened = join(feeds, after=5)
     assert read(opened, lambda ids: len(ids) >= 1195) == list(range(6, 1201))
@@ -90,7 +99,7 @@ def test_a_subscriber_gets_the_trades_in_the_journal_and_then_each_new_one(feeds
     assert read(opened, lambda ids: len(ids) >= 30) == list(range(1201, 1231))
 
 
-def test_trades_accepted_while_history_is_sent_are_sent_once(feeds: Feeds, journal: Journal) -> None:
+def test_trades_accepted_while_history_is_sent_are_sent_once(feeds: Sources, journal: Journal) -> None:
     accept(journal, 700)
     opened = join(feeds, after=0)
     ids = read(opened, lambda ids: len(ids) >= 500)
@@ -99,7 +108,7 @@ def test_trades_accepted_while_history_is_sent_are_sent_once(feeds: Feeds, journ
     assert ids + read(opened, lambda more: len(more) >= 300) == list(range(1, 801))
 
 
-def test_without_after_the_feed_starts_with_the_next_trade(feeds: Feeds, journal: Journal) -> None:
+def test_without_after_the_feed_starts_with_the_next_trade(feeds: Sources, journal: Journal) -> None:
     accept(journal, 10)
     opened = join(feeds)
     next(opened)
@@ -108,7 +117,7 @@ def test_without_after_the_feed_starts_with_the_next_trade(feeds: Feeds, journal
     assert read(opened, lambda ids: len(ids) >= 2) == [11, 12]
 
 
-def test_a_feed_can_be_of_one_symbol(feeds: Feeds, journal: Journal) -> None:
+def test_a_feed_can_be_of_one_symbol(feeds: Sources, journal: Journal) -> None:
     accept(journal, 3, symbol="A")
     accept(journal, 3, symbol="B")
     opened = join(feeds, after=0, symbol="B")
@@ -118,7 +127,7 @@ def test_a_feed_can_be_of_one_symbol(feeds: Feeds, journal: Journal) -> None:
     assert read(opened, lambda ids: len(ids) >= 1) == [8]
 
 
-def test_a_quiet_feed_has_heartbeats_with_the_newest_seq(feeds: Feeds, journal: Journal) -> None:
+def test_a_quiet_feed_has_heartbeats_with_the_newest_seq(feeds: Sources, journal: Journal) -> None:
     accept(journal, 4)
     opened = join(feeds)
     assert next(opened).startswith(b"retry: ")
@@ -128,8 +137,44 @@ def test_a_quiet_feed_has_heartbeats_with_the_newest_seq(feeds: Feeds, journal: 
         assert json.loads(heartbeat.partition("data: ")[2])["last_seq"] == 4
 
 
+def test_the_state_of_the_pipeline_comes_with_its_age_and_without_an_id(feeds: Sources) -> None:
+    watch = PipelineWatch(lambda: State(time.monotonic(), {"web": {"ready": True, "reason": None}}))
+    opened = join(feeds._replace(pipeline=watch))
+    next(opened)
+    assert b"event: pipeline" not in next(opened)
+    # The first check runs in the background.
+    text = next(chunk for chunk in opened if b"event: pipeline" in chunk).decode()
+    message = text[text.index("event: pipeline") :]
+    assert "id:" not in text
+    state = json.loads(message.partition("data: ")[2])
+    assert state["web"] == {"ready": True, "reason": None}
+    assert state["age"] >= 0
+
+
+def test_a_check_of_the_pipeline_that_hangs_delays_no_feed_and_its_last_result_gets_older() -> None:
+    checks: list[threading.Event] = []
+
+    def check() -> State:
+        checks.append(threading.Event())
+        if len(checks) > 1:
+            checks[-1].wait(15)
+        return State(time.monotonic(), {"check": len(checks)})
+
+    def read_state() -> dict[str, Any]:
+        text = watch.read().decode().partition("data: ")[2]
+        return dict(json.loads(text)) if text else {}
+
+    watch = PipelineWatch(check)
+    first = wait_for(read_state, "the first check has ended")
+    wait_for(lambda: len(checks) == 2, "the second check has begun")
+    later = wait_for(lambda: (state := read_state())["age"] > first["age"] and state, "the state is older")
+    assert (later["check"], len(checks)) == (1, 2)
+    checks[-1].set()
+    wait_for(lambda: read_state()["check"] >= 2, "the second check has ended")
+
+
 def test_a_subscriber_far_behind_reads_from_the_journal(
-    feeds: Feeds, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    feeds: Sources, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broadcaster_module, "RECENT_LIMIT", 20)
     slow, fast = join(feeds, after=0), join(feeds, after=0)
@@ -156,9 +201,8 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
     stopping = threading.Event()
     with Journal(tmp_path_factory.mktemp("feed") / "journal.db", "normal") as journal:
         open_journal = partial(Journal, journal.path)
-        feeds = Feeds(
-            Broadcaster(JournalReader(open_journal), WorkerMetrics(), 1, stopping.is_set), JournalReader(open_journal)
-        )
+        broadcaster = Broadcaster(JournalReader(open_journal), WorkerMetrics(), 1, stopping.is_set)
+        feeds = Sources(broadcaster, JournalReader(open_journal), Unwatched())
         accept(journal, data.draw(st.sampled_from([0, 1, 9, 10, 11, 19, 20, 21])), symbol="A")
         opened, ids = join(feeds, 0, symbol), list[int]()
         for symbol_now, count in data.draw(
@@ -176,7 +220,7 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
         stopping.set()
 
 
-def test_a_subscriber_above_the_limit_is_rejected_until_one_leaves(feeds: Feeds, metrics: WorkerMetrics) -> None:
+def test_a_subscriber_above_the_limit_is_rejected_until_one_leaves(feeds: Sources, metrics: WorkerMetrics) -> None:
     streams = [join(feeds) for _ in range(3)]
     for opened in streams:
         next(opened)
@@ -187,7 +231,7 @@ def test_a_subscriber_above_the_limit_is_rejected_until_one_leaves(feeds: Feeds,
     assert feeds.broadcaster.join() is not None
 
 
-def test_feeds_end_when_the_worker_stops(feeds: Feeds, stopping: threading.Event) -> None:
+def test_feeds_end_when_the_worker_stops(feeds: Sources, stopping: threading.Event) -> None:
     opened = join(feeds)
     next(opened)
     stopping.set()
@@ -196,7 +240,7 @@ def test_feeds_end_when_the_worker_stops(feeds: Feeds, stopping: threading.Event
 
 
 def test_there_is_no_heartbeat_while_the_journal_cannot_be_read(
-    feeds: Feeds, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    feeds: Sources, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(journal, 1)
     opened = join(feeds)
@@ -225,7 +269,7 @@ def test_there_is_no_heartbeat_while_the_journal_cannot_be_read(
     assert [b"event: heartbeat" in each for each in received] == [True]
 
 
-def test_trades_of_other_symbols_do_not_stop_the_heartbeat(feeds: Feeds, journal: Journal) -> None:
+def test_trades_of_other_symbols_do_not_stop_the_heartbeat(feeds: Sources, journal: Journal) -> None:
     opened = join(feeds, symbol="A")
     for _ in range(2):
         next(opened)
@@ -241,7 +285,9 @@ def test_trades_of_other_symbols_do_not_stop_the_heartbeat(feeds: Feeds, journal
     thread.join(15)
 
 
-def test_a_seq_of_another_journal_resets_the_feed_and_a_pruned_one_is_reported(feeds: Feeds, journal: Journal) -> None:
+def test_a_seq_of_another_journal_resets_the_feed_and_a_pruned_one_is_reported(
+    feeds: Sources, journal: Journal
+) -> None:
     accept(journal, 5)
     other = join(feeds, after=900)
     assert b"id: 5\nevent: reset" in b"".join(next(other) for _ in range(3))
