@@ -50,8 +50,13 @@ control_socket_disable = True
 accesslog = None
 logconfig_dict = describe_logging("web", _settings.log_level)
 logconfig_dict["loggers"] = {
-    # gunicorn gives this logger its own handler and format.
-    "gunicorn.error": {"level": _settings.log_level, "handlers": [], "propagate": True},
+    # gunicorn gives this logger its own handler and format. At DEBUG it would log each path, and that of a webhook has
+    # a token.
+    "gunicorn.error": {
+        "level": "INFO" if _settings.log_level == "DEBUG" else _settings.log_level,
+        "handlers": [],
+        "propagate": True,
+    },
     # The access log has the rejection; flask-wtf would log it again, without the request id.
     "flask_wtf.csrf": {"level": "WARNING"},
 }

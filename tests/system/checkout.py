@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests.canaries import SUITE_KEY
 from tests.conftest import ROOT, require_program
 from tests.system.stack import free_ports
 from tests.waiting import wait_for
@@ -39,7 +40,7 @@ class Checkout:
         self.web_port = web
         lines = (ROOT / ".env.sample").read_text()
         for name, value in {
-            "SECRET_KEY": "a-key-of-this-checkout-only",
+            "SECRET_KEY": SUITE_KEY,
             "WEBAPP_HTTP_PORT": str(web),
             "SIDECAR_HTTP_PORT": str(sidecar),
             "WEBAPP_ZMQ_ADDR": f"tcp://127.0.0.1:{zmq}",

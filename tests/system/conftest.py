@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.canaries import SUITE_KEY, list_files, search
 from tests.conftest import require, require_program
 from tests.system.stack import REAL_DATA, Stack
 
@@ -11,6 +12,21 @@ from tests.system.stack import REAL_DATA, Stack
 expect.set_options(timeout=20_000)
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+searched = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_has_got_out(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[None]:
+    """Search all that the tests of this run have written for the secret of their stacks; only its setting holds it."""
+    yield
+    found, pytestconfig.stash[searched] = search({"key": SUITE_KEY}, list_files(tmp_path_factory.getbasetemp()))
+    assert {path for path in found if Path(path).name not in {".env", "other.env"}} == set()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"{config.stash.get(searched, 0):,} bytes searched for secrets")
 
 
 @pytest.fixture(scope="module")

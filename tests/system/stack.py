@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.journal.store import Journal
 from common.wire.transport import KeyPair
+from tests.canaries import SUITE_KEY
 from tests.conftest import ROOT
 from tests.waiting import wait_for
 
@@ -48,7 +49,7 @@ class Stack:
             "WEBAPP_ZMQ_ADDR": f"tcp://127.0.0.1:{hints}",
             "JOURNAL_PATH": str(folder / "journal.db"),
             "SNAPSHOT_PATH": str(folder / "snapshot"),
-            "SECRET_KEY": "a secret for tests only",
+            "SECRET_KEY": SUITE_KEY,
             "WEB_CONCURRENCY": "2",
         } | settings
         self.web_url = f"http://127.0.0.1:{self.settings['WEBAPP_HTTP_PORT']}"
