@@ -209,11 +209,22 @@ def test_every_link_has_its_target(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_every_test_named_in_the_loss_contract_exists() -> None:
-    page = (DOCS / "operations.md").read_text()
+@pytest.mark.parametrize("name", ["operations.md", "security.md"])
+def test_every_test_named_by_a_page_exists(name: str) -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    named = set(re.findall(r"`(test_[a-z_]+)`", page))
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (DOCS / name).read_text()))
+    assert named
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+def test_each_threat_names_its_tests() -> None:
+    page = (DOCS / "security.md").read_text()
+    table = page[page.index("| threat |") : page.index("## Secrets")]
+    assert [line for line in table.splitlines()[2:] if line and "`test_" not in line.split(" | ")[-1]] == []
+
+
+def test_every_fault_of_the_storm_is_in_the_loss_contract() -> None:
+    page = (DOCS / "operations.md").read_text()
     rows = page[page.index("| fault |") : page.index("The storm is")]
     stormy = {name for line in re.findall(r"storm: (.*?) \|", rows) for name in re.findall(r"`([a-z_]+)`", line)}
     assert stormy == set(FAULTS)
