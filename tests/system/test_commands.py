@@ -58,6 +58,15 @@ RUNS = {
     ".venv/bin/flask --app webapp trades backup copy.db": "copy.db",
     ".venv/bin/flask --app webapp trades backup before-upgrade.db": "before-upgrade.db",
     'grep -F \'"source": "grid-bot"\' stack.log': "grid-bot",
+    # From here on the stack is locked.
+    ".venv/bin/flask --app webapp tokens create grid-bot --scope trade:write --expires 90d > grid-bot.token": "",
+    "chmod 600 grid-bot.token": "",
+    ".venv/bin/flask --app webapp tokens list": "grid-bot",
+    'curl http://127.0.0.1:8000/trade -H "Authorization: Bearer $(cat grid-bot.token)" '
+    "-H 'Content-Type: application/json' -d "
+    """'{"symbol": "BTCUSDT", "side": "buy", "price": "64210.50", "qty": "0.25"}'""": '"source":"grid-bot"',
+    ".venv/bin/flask --app webapp tokens rotate grid-bot > grid-bot.token": "",
+    ".venv/bin/flask --app webapp tokens revoke grid-bot": "",
     ".venv/bin/python -m infra.grafana.dashboard": "",
     ".venv/bin/ruff check --fix . && .venv/bin/ruff format .": "",
     ".venv/bin/python -m infra.apps down": "The stack is stopped.",
