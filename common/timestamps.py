@@ -1,7 +1,8 @@
 """Timestamps: RFC 3339 text in UTC with microseconds, whose text order is their time order."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -10,6 +11,14 @@ TIMESTAMP_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]
 
 Timestamp = Annotated[str, Meta(pattern=TIMESTAMP_PATTERN)]
 
+UNITS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+"""Nanoseconds of each unit of a time in numbers."""
+
+_DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 20}
+"""The most digits of a time since 1970 in each unit, until the year 5138."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"([0-9]{1,20})(\.[0-9]{1,18})?")
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
 )
@@ -43,6 +52,19 @@ def read_timestamp(text: str) -> tuple[Timestamp, datetime]:
     # In UTC already: only the digits after the point change.
     timestamp = f"{found[1]}T{found[2]}.{(found[3] or '')[1:7]:0<6}Z"
     return timestamp, datetime.fromisoformat(timestamp)
+
+
+def parse_number(text: str, unit: str | None = None) -> datetime | None:
+    """Read a time since 1970, in one of UNITS, by default told by its number of digits; None for any other text.
+
+    Raises OverflowError.
+    """
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    unit = unit or next(unit for unit, digits in _DIGITS.items() if len(found[1]) <= digits)
+    nanoseconds = int(Decimal(text) * UNITS[unit]) if found[2] else int(text) * UNITS[unit]
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def now() -> datetime:

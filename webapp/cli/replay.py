@@ -12,14 +12,13 @@ from flask.cli import with_appcontext
 
 from common.display import show_text
 from common.event import TRADE_FIELDS
-from common.timestamps import parse_timestamp
+from common.timestamps import UNITS, parse_timestamp
 from webapp.cli.client import Client
 from webapp.cli.row_sender import BATCH, Import, ReadyRow, RowSender
 from webapp.cli.stack_options import choose_token, choose_url, token_file_option, url_option
 from webapp.cli.text_file import DELIMITERS, TextFile
 from webapp.cli.trade_formats import AUTO, ID, NAMES, Wanted
 from webapp.cli.trade_rows import gather, read_rows
-from webapp.cli.trade_times import UNITS
 
 
 class Speed(click.ParamType[float | None]):

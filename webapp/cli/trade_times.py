@@ -1,22 +1,12 @@
 """Times of files: numbers since 1970 in any unit, and dates with an offset or in a named zone."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Final
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from common.timestamps import Timestamp, format_timestamp, read_timestamp
+from common.timestamps import Timestamp, format_timestamp, parse_number, read_timestamp
 
-UNITS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-"""Nanoseconds of each unit."""
-
-_DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 20}
-"""The most digits of a time since 1970 in each unit, until the year 5138."""
-
-_NUMBER = re.compile(r"([0-9]{1,20})(\.[0-9]{1,18})?")
 _NAIVE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(\.[0-9]+)?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_time(text: str, unit: str | None = None, zone: ZoneInfo | None = None) -> Timestamp:
@@ -24,11 +14,9 @@ def read_time(text: str, unit: str | None = None, zone: ZoneInfo | None = None) 
 
     Raises ValueError with what was expected, and OverflowError.
     """
-    number = _NUMBER.fullmatch(text)
+    number = parse_number(text, unit)
     if number is not None:
-        unit = unit or next(unit for unit, digits in _DIGITS.items() if len(number[1]) <= digits)
-        nanoseconds = int(Decimal(text) * UNITS[unit]) if number[2] else int(text) * UNITS[unit]
-        return format_timestamp(_EPOCH + timedelta(microseconds=nanoseconds // 1000))
+        return format_timestamp(number)
     naive = _NAIVE.fullmatch(text)
     if naive is None:
         return read_timestamp(text)[0]
