@@ -10,7 +10,7 @@ from webapp.cli import trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.middleware import access_log, auth, cors, hosts, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, feed, health, market, pipeline, trades
+from webapp.routes import blotter, desk, feed, health, hooks, market, pipeline, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     app.register_blueprint(desk.bp)
     app.register_blueprint(trades.bp)
+    app.register_blueprint(hooks.bp)
     app.register_blueprint(feed.bp)
     app.register_blueprint(market.bp)
     app.register_blueprint(pipeline.bp)

@@ -55,6 +55,7 @@ class Publisher:
         *,
         wait_for_key: bool = False,
         request_id: str = "",
+        timeout: float | None = None,
     ) -> AppendResult:
         """Write trades to the journal, all or none, then send their hints.
 
@@ -62,27 +63,30 @@ class Publisher:
         request whose ``request_key`` was used before returns the earlier result. ``request_id`` is sent with the hints.
         Raises JournalError when none is on disk, KeyReusedError when a key was used with other fields, and
         KeyInFlightError when the key of the request, or of its only trade, is in flight; with ``wait_for_key`` such a
-        request is queued instead.
+        request is queued instead. Without a result after ``timeout`` seconds it raises JournalError too, with the
+        reason ``slow``: the trades are then on disk if their commit has begun and succeeds, and not otherwise.
         """
         request = Request(trades, format_timestamp(now()), request_key)
         key = request_key or (trades[0].key if len(trades) == 1 else None)
         if key is None or wait_for_key:
-            return self._queue_and_wait(request, request_id)
+            return self._queue_and_wait(request, request_id, timeout)
         claim = (request_key is not None, key.owner, key.name)
         with self._in_flight_lock:
             if claim in self._in_flight:
                 raise KeyInFlightError("key_in_flight", "the first request with this Idempotency-Key is in flight")
             self._in_flight.add(claim)
         try:
-            return self._queue_and_wait(request, request_id)
+            return self._queue_and_wait(request, request_id, timeout)
         finally:
             with self._in_flight_lock:
                 self._in_flight.discard(claim)
 
-    def _queue_and_wait(self, request: Request, request_id: str) -> AppendResult:
+    def _queue_and_wait(self, request: Request, request_id: str, timeout: float | None) -> AppendResult:
         future = self._commits.put(request, request_id)
         try:
-            return future.result()
+            return future.result(timeout)
+        except TimeoutError as error:
+            raise JournalError("slow", f"no commit within {timeout} s") from error
         finally:
             # A request that is killed while it waits is not written, unless its commit has begun.
             future.cancel()

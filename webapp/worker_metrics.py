@@ -30,6 +30,7 @@ REJECTIONS: Final = (
     "json",
     "bad_request",
     "csrf",
+    "not_found",
     "key_reused",
     "key_in_flight",
     "too_large",

@@ -12,10 +12,14 @@ from common.timestamps import Timestamp
 
 
 class KeyedTrade(NamedTuple):
-    """A trade with its key; a trade whose key was used before, with the same fields, is not written again."""
+    """A trade with its key; a trade whose key was used before, with the same fields, is not written again.
+
+    Nor is one that was written under one of its ``other_keys`` by an earlier request.
+    """
 
     trade: Trade
     key: Key | None = None
+    other_keys: Sequence[Key] = ()
 
 
 class Request(NamedTuple):
@@ -43,15 +47,16 @@ class AppendResult(NamedTuple):
 
 def append(db: Database, journal_id: str, request: Request) -> AppendResult | KeyReusedError:
     """Write the trades of a request, in the caller's transaction; none when a key was used with other fields."""
-    used = request.key and keys.find_request(db, request.key)
-    if used is not None:
-        return _replay(db, journal_id, used)
+    replayed = request.key and keys.find_request(db, request.key)
+    if replayed is not None:
+        return _replay(db, journal_id, replayed)
     earlier = _find_earlier(db, request.trades)
     if isinstance(earlier, KeyReusedError):
         return earlier
     new = [each for each, use in zip(request.trades, earlier, strict=True) if use is None]
-    written = rows.insert(db, journal_id, [trade for trade, _ in new], request.accepted_at)
-    keys.add_rows(db, [(key, event.seq) for (_, key), event in zip(new, written, strict=True) if key is not None])
+    written = rows.insert(db, journal_id, [each.trade for each in new], request.accepted_at)
+    used = [(each.key, event.seq) for each, event in zip(new, written, strict=True) if each.key is not None]
+    keys.add_rows(db, used)
     events: list[Event] = []
     unused = iter(written)
     for use in earlier:
@@ -80,16 +85,17 @@ def _find_earlier(db: Database, given: Sequence[KeyedTrade]) -> list[_Earlier | 
     earlier: list[_Earlier | None] = []
     reused: list[int] = []
     firsts: dict[tuple[str, str], tuple[int, bytes]] = {}
-    named = [key for _, key in given if key is not None]
-    uses = keys.find_rows(db, named)
+    named = [each.key for each in given if each.key is not None]
+    uses = keys.find_rows(db, named, [key for each in given for key in each.other_keys])
     if not uses and len({(key.owner, key.name) for key in named}) == len(named):
         return [None] * len(given)
-    for index, (_, key) in enumerate(given):
+    for index, (_, key, other_keys) in enumerate(given):
         if key is None:
             earlier.append(None)
             continue
         first, digest = firsts.setdefault((key.owner, key.name), (index, key.digest))
-        use = uses.get((key.owner, key.name)) if first == index else None
+        found = (uses.get((each.owner, each.name)) for each in (key, *other_keys))
+        use = next(filter(None, found), None) if first == index else None
         if first != index:
             earlier.append(_Earlier(row=first))
         else:

@@ -29,7 +29,7 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: "corrupt",
     sqlite3.SQLITE_NOTADB: "corrupt",
 }
-_OTHER_REASONS: Final = ("foreign", "symlink", "version", "in_use", "replaced", "failed")
+_OTHER_REASONS: Final = ("foreign", "symlink", "version", "in_use", "replaced", "failed", "slow")
 JOURNAL_REASONS: Final = (*dict.fromkeys(_REASONS.values()), *_OTHER_REASONS)
 """Every ``reason`` of a JournalError."""
 

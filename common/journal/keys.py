@@ -64,11 +64,14 @@ class RequestUse(NamedTuple):
     duplicates: int
 
 
-def find_rows(db: Database, wanted: Collection[Key]) -> dict[tuple[str, str], RowUse]:
-    """Find the earlier uses of trades' keys, by owner and name; those of version 1 whatever their address was."""
+def find_rows(db: Database, wanted: Collection[Key], others: Collection[Key] = ()) -> dict[tuple[str, str], RowUse]:
+    """Find the earlier uses of trades' keys, by owner and name; those of version 1 whatever their address was.
+
+    ``others`` are keys that version 1 did not have.
+    """
     found: dict[tuple[str, str], RowUse] = {}
     by_owner: dict[str, dict[str, bytes]] = defaultdict(dict)
-    for key in wanted:
+    for key in (*wanted, *others):
         by_owner[key.owner].setdefault(key.name, key.digest)
     for owner, digests in by_owner.items():
         every = list(digests)

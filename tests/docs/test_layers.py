@@ -35,8 +35,14 @@ SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
-        ("webapp/cli/", "webapp/input/", "webapp/summaries.py", "webapp/routes/trade_batch.py"),
-        "trades are decoded and digested where they come in, and two encode answers",
+        (
+            "webapp/cli/",
+            "webapp/input/",
+            "webapp/summaries.py",
+            "webapp/routes/hooks.py",
+            "webapp/routes/trade_batch.py",
+        ),
+        "trades are decoded and digested where they come in, and three encode answers",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (
@@ -51,6 +57,7 @@ SEVERAL_MODULES = {
             "webapp/cli/trade_rows.py",
             "webapp/input/batch.py",
             "webapp/input/fields.py",
+            "webapp/input/hook_payload.py",
             "webapp/input/schemas.py",
             "webapp/input/query.py",
             "webapp/middleware/problems.py",

@@ -66,11 +66,11 @@ class Stack:
         for name in list(self._running):
             self.stop(name)
 
-    def launch(self, name: str = "") -> subprocess.Popen[bytes]:
+    def launch(self, name: str = "", procfile: Path = ROOT / "Procfile") -> subprocess.Popen[bytes]:
         """Start honcho without waiting for anything."""
         env_file = self.folder / ".env"
         env_file.write_text("".join(f'{key}="{value}"\n' for key, value in self.settings.items()))
-        command = [str(BIN / "honcho"), "-e", str(env_file), "-f", str(ROOT / "Procfile"), "start", *name.split()]
+        command = [str(BIN / "honcho"), "-e", str(env_file), "-f", str(procfile), "start", *name.split()]
         environ = {
             key: value for key, value in os.environ.items() if key not in self.settings and key != "PYTEST_CURRENT_TEST"
         }

@@ -42,6 +42,9 @@ RUNS = {
     "--data-binary @trades.ndjson": '"accepted":2',
     "curl 'http://127.0.0.1:8000/trades?after=0&limit=1'": '"next":1',
     "curl -s http://127.0.0.1:8001/metrics | grep BTCUSDT": 'trading_trades_total{side="BUY",symbol="BTCUSDT"} 1.0',
+    "curl http://127.0.0.1:8000/trade --fail-with-body --max-time 10 --retry 5 --retry-connrefused "
+    "-H 'Content-Type: application/json' -H 'Idempotency-Key: \"order-84213\"' "
+    """-d '{"symbol": "BTCUSDT", "side": "buy", "price": "64210.50", "qty": "0.25", "source": "shell"}'""": '"seq":6,',
     "curl localhost:8000/readyz": "",
     "curl -s localhost:8000/readyz": "",
     "curl localhost:8001/readyz": "",
@@ -61,10 +64,14 @@ RUNS = {
     # From here on the stack is locked.
     ".venv/bin/flask --app webapp tokens create grid-bot --scope trade:write --expires 90d > grid-bot.token": "",
     "chmod 600 grid-bot.token": "",
+    ".venv/bin/flask --app webapp tokens create tradingview --scope hook > hook.token": "",
+    # It takes longer than the workers take to know of the tokens.
     ".venv/bin/flask --app webapp tokens list": "grid-bot",
     'curl http://127.0.0.1:8000/trade -H "Authorization: Bearer $(cat grid-bot.token)" '
     "-H 'Content-Type: application/json' -d "
     """'{"symbol": "BTCUSDT", "side": "buy", "price": "64210.50", "qty": "0.25"}'""": '"source":"grid-bot"',
+    'curl "http://127.0.0.1:8000/hooks/$(cat hook.token)" '
+    """-d '{"ticker": "BTCUSDT", "action": "buy", "contracts": 1, "price": 64210.5}'""": '"source":"tradingview"',
     ".venv/bin/flask --app webapp tokens rotate grid-bot > grid-bot.token": "",
     ".venv/bin/flask --app webapp tokens revoke grid-bot": "",
     ".venv/bin/python -m infra.grafana.dashboard": "",

@@ -205,6 +205,16 @@ def test_a_request_with_a_key_used_for_other_fields_writes_nothing_and_lists_its
     assert [event.seq for event in after.events] == [2]
 
 
+def test_a_trade_that_was_written_under_one_of_its_other_keys_is_not_written_again(publisher: Publisher) -> None:
+    first = publisher.accept([KeyedTrade(BUY, key("noon"), [key("noon+5"), key("noon-5")])])
+    again = publisher.accept([KeyedTrade(SELL), KeyedTrade(BUY, key("noon+5"), [key("noon+10"), key("noon")])])
+    assert again.events[1] == first.events[0]
+    assert (again.accepted, again.duplicates) == (1, 1)
+    # Its own key was not kept, so what is known under it only is another trade.
+    later = publisher.accept([KeyedTrade(BUY, key("noon+10"), [key("noon+15"), key("noon+5")])])
+    assert (later.accepted, later.events[0].seq) == (1, 3)
+
+
 def test_a_request_sent_again_with_its_key_gets_the_same_events(publisher: Publisher) -> None:
     rows = [KeyedTrade(BUY, key("a")), KeyedTrade(SELL), KeyedTrade(BUY, key("a"))]
     first = publisher.accept(rows, key("request"))

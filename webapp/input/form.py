@@ -1,7 +1,7 @@
 """The trade form: its widgets and CSRF token; the schema validates the trade."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from werkzeug.datastructures import MultiDict
@@ -11,6 +11,9 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined] # 
 from common.event import SIDES, TRADE_FIELDS
 from webapp.input.idempotency import FORM_FIELD
 from webapp.input.schemas import OPTIONAL_FIELDS
+
+FORM_BYTES: Final = 8 * 1024
+"""Limit of a posted form in bytes: the fields of a trade are short, and percent-decoding is slow."""
 
 
 class TradeForm(FlaskForm):  # type: ignore[misc] # flask-wtf is not typed

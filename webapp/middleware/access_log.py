@@ -1,5 +1,6 @@
 """Request ids, request counts, and the access log: one line per request, with its client and its trade or reason."""
 
+import hashlib
 import logging
 import re
 import time
@@ -22,6 +23,9 @@ OTHER_METHOD: Final = "(other)"
 USER_AGENT_LENGTH: Final = 200
 """The most characters of a User-Agent that are logged: clients choose it."""
 
+TOKEN_DIGITS: Final = 12
+"""The digits of a token's hash that are logged: they tell tokens apart."""
+
 _SHARED: Final = {"trade_id": "id", "symbol": "symbol", "source": "source"}
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -35,9 +39,14 @@ def _begin() -> None:
     g.request_id = given if _WELL_FORMED.fullmatch(given) else str(uuid7())
 
 
+def log_token(token: str) -> None:
+    """Add the hash of the token in the path of this request to its line."""
+    g.logged = {"token_hash": hashlib.sha256(token.encode()).hexdigest()[:TOKEN_DIGITS]}
+
+
 def log_trades(events: Sequence[Event], accepted: int) -> None:
     """Add the trades of this request to its line: how many were ``accepted``, and the fields that all of them share."""
-    g.logged = {"trades": accepted}
+    g.logged = g.get("logged", {}) | {"trades": accepted}
     for name, field in _SHARED.items():
         values = {getattr(event, field) for event in events}
         if len(values) == 1:

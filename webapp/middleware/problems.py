@@ -13,6 +13,7 @@ from common.errors import JournalError, KeyInFlightError, KeyReusedError
 from webapp.input.batch import ERRORS_LIMIT, BatchError
 from webapp.input.json_body import BadBodyError
 from webapp.input.schemas import read_messages
+from webapp.services import services
 
 RETRY_AFTER_SECONDS: Final = 1
 ACCEPT_BYTES: Final = 1024
@@ -52,8 +53,20 @@ def answer_problem(status: int, reason: str, detail: str, errors: Errors | None 
     return response
 
 
+def count_rejection(response: Response) -> Response:
+    """Count a rejected trade; for the blueprints whose every POST is a trade.
+
+    Every rejection sets a reason, in the views, the error handlers or the checks of Host and Origin before them.
+    """
+    if request.method == "POST" and "reason" in g:
+        services().metrics.rejections.labels(g.reason).inc()
+    return response
+
+
 def describe_journal_failure(error: JournalError) -> str:
     """Describe a failure of the journal to a client; the details are only in the log."""
+    if error.reason == "slow":
+        return "The journal has not answered yet, so it is not known whether the trade was accepted. Send it again."
     return f"The journal cannot be used now ({error.reason}): nothing was accepted. Try again in a moment."
 
 

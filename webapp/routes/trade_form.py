@@ -15,7 +15,7 @@ from common.errors import JournalError, KeyReusedError
 from common.event import Event
 from common.journal.appending import KeyedTrade
 from webapp.input.encoding import check_encoding
-from webapp.input.form import TradeForm, read_values
+from webapp.input.form import FORM_BYTES, TradeForm, read_values
 from webapp.input.idempotency import read_form
 from webapp.input.json_body import receive
 from webapp.input.schemas import read_messages, read_trade
@@ -41,9 +41,6 @@ STEP_SECONDS: Final = 5
 
 STALE_SECONDS: Final = 3 * HEARTBEAT_SECONDS
 """How long the desk waits for a message of the feed before it opens it again."""
-
-FORM_BYTES: Final = 8 * 1024
-"""Limit of a posted form in bytes: the fields of a trade are short, and percent-decoding is slow."""
 
 
 def accept_form() -> BaseResponse:

@@ -16,11 +16,13 @@ from webapp.input.query import read_page
 from webapp.input.schemas import read_trade
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import current_caller, needs
+from webapp.middleware.problems import count_rejection
 from webapp.routes.trade_batch import accept_batch
 from webapp.routes.trade_form import accept_form
 from webapp.services import services
 
 bp = Blueprint("trades", __name__)
+bp.after_request(count_rejection)
 
 
 @bp.post("/trade")
@@ -43,15 +45,6 @@ def accept_trade() -> BaseResponse:
 def accept_trades() -> Response:
     """Accept a batch of trades, all or none."""
     return accept_batch()
-
-
-@bp.after_request
-def _count_rejection(response: Response) -> Response:
-    # Every POST of this blueprint is a trade, and every rejection sets a reason, in the views, the error handlers
-    # or the checks of Host and Origin before them.
-    if request.method == "POST" and "reason" in g:
-        services().metrics.rejections.labels(g.reason).inc()
-    return response
 
 
 def accept_json() -> Response:

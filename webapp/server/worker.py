@@ -16,6 +16,7 @@ from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped
 from common.supervisor import POLL_SECONDS, find_supervisor
 from webapp.clients import Proxies
 from webapp.concurrency import every
+from webapp.middleware.access_log import UNMATCHED
 from webapp.server.connections import Address, Connections
 from webapp.server.deadlines import DeadlineSocket
 from webapp.server.malformed import MalformedRequests, describe
@@ -131,6 +132,9 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
         """Answer a malformed request; any other error is a bug, which gunicorn logs."""
         problem = describe(exc)
         if problem is None:
+            if req is not None:
+                # gunicorn logs the URI with the error, and a path may have a token in it.
+                req.uri = UNMATCHED
             super().handle_error(req, client, addr, exc)
         else:
             self.malformed.answer(problem, client, addr)

@@ -20,7 +20,7 @@ from tests.waiting import wait_for
 from tests.webapp.conftest import GOOD
 from webapp import create_app
 from webapp.credentials import Credentials
-from webapp.middleware.auth import OPEN, find_hook, find_need
+from webapp.middleware.auth import OPEN, PATH, find_hook, find_need
 from webapp.reader import JournalReader
 from webapp.services import services
 from webapp.worker_metrics import AUTH_FAILURES
@@ -42,6 +42,7 @@ NEEDS = {
     "GET /metrics": READ,
     "POST /trade": WRITE,
     "POST /trades": WRITE,
+    "POST /hooks/<token>": PATH,
 }
 """What each route needs: one that is not here fails the tests."""
 
@@ -124,7 +125,7 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
 
 
 def send(client: FlaskClient, method: str, rule: str, headers: dict[str, str]) -> Any:  # noqa: ANN401 - the test response
-    path = rule.replace("<path:filename>", "app.css").replace("<event_id>", "x")
+    path = rule.replace("<path:filename>", "app.css").replace("<event_id>", "x").replace("<token>", "x")
     body: Any = {"json": [GOOD] if rule == "/trades" else GOOD} if method == "POST" else {}
     # The feed does not end: only its headers are awaited.
     with client.open(path, method=method, headers=headers, **body) as answer:
@@ -152,12 +153,12 @@ def test_a_request_is_answered_by_its_credential_and_the_need_of_its_route(
         before = journal.last_seq()
         answer = send(client, method, rule, tokens.write_header(credential, need))
         written = journal.last_seq() - before
-        is_allowed = is_open or need == OPEN or credential == "right"
+        is_allowed = is_open or need in {OPEN, PATH} or credential == "right"
         expected = None if is_allowed else REASONS.get(credential, "scope")
         reason = (answer.json or {}).get("reason") if answer.status_code in {401, 403} else None
         status_fits = answer.status_code == (403 if expected == "scope" else 401) if expected else True
         asks = answer.headers.get("WWW-Authenticate") == ("Bearer" if expected not in {None, "scope"} else None)
-        if reason != expected or not status_fits or not asks or (written != (is_allowed and method == "POST")):
+        if reason != expected or not status_fits or not asks or (written != (is_allowed and need == WRITE)):
             wrong.append((method, rule, credential, answer.status_code, reason, written))
     assert wrong == []
 
