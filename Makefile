@@ -9,7 +9,7 @@ GRAFANA_PORT ?= 3000
 export PROMETHEUS_PORT GRAFANA_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench images
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,3 +70,6 @@ lock: env-setup ## Compile the lock files from the .in files
 
 bench: env-setup ## Measure against the peers in bench/
 	@python -m bench
+
+images: env-setup ## Build the image with Docker, Podman or Buildah
+	@python -m infra.image.build

@@ -88,6 +88,9 @@ _REGISTRY = "it changes the lock or the environment, from the registries"
 _INFRA = "it starts programs that may be running here already; tests/infra and test_prometheus.py start them"
 _ENGINE = "it needs a container engine"
 
+_IMAGE = "test_image.py does this with podman, and builds with buildah"
+_UNITS = "it changes a host; test_systemd.py runs what the units run"
+
 NOT_RUN = {
     "make test": _SUITE,
     "make check": _SUITE,
@@ -109,6 +112,30 @@ NOT_RUN = {
     "make infra-up PROMETHEUS_PORT=9091": _INFRA,
     "make infra-up GRAFANA_PORT=3001": _INFRA,
     ".venv/bin/flask --app webapp trades audit --prometheus http://127.0.0.1:9090": "test_prometheus.py runs it",
+    "make images": _IMAGE,
+    ".venv/bin/python -m infra.image.build --tool buildah --tag registry.example/trading-telemetry:0.1.0 "
+    "-- --no-cache": _IMAGE,
+    "docker volume create trading": _IMAGE,
+    "docker network create trading": _IMAGE,
+    'docker run --rm --env SECRET_KEY="$KEY" --volume trading:/var/lib/trading-telemetry trading-telemetry '
+    "flask --app webapp tokens create desk --scope trade:write --scope trade:read": _IMAGE,
+    "docker run --detach --name sidecar --network trading --read-only --tmpfs /tmp --cap-drop all --env AUTH=off "
+    "--volume trading:/var/lib/trading-telemetry trading-telemetry python -m sidecar": _IMAGE,
+    "docker run --detach --name web --network trading --read-only --tmpfs /tmp --cap-drop all --env AUTH=required "
+    '--env SECRET_KEY="$KEY" --env SIDECAR_HTTP_HOST=sidecar --publish 127.0.0.1:8000:8000 '
+    "--volume trading:/var/lib/trading-telemetry trading-telemetry": _IMAGE,
+    "useradd --system --home-dir /var/lib/trading-telemetry --shell /usr/sbin/nologin trading": _UNITS,
+    "python3 -m venv .venv": _REGISTRY,
+    ".venv/bin/python -m pip install --require-hashes -r requirements.txt": _REGISTRY,
+    "install -d -m 0700 /etc/trading-telemetry": _UNITS,
+    'sh -c \'umask 077; .venv/bin/python -c "import secrets; print(secrets.token_urlsafe(32))" '
+    "> /etc/trading-telemetry/secret_key'": _UNITS,
+    "install -m 0644 infra/systemd/trading-telemetry-web.service infra/systemd/trading-telemetry-sidecar.service "
+    "/etc/systemd/system/": _UNITS,
+    "systemctl daemon-reload": _UNITS,
+    "systemctl enable --now trading-telemetry-sidecar trading-telemetry-web": _UNITS,
+    "runuser -u trading -- env SECRET_KEY=not-needed-for-tokens JOURNAL_PATH=/var/lib/trading-telemetry/journal.db "
+    ".venv/bin/flask --app webapp tokens create desk --scope trade:write --scope trade:read": _UNITS,
     "docker info": _ENGINE,
     "docker compose version": _ENGINE,
     "docker compose -f infra/compose.yml logs": _ENGINE,
