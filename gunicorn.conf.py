@@ -67,7 +67,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
     try:
         # Closed before the first fork. Without a journal, the first trade creates one.
         if _settings.journal_path.exists():
-            Journal(_settings.journal_path).close()
+            Journal(_settings.journal_path).open().close()
     except JournalError as error:
         # Other failures may be temporary; the workers answer 503 meanwhile.
         if error.reason in {"in_use", "symlink", "version"}:

@@ -123,15 +123,17 @@ class _Recording:
         return next(self._messages, None)
 
 
-def _no_journal() -> Journal:
-    message = "the consumer asked the journal, though no message was missing"
-    raise AssertionError(message)
+class _NoJournal(Journal):
+    @property
+    def journal_id(self) -> str:
+        message = "the consumer asked the journal, though no message was missing"
+        raise AssertionError(message)
 
 
 def _consume(messages: Messages) -> int:
     # The clock is fixed: after a pause of the machine the consumer would read the journal.
     counters = Counters(State(JOURNAL_ID))
-    consumer = Consumer(counters, _Recording(messages), _no_journal, SETTINGS, clock=lambda: 0.0)
+    consumer = Consumer(counters, _Recording(messages), _NoJournal(Path("none")), SETTINGS, clock=lambda: 0.0)
     while consumer.step():
         pass
     return counters.state.observed.events["live"]
@@ -178,7 +180,7 @@ def _increment(messages: Messages) -> int:
 
 def _replay(path: Path, journal_id: str) -> int:
     counters = Counters(State(journal_id))
-    consumer = Consumer(counters, _Recording([]), partial(Journal, path), SETTINGS)
+    consumer = Consumer(counters, _Recording([]), Journal(path), SETTINGS)
     consumer.catch_up(threading.Event())
     return counters.state.observed.events["journal"]
 

@@ -4,13 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final, Protocol
 
 from common.errors import AddressError, BadMessageError, JournalError
 from common.event import Event
 from common.journal.batches import CHUNK, Batch, read_batches
-from common.journal.connection import Connection
 from common.journal.store import Journal
 from common.settings import Settings
 from common.throttle import Throttle
@@ -47,7 +45,7 @@ class Consumer:
         self,
         counters: Counters,
         receiver: MessageSource,
-        open_journal: Callable[[], Journal],
+        journal: Journal,
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -57,7 +55,7 @@ class Consumer:
         self.journal_error: JournalError | None = None
         self._counters = counters
         self._receiver = receiver
-        self._connection = Connection(open_journal)
+        self._journal = journal
         self._settings = settings
         self._clock = clock
         self._wall_clock = wall_clock
@@ -71,7 +69,7 @@ class Consumer:
             while not stopping.is_set():
                 self.step()
         finally:
-            self._connection.close()
+            self._journal.close()
 
     def step(self) -> bool:
         """Process one message, or read the journal after QUIET_SECONDS without progress; True if anything was found."""
@@ -122,7 +120,7 @@ class Consumer:
 
     def _apply_chunk(self, announced: SeqRange | None = None) -> int:
         limit = CHUNK if announced is None else min(CHUNK, announced.last_seq - self._counters.state.last_seq)
-        state, batches, keys = self._connection.ask(partial(self._read_next, limit))
+        state, batches, keys = self._read_next(limit)
         # A restored journal has its own key pair.
         self._receiver.use(keys)
         if state is not self._counters.state:
@@ -135,8 +133,8 @@ class Consumer:
             self._counters.count_range(batches, announced, self._settings, self._wall_clock())
         return sum(len(batch.prices) for batch in batches)
 
-    def _read_next(self, limit: int, journal: Journal) -> tuple[State, list[Batch], KeyPair]:
-        state = self._counters.state
+    def _read_next(self, limit: int) -> tuple[State, list[Batch], KeyPair]:
+        journal, state = self._journal, self._counters.state
         if journal.journal_id != state.journal_id:
             state = read_checkpoint(journal, self._settings)
         return state, read_batches(journal, state.last_seq, limit), journal.key_pair

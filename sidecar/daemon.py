@@ -8,7 +8,6 @@ from typing import Final
 
 from common.errors import JournalError
 from common.hosts import HostRule
-from common.journal.connection import Connection
 from common.journal.disk import DiskUsage, measure_disk
 from common.journal.store import Journal
 from common.links import find_links
@@ -43,7 +42,6 @@ class Daemon:
         self.stopping = threading.Event()
         self._threads = Threads()
         self._snapshots = Snapshots(settings.snapshot_path)
-        self._open_journal = partial(Journal, settings.journal_path)
 
     def stop(self, *_: object) -> None:
         """Ask the daemon to stop; usable as a signal handler."""
@@ -64,7 +62,7 @@ class Daemon:
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
                 counters = Counters(self._load())
-                consumer = Consumer(counters, receiver, self._open_journal, settings)
+                consumer = Consumer(counters, receiver, Journal(settings.journal_path), settings)
                 consumer.catch_up(self.stopping)
                 self._snapshots.save(counters)
                 if self.stopping.is_set():
@@ -87,21 +85,21 @@ class Daemon:
         return code
 
     def _read_keys(self) -> KeyPair:
-        with self._open_journal() as journal:
+        with Journal(self._settings.journal_path) as journal:
             return journal.key_pair
 
     def _load(self) -> State:
-        with self._open_journal() as journal:
+        with Journal(self._settings.journal_path) as journal:
             state = self._snapshots.load(journal, read_checkpoint(journal, self._settings), self._settings)
         state.register(self._settings)
         return state
 
     def _make_routes(self, counters: Counters, consumer: Consumer, token: str | None) -> Routes:
-        connection, lock = Connection(self._open_journal), threading.Lock()
+        journal, lock = Journal(self._settings.journal_path), threading.Lock()
 
         def read_journal() -> tuple[int, DiskUsage]:
             with lock:
-                return connection.ask(lambda journal: (journal.last_seq(), measure_disk(journal.path)))
+                return journal.last_seq(), measure_disk(journal.path)
 
         def check_ready() -> str | None:
             error = consumer.journal_error
@@ -122,7 +120,7 @@ class Daemon:
     def _watch(self, counters: Counters) -> int:
         """Save every SNAPSHOT_SECONDS; return 0 when asked to stop, 1 when a thread has died."""
         settings = self._settings
-        pruner = Pruner(partial(Journal, settings.journal_path, settings.journal_sync), settings)
+        pruner = Pruner(Journal(settings.journal_path, settings.journal_sync), settings)
         overflow_log = OverflowLog(counters, settings.symbol_limit)
         saved_at = time.monotonic()
         while not self.stopping.wait(WATCH_SECONDS):

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from common.errors import JournalError, SnapshotError
-from common.journal.connection import Connection
 from common.journal.store import Journal
 from common.settings import Settings
 from common.timestamps import Timestamp, format_timestamp, now
@@ -51,14 +50,14 @@ class Pruner:
 
     def __init__(
         self,
-        open_journal: Callable[[], Journal],
+        journal: Journal,
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
         """Keep the settings (a retention of 0: trades are never pruned); the journal opens with the first step."""
-        self._connection = Connection(open_journal)
+        self._journal = journal
         self._retention = timedelta(seconds=settings.journal_retention)
         self._settings = settings
         self._clock = clock
@@ -70,10 +69,7 @@ class Pruner:
 
         Nothing past ``saved_seq``, which both snapshots hold, is pruned. Raises JournalError.
         """
-        return self._connection.ask(lambda journal: self._prune(journal, saved_seq, self._clock() + seconds))
-
-    def _prune(self, journal: Journal, saved_seq: int, deadline: float) -> int:
-        current = self._wall_clock()
+        journal, deadline, current = self._journal, self._clock() + seconds, self._wall_clock()
         pruned = 0
         if not self._retention:
             return pruned
@@ -96,7 +92,7 @@ class Pruner:
 
     def close(self) -> None:
         """Close the journal."""
-        self._connection.close()
+        self._journal.close()
 
 
 @dataclass

@@ -9,7 +9,6 @@ from functools import partial
 from common.errors import JournalError, KeyInFlightError, KeyReusedError
 from common.event import Event
 from common.journal.appending import AppendResult, KeyedTrade, Request
-from common.journal.connection import Connection, Latch
 from common.journal.keys import Key
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
@@ -31,16 +30,15 @@ class Publisher:
 
     def __init__(
         self,
-        open_journal: Callable[[], Journal],
+        journal: Journal,
         open_sender: Callable[[KeyPair], Sender],
         observe_commit: Callable[[float, int], None] = lambda _seconds, _trades: None,
-        latch: Latch | None = None,
     ) -> None:
-        """Keep the functions that open the journal and the sender, at their first use.
+        """Keep the journal, which opens with its first use, and the function that opens the sender.
 
         ``observe_commit`` is called with the seconds and the number of trades of each commit.
         """
-        self._connection = Connection(open_journal, latch)
+        self._journal = journal
         self._observe_commit = observe_commit
         self._hints = Hints(open_sender)
         self._journal_lock = threading.Lock()
@@ -133,13 +131,10 @@ class Publisher:
             self._hints.send(messages.encode_message(*zip(*written, strict=True)))
 
     def _append(self, requests: Sequence[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
-        def append(journal: Journal) -> tuple[list[AppendResult | KeyReusedError], float]:
-            self._hints.use(journal.key_pair)
-            began = time.perf_counter()
-            outcomes = journal.append(requests)
-            return outcomes, time.perf_counter() - began
-
-        return self._connection.ask(append)
+        self._hints.use(self._journal.key_pair)
+        began = time.perf_counter()
+        outcomes = self._journal.append(requests)
+        return outcomes, time.perf_counter() - began
 
     def report(self, totals: WorkerTotals) -> None:
         """Send this worker's totals to the sidecar; the message may be lost."""
@@ -150,22 +145,18 @@ class Publisher:
             self._hints.send(messages.encode_report(totals))
 
     def _read_keys(self) -> None:
-        def read(journal: Journal) -> KeyPair:
-            # Fails when the open journal was replaced, and saves what a removed write-ahead log holds.
-            journal.check_files()
-            return journal.key_pair
-
-        # Without the journal the report is lost or sent with the last key pair; the next one has all totals again.
+        # Fails when the open journal was replaced, and saves what a removed write-ahead log holds. Without the journal
+        # the report is lost or sent with the last key pair; the next one has all totals again.
         with contextlib.suppress(JournalError):
-            self._hints.use(run_in_threadpool(partial(self._connection.ask, read)))
+            self._hints.use(run_in_threadpool(lambda: self._journal.key_pair))
 
     def check(self) -> None:
         """Check that a trade could be accepted now. Raises JournalError."""
         with self._journal_lock:
-            run_in_threadpool(lambda: self._connection.ask(Journal.check_writable))
+            run_in_threadpool(self._journal.check_writable)
 
     def close(self) -> None:
         """Close the journal, and the socket after its queue has been sent; may be called twice."""
         with self._journal_lock:
-            self._connection.close()
+            self._journal.close()
             self._hints.close()

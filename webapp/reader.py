@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from common.event import Event
-from common.journal.connection import Connection, Latch
 from common.journal.store import Journal
 from webapp.concurrency import run_in_threadpool
 
@@ -17,15 +16,13 @@ T = TypeVar("T")
 class JournalReader:
     """Reads accepted events on a connection of its own, one look-up at a time."""
 
-    def __init__(
-        self, open_journal: Callable[[], Journal], latch: Latch | None = None, *, throttled: bool = False
-    ) -> None:
-        """Keep the function that opens the journal; it opens with the first look-up.
+    def __init__(self, journal: Journal, *, throttled: bool = False) -> None:
+        """Keep the journal, which opens with the first look-up.
 
         A ``throttled`` reader pauses after each look-up for as long as the look-up took. It is for bulk work, whose
         clients may ask without end, and leaves at least half of the time to everything else.
         """
-        self._connection = Connection(open_journal, latch)
+        self._journal = journal
         self._throttled = throttled
         self._lock = threading.Lock()
 
@@ -45,7 +42,7 @@ class JournalReader:
         """Call ``question`` with the journal, in the thread pool, and return its answer. Raises JournalError."""
         with self._lock:
             began = time.monotonic()
-            answer = run_in_threadpool(partial(self._connection.ask, question))
+            answer = run_in_threadpool(partial(question, self._journal))
             if self._throttled:
                 time.sleep(time.monotonic() - began)
         if self._throttled:

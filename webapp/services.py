@@ -42,16 +42,15 @@ class Services:
         latch = Latch()
 
         def make_reader(*, throttled: bool = False) -> JournalReader:
-            return JournalReader(partial(Journal, settings.journal_path), latch, throttled=throttled)
+            return JournalReader(Journal(settings.journal_path, latch=latch), throttled=throttled)
 
         self.settings = settings
         self.is_stopping: Callable[[], bool] = lambda: False
         self.metrics = WorkerMetrics(_list_routes(app))
         self.publisher = Publisher(
-            partial(Journal, settings.journal_path, settings.journal_sync),
+            Journal(settings.journal_path, settings.journal_sync, latch=latch),
             partial(Sender, settings.webapp_zmq_addr),
             self.metrics.observe_commit,
-            latch,
         )
         self.readiness = Readiness(self.publisher.check, settings.journal_path)
         self.reader = make_reader()

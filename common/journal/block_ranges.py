@@ -27,19 +27,19 @@ class BlockRanges:
 
     def __init__(self) -> None:
         """Start with no block read."""
-        self._journal: Journal | None = None
+        self._read_from: tuple[Journal, int] | None = None
         self._after = 0
         self._read_to = 0
         self._times: list[tuple[Timestamp, Timestamp] | None] = []
 
     def step(self, journal: Journal) -> bool:
         """Read up to STEP more blocks; return whether every full block is known. Raises JournalError."""
-        if journal is not self._journal:
+        last_seq = journal.last_seq()
+        if self._read_from != (journal, journal.times_opened):
             # A reopened connection may be to another journal.
             found = journal.query("SELECT min(seq) FROM trades")[0][0] or 1
-            self._journal, self._times = journal, []
+            self._read_from, self._times = (journal, journal.times_opened), []
             self._after = self._read_to = (found - 1) // BLOCK * BLOCK
-        last_seq = journal.last_seq()
         for _ in range(STEP):
             end = self._read_to + BLOCK
             if end > last_seq:

@@ -79,10 +79,10 @@ def test_a_journal_is_not_written_through_a_link(tmp_path: Path, ending: str, ta
     victim.write_text("mine")
     path = tmp_path / "journal.db"
     if ending:
-        Journal(path).close()
+        Journal(path).open().close()
     Path(f"{path}{ending}").symlink_to(tmp_path / target)
     with pytest.raises(JournalError) as caught:
-        Journal(path)
+        Journal(path).open()
     assert caught.value.reason == "symlink"
     assert f"{path}{ending} is a symbolic link; expected the file itself" in caught.value.detail
     with pytest.raises(JournalError):
@@ -95,7 +95,7 @@ def test_a_journal_is_not_written_through_a_link(tmp_path: Path, ending: str, ta
 def test_a_copy_is_not_written_through_a_link(tmp_path: Path, target: str) -> None:
     victim, path, link = tmp_path / "victim", tmp_path / "journal.db", tmp_path / "link"
     victim.write_text("mine")
-    Journal(path).close()
+    Journal(path).open().close()
     link.symlink_to(tmp_path / target)
     for write in (lambda: back_up(path, link), lambda: restore(path, link)):
         with pytest.raises(JournalError, match="File exists"):

@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 from collections import deque
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ class Rig:
         self.consumer = Consumer(
             self.counters,
             self.receiver,
-            partial(Journal, self.path, busy_seconds=0.01),
+            Journal(self.path, busy_seconds=0.01),
             Settings(trading_symbols=("EARLY",)),
             clock=lambda: self.receiver.now,
             wall_clock=lambda: 0.0,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,20 +91,20 @@ class Sidecar:
     def __init__(self, folder: Path) -> None:
         self.receiver = FakeReceiver()
         self.snapshots = Snapshots(folder / "snapshot")
-        open_journal = partial(Journal, folder / "journal.db", "normal")
-        with open_journal() as journal:
+        path = folder / "journal.db"
+        with Journal(path) as journal:
             state = self.snapshots.load(journal, read_checkpoint(journal, SETTINGS), SETTINGS)
         state.register(SETTINGS)
         self.counters = Counters(state)
         self.consumer = Consumer(
             self.counters,
             self.receiver,
-            open_journal,
+            Journal(path, "normal"),
             SETTINGS,
             clock=lambda: self.receiver.now,
             wall_clock=LATER.timestamp,
         )
-        self.pruner = Pruner(open_journal, SETTINGS, wall_clock=lambda: LATER)
+        self.pruner = Pruner(Journal(path, "normal"), SETTINGS, wall_clock=lambda: LATER)
         self.consumer.catch_up(Flag())
         self.snapshots.save(self.counters)
 

@@ -7,7 +7,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,7 +91,7 @@ class NoMessages:
 
 
 def make_consumer(state: State, journal: Journal) -> Consumer:
-    return Consumer(Counters(state), NoMessages(), partial(Journal, journal.path), SETTINGS)
+    return Consumer(Counters(state), NoMessages(), Journal(journal.path), SETTINGS)
 
 
 def expose(state: State) -> dict[str, float]:

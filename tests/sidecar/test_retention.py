@@ -2,7 +2,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,7 +29,7 @@ def make_settings(retention: float, symbols: Sequence[str] = ()) -> Settings:
 
 
 def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ()) -> Pruner:
-    return Pruner(partial(Journal, journal.path), make_settings(retention, symbols))
+    return Pruner(Journal(journal.path), make_settings(retention, symbols))
 
 
 def fill(journal: Journal, count: int, age: timedelta) -> None:
@@ -49,17 +48,17 @@ def recount(journal: Journal, symbols: Sequence[str] = ()) -> State:
 
 
 def test_pruning_changes_no_total_and_gives_the_space_back(journal: Journal) -> None:
-    empty = journal._db.execute("PRAGMA page_count").fetchone()[0]  # noqa: SLF001 - the file's size
+    empty = journal.query("PRAGMA page_count")[0][0]
     fill(journal, 3000, timedelta(hours=2))
     fill(journal, 50, timedelta())
     before = recount(journal)
-    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]  # noqa: SLF001
+    pages = journal.query("PRAGMA page_count")[0][0]
     pruner = make_pruner(journal, 3600)
     assert pruner.step(saved_seq=3050, seconds=10) == 3000
     assert pruner.step(saved_seq=3050, seconds=10) == 0
     assert len(journal.read_after(0)) == 50
     assert recount(journal) == before
-    assert journal._db.execute("PRAGMA page_count").fetchone()[0] - empty < (pages - empty) / 5  # noqa: SLF001
+    assert journal.query("PRAGMA page_count")[0][0] - empty < (pages - empty) / 5
     assert journal.last_seq() == 3050
     pruner.close()
 
@@ -103,7 +102,7 @@ def test_without_a_retention_every_trade_is_kept(journal: Journal) -> None:
 def test_a_step_ends_in_time(journal: Journal) -> None:
     fill(journal, 3000, timedelta(hours=2))
     ticks = iter(range(100))
-    pruner = Pruner(partial(Journal, journal.path), make_settings(60), clock=lambda: float(next(ticks)))
+    pruner = Pruner(Journal(journal.path), make_settings(60), clock=lambda: float(next(ticks)))
     assert pruner.step(saved_seq=3000, seconds=2.5) == 1000
     pruner.close()
 
@@ -134,7 +133,7 @@ class Clock:
 
 def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RETENTION) -> Pruner:
     settings = make_settings(retention.total_seconds())
-    return Pruner(partial(Journal, journal.path), settings, wall_clock=clock.read)
+    return Pruner(Journal(journal.path), settings, wall_clock=clock.read)
 
 
 def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
@@ -223,7 +222,7 @@ def test_any_number_of_trades_in_the_future_is_pruned_with_the_next_old_one(jour
     before = recount(journal)
     ticks = iter(range(1000))
     pruner = Pruner(
-        partial(Journal, journal.path),
+        Journal(journal.path),
         make_settings(RETENTION.total_seconds()),
         clock=lambda: float(next(ticks)),
         wall_clock=Clock().read,
@@ -270,7 +269,7 @@ from pathlib import Path
 from common.journal.store import Journal
 from common.settings import Settings
 from sidecar.retention import Pruner
-pruner = Pruner(partial(Journal, Path(sys.argv[1])), Settings(journal_retention=60))
+pruner = Pruner(Journal(Path(sys.argv[1])), Settings(journal_retention=60))
 print(pruner.step(saved_seq=3000, seconds=0))
 """
 

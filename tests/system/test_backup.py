@@ -45,7 +45,7 @@ def test_a_backup_does_not_overwrite_and_a_restore_rejects_other_files(cold: Sta
     none = cold.run_cli("backup", str(tmp_path / "copy.db"))
     assert none.returncode == 1
     assert "there is no journal" in none.stderr
-    Journal(Path(cold.settings["JOURNAL_PATH"])).close()
+    Journal(Path(cold.settings["JOURNAL_PATH"])).open().close()
     (tmp_path / "taken").write_text("mine")
     assert "File exists" in cold.run_cli("backup", str(tmp_path / "taken")).stderr
     assert (tmp_path / "taken").read_text() == "mine"
@@ -60,7 +60,7 @@ def test_a_backup_does_not_overwrite_and_a_restore_rejects_other_files(cold: Sta
 def test_a_path_that_is_no_file_is_reported_in_one_line(cold: Stack, command: str, name: str) -> None:
     path = Path(cold.settings["JOURNAL_PATH"])
     if command == "backup":
-        Journal(path).close()
+        Journal(path).open().close()
     done = cold.run_cli(command, name)
     assert done.returncode == 1
     assert done.stderr == f'Error: FILE is "{name}"; expected the path of a file, not of a folder or a device\n'

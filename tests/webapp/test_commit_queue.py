@@ -103,7 +103,7 @@ from tests.conftest import BUY, SELL
 from webapp.publisher import Publisher
 
 folder = Path(sys.argv[1])
-publisher = Publisher(partial(Journal, folder / "journal.db"), partial(Sender, f"ipc://{folder}/hints"))
+publisher = Publisher(Journal(folder / "journal.db"), partial(Sender, f"ipc://{folder}/hints"))
 """
 
 KILLED = """

@@ -63,8 +63,8 @@ def test_a_worker_that_never_read_the_journal_serves_nobody(client: FlaskClient,
 def test_with_a_locked_journal_a_worker_is_not_ready_and_gives_the_reason(
     client: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Journal.__init__, "__defaults__", ("full", 0.05))
-    Journal(settings.journal_path).close()
+    monkeypatch.setattr(Journal.__init__, "__defaults__", ("full", 0.05, None))
+    Journal(settings.journal_path).open().close()
     writer = sqlite3.connect(settings.journal_path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     ready = client.get("/readyz")

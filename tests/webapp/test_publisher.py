@@ -48,7 +48,7 @@ def test_queued_requests_share_one_commit(
     monkeypatch.setattr(GatedJournal, "entered", entered)
     monkeypatch.setattr(GatedJournal, "gate", gate)
     monkeypatch.setattr(GatedJournal, "commit_sizes", commit_sizes, raising=False)
-    publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), sender)
+    publisher = Publisher(GatedJournal(tmp_path / "journal.db"), sender)
     answers: list[Event] = []
     threads = [
         threading.Thread(target=lambda: answers.extend(publisher.accept([KeyedTrade(BUY)]).events)) for _ in range(21)
@@ -72,7 +72,7 @@ def test_queued_requests_share_one_commit(
 
 
 def test_several_trades_are_accepted_in_order(tmp_path: Path, sender: partial[Sender]) -> None:
-    publisher = Publisher(partial(Journal, tmp_path / "journal.db"), sender)
+    publisher = Publisher(Journal(tmp_path / "journal.db"), sender)
     first, second = publisher.accept([KeyedTrade(BUY), KeyedTrade(SELL)]).events
     assert (first.seq, first.symbol, second.seq, second.symbol) == (1, "BTCUSDT", 2, "ETHUSDT")
     publisher.close()
@@ -83,7 +83,7 @@ def test_a_failed_commit_fails_each_of_its_requests_and_the_next_one_succeeds(
 ) -> None:
     path = tmp_path / "journal.db"
     path.mkdir()
-    publisher = Publisher(partial(Journal, path), sender)
+    publisher = Publisher(Journal(path), sender)
     failed: list[str] = []
 
     def accept() -> None:
@@ -104,7 +104,7 @@ def test_a_failed_commit_fails_each_of_its_requests_and_the_next_one_succeeds(
 
 
 def test_a_trade_is_accepted_when_its_hint_cannot_be_sent(tmp_path: Path) -> None:
-    publisher = Publisher(partial(Journal, tmp_path / "journal.db"), partial(Sender, "tcp://"))
+    publisher = Publisher(Journal(tmp_path / "journal.db"), partial(Sender, "tcp://"))
     assert publisher.accept([KeyedTrade(BUY)]).events[0].seq == 1
     publisher.close()
 
@@ -130,7 +130,7 @@ def test_a_large_request_is_announced_as_a_range_in_the_order_of_its_commit(
     monkeypatch.setattr(GatedJournal, "gate", gate)
     monkeypatch.setattr(GatedJournal, "commit_sizes", commit_sizes, raising=False)
     recorder = Recorder()
-    publisher = Publisher(partial(GatedJournal, tmp_path / "journal.db"), lambda _: recorder)
+    publisher = Publisher(GatedJournal(tmp_path / "journal.db"), lambda _: recorder)
     queue = publisher._commits._queue  # noqa: SLF001 - no other sign that they are queued
     threads: list[threading.Thread] = []
     for place, size in enumerate([1, 2, EVENTS_MAX + 1, 60, 60]):
@@ -168,7 +168,7 @@ def key(name: str, fields: str = "the same", owner: str = SERVER) -> Key:
 
 @pytest.fixture
 def publisher(tmp_path: Path, sender: partial[Sender]) -> Iterator[Publisher]:
-    publisher = Publisher(partial(Journal, tmp_path / "journal.db"), sender)
+    publisher = Publisher(Journal(tmp_path / "journal.db"), sender)
     yield publisher
     publisher.close()
 

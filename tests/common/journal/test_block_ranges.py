@@ -50,3 +50,16 @@ def test_the_ranges_of_another_journal_are_read_again(tmp_path: Path) -> None:
                 pass
             assert blocks.find(at_second(second), at_second(second)) == [(1, SEQ_MAX)]
             assert blocks.find(at_second(20), at_second(30)) == [(BLOCK + 1, SEQ_MAX)]
+
+
+def test_the_ranges_of_a_journal_that_was_opened_again_are_those_of_the_file_that_is_there_now(tmp_path: Path) -> None:
+    blocks = BlockRanges()
+    with Journal(tmp_path / "journal.db", "normal") as journal:
+        for second in (1, 50):
+            append(journal, [make_event(0, accepted_at=at_second(second)) for n in range(BLOCK + 1)])
+            while not blocks.step(journal):
+                pass
+            assert blocks.find(at_second(second), at_second(second)) == [(1, SEQ_MAX)]
+            journal.close()
+            for file in tmp_path.iterdir():
+                file.unlink()

@@ -89,7 +89,7 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
 
 
 def test_columns_that_journals_have_are_not_renamed(tmp_path: Path) -> None:
-    Journal(tmp_path / "new.db").close()
+    Journal(tmp_path / "new.db").open().close()
     assert [column[1] for column in columns(tmp_path / "new.db")["journal"]] == [
         "origin",
         "base",
@@ -140,10 +140,10 @@ def test_waiting_for_another_migration_times_out(old: Path, monkeypatch: pytest.
     folder = os.open(old.parent, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     with pytest.raises(JournalError) as caught:
-        Journal(old)
+        Journal(old).open()
     os.close(folder)
     assert caught.value.reason == "locked"
-    Journal(old).close()
+    Journal(old).open().close()
 
 
 @pytest.mark.parametrize("checkpoint", ["NULL", "'{}'", "'no JSON'", "x'ff00'"])
@@ -170,7 +170,7 @@ def holder(old: Path) -> Iterator[int]:
 
 def test_an_earlier_program_that_has_the_journal_open_is_named_and_nothing_is_changed(old: Path, holder: int) -> None:
     with pytest.raises(JournalError) as caught:
-        Journal(old)
+        Journal(old).open()
     assert caught.value.reason == "in_use"
     assert f"process {holder} ({sys.executable} -c import sqlite3" in caught.value.detail
     assert "\n" not in caught.value.detail
@@ -204,7 +204,7 @@ def test_an_interrupted_migration_leaves_version_1(old: Path, monkeypatch: pytes
         "common.journal.migrations.list_statements", lambda version: [*list_statements(version), "no SQL"]
     )
     with pytest.raises(JournalError):
-        Journal(old)
+        Journal(old).open()
     monkeypatch.undo()
     with contextlib.closing(sqlite3.connect(old)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)

@@ -4,14 +4,13 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from common.errors import JournalError
 from common.journal import rows
-from common.journal.connection import Connection, Latch
+from common.journal.connection import Latch
 from common.journal.store import Journal
 from tests.conftest import AT, ROOT, append, make_trade
 from tests.waiting import wait_for
@@ -39,7 +38,7 @@ def count_alone(path: Path, tmp_path: Path) -> int:
 def test_without_its_log_a_journal_saves_what_it_holds_and_takes_nothing_more(
     path: Path, tmp_path: Path, lost: list[str]
 ) -> None:
-    with Journal(path) as journal, Journal(path) as other:
+    with Journal(path, latch=Latch()) as journal, Journal(path, latch=Latch()) as other:
         for number in range(16):
             append(journal if number % 2 else other, [make_trade()])
         assert count_alone(path, tmp_path) == 0
@@ -49,7 +48,7 @@ def test_without_its_log_a_journal_saves_what_it_holds_and_takes_nothing_more(
             lambda: append(journal, [make_trade()]),
             other.check_writable,
             lambda: other.read_after(0),
-            journal.check_files,
+            journal.pruned_seq,
         )
         for ask in asks:
             with pytest.raises(JournalError) as caught:
@@ -74,8 +73,8 @@ def test_a_log_that_was_replaced_by_another_file_is_detected(path: Path, tmp_pat
 
 def test_a_trade_is_saved_when_the_log_is_removed_during_its_commit(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
-        with journal._write():  # noqa: SLF001 - there is no other way into a commit
-            rows.insert(journal._db, journal.journal_id, [make_trade()], AT)  # noqa: SLF001
+        with journal._connection.writing() as opened:  # noqa: SLF001 - there is no other way into a commit
+            rows.insert(opened.db, opened.journal_id, [make_trade()], AT)
             Path(f"{path}-wal").unlink()
         assert count_alone(path, tmp_path) == 1
         with pytest.raises(JournalError, match="-wal"):
@@ -83,7 +82,7 @@ def test_a_trade_is_saved_when_the_log_is_removed_during_its_commit(path: Path, 
 
 
 def test_a_commit_whose_journal_is_removed_meanwhile_is_not_accepted(path: Path) -> None:
-    with Journal(path) as journal, pytest.raises(JournalError) as caught, journal._write():  # noqa: SLF001
+    with Journal(path) as journal, pytest.raises(JournalError) as caught, journal._connection.writing():  # noqa: SLF001
         path.unlink()
     assert caught.value.reason == "replaced"
 
@@ -114,7 +113,7 @@ with Journal(Path(sys.argv[1])) as journal:
     print("open", flush=True)
     sys.stdin.readline()
     try:
-        journal.check_files()
+        journal.last_seq()
     except Exception as error:
         print(error.reason, flush=True)
     sys.stdin.readline()
@@ -133,7 +132,7 @@ def test_a_process_that_comes_later_does_not_begin_a_second_log(path: Path, lost
         for ending in lost:
             Path(f"{path}{ending}").unlink()
         with pytest.raises(JournalError) as caught:
-            Journal(path)
+            Journal(path).open()
         assert caught.value.reason == "replaced"
         assert f"process {process.pid} (" in caught.value.detail
         process.stdin.write("go on\n")
@@ -144,16 +143,16 @@ def test_a_process_that_comes_later_does_not_begin_a_second_log(path: Path, lost
 
 
 def test_empty_log_files_left_by_a_crash_do_not_prevent_opening(path: Path) -> None:
-    Journal(path).close()
+    Journal(path).open().close()
     for ending in ("-wal", "-shm"):
         Path(f"{path}{ending}").touch()
-        Journal(path).close()
+        Journal(path).open().close()
 
 
 def test_logs_that_sqlite_creates_and_removes_are_not_reported_as_replaced(path: Path) -> None:
     with Journal(path) as journal:
         for number in range(3):
-            Journal(path).close()
+            Journal(path).open().close()
             with Journal(path) as other:
                 append(other, [make_trade()])
             append(journal, [make_trade()])
@@ -170,21 +169,21 @@ def test_every_connection_of_a_latch_stays_closed_after_a_failure_that_only_a_re
 ) -> None:
     latch = Latch()
     caplog.set_level("ERROR")
-    writer, reader = (Connection(partial(Journal, path), latch) for _ in range(2))
-    free = Connection(partial(Journal, path))
-    writer.ask(lambda journal: append(journal, [make_trade()]))
-    assert reader.ask(Journal.last_seq) == free.ask(Journal.last_seq) == 1
+    writer, reader = (Journal(path, latch=latch) for _ in range(2))
+    free = Journal(path)
+    append(writer, [make_trade()])
+    assert reader.last_seq() == free.last_seq() == 1
     moved = [Path(f"{path}{ending}").rename(f"{path}.old{ending}") for ending in ENDINGS]
     with pytest.raises(JournalError):
-        reader.ask(Journal.last_seq)
+        reader.last_seq()
     for old in moved:
         old.rename(str(old).replace(".old", ""))
-    for connection in (writer, reader):
+    for journal in (writer, reader):
         with pytest.raises(JournalError) as caught:
-            connection.ask(Journal.last_seq)
+            journal.last_seq()
         assert caught.value.reason == "replaced"
     assert [record.message for record in caplog.records] == ["journal given up until a restart"]
-    assert free.ask(Journal.last_seq) == 1
+    assert free.last_seq() == 1
     free.close()
     wait_for(lambda: not [fd for fd in Path("/proc/self/fd").iterdir() if _points_to(fd, path)], "all are closed")
 
@@ -197,24 +196,24 @@ def _points_to(descriptor: Path, path: Path) -> bool:
 
 def test_a_corrupt_journal_takes_nothing_until_a_restart(path: Path) -> None:
     latch = Latch()
-    writer, reader = (Connection(partial(Journal, path), latch) for _ in range(2))
-    writer.ask(lambda journal: append(journal, [make_trade() for number in range(1000)]))
-    writer.ask(lambda journal: journal.query("PRAGMA wal_checkpoint(TRUNCATE)"))
+    writer, reader = (Journal(path, latch=latch) for _ in range(2))
+    append(writer, [make_trade() for number in range(1000)])
+    writer.query("PRAGMA wal_checkpoint(TRUNCATE)")
     spoil = ["dd", "if=/dev/urandom", f"of={path}", "bs=4096", "seek=20", "count=20", "conv=notrunc", "status=none"]
     subprocess.run(spoil, check=True)
     with pytest.raises(JournalError) as caught:
-        reader.ask(lambda journal: journal.query("SELECT max(length(id || symbol)) FROM trades"))
+        reader.query("SELECT max(length(id || symbol)) FROM trades")
     assert caught.value.reason == "corrupt"
     with pytest.raises(JournalError) as caught:
-        writer.ask(Journal.check_writable)
+        writer.check_writable()
     assert caught.value.reason == "corrupt"
 
 
 def test_a_temporary_failure_does_not_close_the_latch(path: Path) -> None:
     path.mkdir()
-    connection = Connection(partial(Journal, path), Latch())
+    journal = Journal(path, latch=Latch())
     with pytest.raises(JournalError):
-        connection.ask(Journal.last_seq)
+        journal.last_seq()
     path.rmdir()
-    assert connection.ask(Journal.last_seq) == 0
-    connection.close()
+    assert journal.last_seq() == 0
+    journal.close()

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from common.errors import JournalError
 from common.event import TRADE_FIELDS
 from common.journal import rows
+from common.journal.connection import Latch
 from common.journal.file import JOURNAL_REASONS
 from common.journal.store import Journal
 from tests.conftest import AT, append, make_event, make_trade
@@ -89,8 +90,8 @@ def test_a_seq_is_not_reused_after_the_newest_row_is_deleted(path: Path) -> None
 def test_writes_are_synced_by_default(path: Path) -> None:
     for chosen, level in ((), 2), (("full",), 2), (("normal",), 1):
         with Journal(path, *chosen) as journal:
-            assert journal._db.execute("PRAGMA synchronous").fetchone() == (level,)  # noqa: SLF001 - no other way to see it
-            assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)  # noqa: SLF001
+            assert journal.query("PRAGMA synchronous") == [(level,)]
+            assert journal.query("PRAGMA journal_mode") == [("wal",)]
 
 
 def test_select_gives_the_newest_or_pages_forward_and_filters(journal: Journal) -> None:
@@ -138,7 +139,7 @@ def test_a_file_that_is_not_a_journal_is_rejected_and_not_changed(tmp_path: Path
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but longer than a SQLite header would be " * 20)
     with pytest.raises(JournalError) as caught:
-        Journal(text)
+        Journal(text).open()
     assert reason_of(caught) == "corrupt"
     assert text.read_text().startswith("not a database")
 
@@ -147,24 +148,24 @@ def test_a_file_that_is_not_a_journal_is_rejected_and_not_changed(tmp_path: Path
         db.execute("CREATE TABLE t (x)")
     db.close()
     with pytest.raises(JournalError) as caught:
-        Journal(foreign)
+        Journal(foreign).open()
     assert reason_of(caught) == "foreign"
 
 
 def test_a_journal_of_a_newer_version_is_rejected(path: Path) -> None:
-    Journal(path).close()
+    Journal(path).open().close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(JournalError, match="99") as caught:
-        Journal(path)
+        Journal(path).open()
     assert reason_of(caught) == "version"
 
 
 def test_a_path_below_a_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError) as caught:
-        Journal(tmp_path / "file" / "journal.db")
+        Journal(tmp_path / "file" / "journal.db").open()
     assert reason_of(caught) == "unopenable"
 
 
@@ -191,7 +192,8 @@ def test_processes_that_start_at_once_share_one_journal_and_one_order(path: Path
     assert list(path.parent.glob("*.new")) == []
 
 
-def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(journal: Journal, path: Path) -> None:
+def test_a_journal_that_was_replaced_takes_no_trade_on_the_old_connection(path: Path) -> None:
+    journal = Journal(path, latch=Latch())
     append(journal, [make_trade()])
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(name).rename(path.with_name(f"old {name}"))

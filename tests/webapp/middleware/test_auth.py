@@ -306,16 +306,13 @@ def test_the_hook_that_needs_no_token_is_there_only_while_the_server_is_open(
 
 
 def test_the_last_use_of_a_token_is_noted_once_a_minute(journal: Journal, settings: Settings) -> None:
-    def open_journal() -> Journal:
-        return Journal(settings.journal_path)
-
     text = add(journal, "bot", {WRITE})
     clock = 0.0
     start = now()
     credentials = Credentials(
         "auto",
-        JournalReader(open_journal),
-        JournalReader(open_journal),
+        JournalReader(Journal(settings.journal_path)),
+        JournalReader(Journal(settings.journal_path)),
         lambda: clock,
         lambda: start + timedelta(seconds=clock),
     )

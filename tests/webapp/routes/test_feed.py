@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -60,9 +59,9 @@ def metrics() -> WorkerMetrics:
 
 @pytest.fixture
 def feeds(journal: Journal, metrics: WorkerMetrics, stopping: threading.Event) -> Iterator[Sources]:
-    open_journal = partial(Journal, journal.path)
-    broadcaster = Broadcaster(JournalReader(open_journal), metrics, 3, stopping.is_set)
-    yield Sources(broadcaster, JournalReader(open_journal), Unwatched())
+    live, history = (JournalReader(Journal(journal.path)) for _ in range(2))
+    broadcaster = Broadcaster(live, metrics, 3, stopping.is_set)
+    yield Sources(broadcaster, history, Unwatched())
     # The reader ends with the last subscriber, or when the worker stops.
     stopping.set()
 
@@ -200,9 +199,9 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
     symbol = data.draw(st.sampled_from([None, "A"]))
     stopping = threading.Event()
     with Journal(tmp_path_factory.mktemp("feed") / "journal.db", "normal") as journal:
-        open_journal = partial(Journal, journal.path)
-        broadcaster = Broadcaster(JournalReader(open_journal), WorkerMetrics(), 1, stopping.is_set)
-        feeds = Sources(broadcaster, JournalReader(open_journal), Unwatched())
+        live, history = (JournalReader(Journal(journal.path)) for _ in range(2))
+        broadcaster = Broadcaster(live, WorkerMetrics(), 1, stopping.is_set)
+        feeds = Sources(broadcaster, history, Unwatched())
         accept(journal, data.draw(st.sampled_from([0, 1, 9, 10, 11, 19, 20, 21])), symbol="A")
         opened, ids = join(feeds, 0, symbol), list[int]()
         for symbol_now, count in data.draw(

@@ -550,7 +550,7 @@ class StuckJournal(Journal):
 def test_a_commit_is_waited_for_no_longer_than_the_tools_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hooks.ANSWER_SECONDS < 3
     monkeypatch.setattr(StuckJournal, "gate", threading.Event())
-    publisher = Publisher(partial(StuckJournal, tmp_path / "journal.db"), partial(Sender, f"ipc://{tmp_path}/trades"))
+    publisher = Publisher(StuckJournal(tmp_path / "journal.db"), partial(Sender, f"ipc://{tmp_path}/trades"))
     with pytest.raises(JournalError) as caught:
         publisher.accept([KeyedTrade(BUY)], timeout=0.01)
     assert caught.value.reason == "slow"
