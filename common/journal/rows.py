@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import Final
 
@@ -14,22 +15,27 @@ from common.timestamps import Timestamp
 _read_fields = attrgetter(*TRADE_FIELDS)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-_INSERTED: Final = ("seq", "id", "accepted_at", *TRADE_FIELDS)
-_INSERT: Final = f"INSERT INTO trades ({', '.join(_INSERTED)}) VALUES ({', '.join('?' * len(_INSERTED))})"  # noqa: S608
 _SELECT: Final = f"SELECT seq, id, accepted_at, {', '.join(TRADE_FIELDS)} FROM trades"  # noqa: S608 - names of columns
 
 
 def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: Timestamp) -> list[Event]:
     """Insert trades, which gives them their ids and the next seqs, and return the events that they are now."""
-    events: list[Event] = []
-    rows = []
-    for seq, trade in enumerate(trades, last_seq(db) + 1):
-        new_id, fields = uuid7(), _read_fields(trade)
-        # 16 bytes instead of a text save a fifth of a row.
-        rows.append((seq, new_id.bytes, accepted_at, *fields))
-        events.append(Event(*fields, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=accepted_at))
-    db.executemany(_INSERT, rows)
-    return events
+    if not trades:
+        return []
+    first_seq = last_seq(db) + 1
+    seqs, ids = range(first_seq, first_seq + len(trades)), [uuid7() for _ in trades]
+    fields = list(map(_read_fields, trades))
+    columns = dict(zip(TRADE_FIELDS, zip(*fields, strict=True), strict=True))
+    # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
+    used = {name: column for name, column in columns.items() if column.count(None) < len(column)}
+    marks = ", ".join("?" * (3 + len(used)))
+    # 16 bytes instead of a text save a fifth of a row.
+    values = zip(seqs, (each.bytes for each in ids), repeat(accepted_at), *used.values(), strict=False)
+    db.executemany(f"INSERT INTO trades (seq, id, accepted_at, {', '.join(used)}) VALUES ({marks})", values)  # noqa: S608 - names of columns
+    return [
+        Event(*each, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=accepted_at)
+        for each, seq, new_id in zip(fields, seqs, ids, strict=True)
+    ]
 
 
 def select(db: Database, journal_id: str, rest: str, *values: object) -> list[Event]:

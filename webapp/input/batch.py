@@ -2,23 +2,21 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from marshmallow import ValidationError
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.event import Trade
+from webapp.input.batch_rows import VALUES_PER_TRADE, split_array, split_lines
 from webapp.input.fields import DecimalField
-from webapp.input.idempotency import write_texts
+from webapp.input.idempotency import digest_columns, write_text
 from webapp.input.json_body import BadBodyError, JsonNumber, read_json, read_object, show
 from webapp.input.schemas import BatchTradeSchema, read_messages
 from webapp.input.trade_columns import KEY, SENT_FIELDS, read_column, read_trades
-
-T = TypeVar("T")
 
 ERRORS_LIMIT: Final = 100
 """The most trades whose errors an answer has."""
@@ -26,10 +24,6 @@ ERRORS_LIMIT: Final = 100
 STEP_SECONDS: Final = 0.005
 """How long a batch is read before other requests of the worker have their turn."""
 
-VALUES_PER_TRADE: Final = 200
-"""Commas for each trade of a full batch: more than its fields and its longest texts have."""
-
-_REREAD_BYTES = 1024 * 1024
 _STEP_ROWS = 256
 _QUOTE = b'"'
 _NEGATIVE_ZERO = re.compile(rb"-0\s*[,}]")
@@ -48,15 +42,14 @@ _Sent = msgspec.defstruct(
     kw_only=True,
 )
 _decoder = msgspec.json.Decoder(list[_Sent], float_hook=JsonNumber)  # type: ignore[valid-type] # made above
-_rows = msgspec.json.Decoder(list[Raw])
 
 
 class SentTrade(NamedTuple):
-    """A trade of a batch, and if it has a key, the name of that and the other fields as they were sent, as texts."""
+    """A trade of a batch, and if it has a key, the name of that and the digest of its fields as they were sent."""
 
     trade: Trade
     key: str | None = None
-    texts: Mapping[str, str] = {}
+    digest: bytes = b""
 
 
 class BatchError(Exception):
@@ -74,13 +67,13 @@ def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None
     Raises BadBodyError when the body is no batch, RequestEntityTooLarge for too many trades, and BatchError.
     """
     steps = _Steps(pause)
-    rows = _split_lines(body, limit) if lines else []
+    rows = split_lines(body, limit) if lines else []
     array = b"[%b]" % b",".join(line for _, line in rows) if lines else body
     found = _read_together(array, limit, steps)
     # A line may have several trades, or a part of one; then its number must be named.
     if found and (not lines or len(found) == len(rows)):
         return found
-    return _read_one_by_one(rows or _split_array(body, limit), steps)
+    return _read_one_by_one(rows or split_array(body, limit), steps)
 
 
 def _read_one_by_one(rows: Sequence[tuple[str, object]], steps: "_Steps") -> list[SentTrade]:
@@ -111,49 +104,6 @@ class _Steps:
         if time.perf_counter() - self._turn > STEP_SECONDS:
             self._pause()
             self._turn = time.perf_counter()
-
-
-def _split_lines(body: bytes, limit: int) -> list[tuple[str, bytes]]:
-    count = body.count(b"\n") + 1
-    rows: list[tuple[str, bytes]] = []
-    # Empty lines are no trades, but a body of nothing else would be slow to split.
-    if count <= 2 * limit + 1:
-        rows = [(f"line {number}", line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
-    return _check_count(rows, limit, count)
-
-
-def _split_array(body: bytes, limit: int) -> list[tuple[str, object]]:
-    # Before parsing: each value of a wide array takes much more memory than its text.
-    values = body.count(b",")
-    if values > limit * VALUES_PER_TRADE:
-        return _check_count([], limit, values)
-    try:
-        rows: Iterable[object] = [bytes(row) for row in _rows.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        rows = _reread(body, error)
-    return _check_count([(f"trade {index}", row) for index, row in enumerate(rows)], limit, limit)
-
-
-def _reread(body: bytes, error: Exception) -> list[object]:
-    """Read an array that is not strict JSON, as with NaN, so that the error can name the field."""
-    if len(body) > _REREAD_BYTES:
-        message = f"the body is not a JSON array: {error}"
-        raise BadBodyError(message)
-    found = read_json(body, "a JSON array of trades")
-    if not isinstance(found, list):
-        message = f"the body is {show(found)}; expected a JSON array of trades"
-        raise BadBodyError(message)
-    return found
-
-
-def _check_count(rows: list[tuple[str, T]], limit: int, counted: int) -> list[tuple[str, T]]:
-    if len(rows) > limit or counted > 2 * limit + 1:
-        message = f"The batch has more than {limit} trades, the limit"
-        raise RequestEntityTooLarge(message)
-    if not rows:
-        message = f"the batch has no trade; expected 1 to {limit}"
-        raise BadBodyError(message)
-    return rows
 
 
 def read_quickly(row: bytes) -> SentTrade | None:
@@ -206,15 +156,25 @@ def _write_text(value: object) -> object:
     raise TypeError
 
 
-def _read_columns(texts: Mapping[str, Sequence[Any]]) -> Iterator[SentTrade]:
+def _read_columns(texts: Mapping[str, Sequence[Any]]) -> Iterable[SentTrade]:
     trades, names = read_trades(texts, Trade), read_column(KEY, texts[KEY])
-    others = [name for name in SENT_FIELDS if name != KEY]
-    for trade, name, row in zip(trades, names, zip(*(texts[each] for each in others), strict=True), strict=True):
-        if name is None:
-            yield SentTrade(trade)
-        else:
-            sent = {each: text for each, text in zip(others, row, strict=True) if text is not UNSET}
-            yield SentTrade(trade, name, sent)
+    if texts[KEY].count(UNSET) == len(trades):
+        return map(SentTrade, trades)
+    return map(SentTrade, trades, names, _digest({name: column for name, column in texts.items() if name != KEY}))
+
+
+def _digest(texts: Mapping[str, Sequence[Any]]) -> Iterable[bytes]:
+    given = {name: column for name, column in texts.items() if column.count(UNSET) < len(column)}
+    if not any(column.count(UNSET) for column in given.values()):
+        return digest_columns(given)
+    rows = zip(*given.values(), strict=True)
+    return (
+        _digest_row({name: text for name, text in zip(given, row, strict=True) if text is not UNSET}) for row in rows
+    )
+
+
+def _digest_row(values: Mapping[str, object]) -> bytes:
+    return digest_columns({name: [write_text(value)] for name, value in values.items()})[0]
 
 
 def read_fully(row: object, place: str) -> SentTrade:
@@ -234,7 +194,7 @@ def read_fully(row: object, place: str) -> SentTrade:
     if name is None:
         return SentTrade(trade)
     del row[KEY]
-    return SentTrade(trade, name, write_texts(row))
+    return SentTrade(trade, name, _digest_row(row))
 
 
 def _read_other(row: bytes, place: str) -> Any:  # noqa: ANN401 - any JSON value

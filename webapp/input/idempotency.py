@@ -4,11 +4,10 @@ Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii as _quote
 
-import msgspec
 from flask import request
 from werkzeug.exceptions import BadRequest
 
@@ -19,7 +18,6 @@ from webapp.input.json_body import JsonNumber
 HEADER = "Idempotency-Key"
 FORM_FIELD = "idempotency_key"
 
-_encoder = msgspec.json.Encoder(order="sorted")
 _NAME = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 
 
@@ -29,7 +27,7 @@ def read_header(values: Mapping[str, object], owner: str) -> Key | None:
     Raises BadRequest.
     """
     name = _read_name()
-    return None if name is None else make_trade_key(owner, name, write_texts(values))
+    return None if name is None else make_trade_key(owner, name, values)
 
 
 def read_request_header(owner: str, body: bytes) -> Key | None:
@@ -44,12 +42,7 @@ def read_form(name: str | None, values: Mapping[str, object]) -> Key | None:
     The server made it, and owns it.
     """
     found = re.fullmatch(r"[0-9a-f-]{36}", name or "")
-    return make_trade_key(SERVER, found[0], write_texts(values)) if found else None
-
-
-def write_texts(values: Mapping[str, object]) -> dict[str, str]:
-    """Write the fields of a trade, as they were sent, as texts."""
-    return {name: value.text if isinstance(value, JsonNumber) else str(value) for name, value in values.items()}
+    return make_trade_key(SERVER, found[0], values) if found else None
 
 
 def _read_name() -> str | None:
@@ -65,13 +58,23 @@ def _read_name() -> str | None:
     return found[1] or found[2]
 
 
-def make_trade_key(owner: str, name: str, texts: Mapping[str, str]) -> Key:
+def make_trade_key(owner: str, name: str, values: Mapping[str, object]) -> Key:
     """Make the key of a trade, from its fields as they were sent."""
-    # The digest is that of version 1: of what json.dumps writes, here in a fifth of its time.
-    every = "".join(texts.values())
-    if every.isascii() and every.isprintable():
-        # msgspec leaves out the spaces. A quote within a text is escaped, so what is replaced is between two texts.
-        text = _encoder.encode(texts).replace(b'","', b'", "').replace(b'":"', b'": "')
-    else:
-        text = json.dumps(texts, sort_keys=True).encode()
-    return Key(owner, name, hashlib.sha256(text).digest())
+    (digest,) = digest_columns({each: [write_text(value)] for each, value in values.items()})
+    return Key(owner, name, digest)
+
+
+def digest_columns(texts: Mapping[str, Sequence[str]]) -> list[bytes]:
+    """Digest the fields of many trades, as they were sent, by columns.
+
+    A digest is the SHA-256 of what json.dumps writes with sort_keys, as in version 1.
+    """
+    names = sorted(texts)
+    template = "{" + ", ".join(f"{_quote(name)}: %s" for name in names) + "}"
+    rows = zip(*(map(_quote, texts[name]) for name in names), strict=True)
+    return [hashlib.sha256((template % row).encode()).digest() for row in rows]
+
+
+def write_text(value: object) -> str:
+    """Write a value as it was sent."""
+    return value.text if isinstance(value, JsonNumber) else str(value)

@@ -11,11 +11,12 @@ from werkzeug.exceptions import UnsupportedMediaType
 from common.display import shorten
 from common.errors import KeyReusedError
 from common.journal.appending import AppendResult, KeyedTrade
+from common.journal.keys import Key
 from webapp.concurrency import pause, run_in_threadpool
 from webapp.credentials import Caller
 from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
 from webapp.input.compression import decompress
-from webapp.input.idempotency import make_trade_key, read_request_header
+from webapp.input.idempotency import read_request_header
 from webapp.input.json_body import receive
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import current_caller
@@ -57,7 +58,7 @@ def accept_batch() -> Response:
 
 
 def _name(sent: SentTrade, caller: Caller) -> KeyedTrade:
-    key = None if sent.key is None else make_trade_key(caller.own({sent.trade.source}), sent.key, sent.texts)
+    key = None if sent.key is None else Key(caller.own({sent.trade.source}), sent.key, sent.digest)
     return KeyedTrade(caller.attribute(sent.trade), key)
 
 
