@@ -4,9 +4,10 @@ from pathlib import Path
 
 from flask import Flask
 
+from common.errors import BadSettingError
 from common.settings import Settings
 from webapp import clients, footer
-from webapp.cli import trades_cli
+from webapp.cli import show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.middleware import access_log, auth, cors, hosts, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
@@ -22,11 +23,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     Opens no file and no socket: each process makes its services after the fork (``webapp/services.py``).
     Raises BadSettingError.
     """
-    settings = settings or Settings.from_env()
+    try:
+        settings = settings or Settings.from_env()
+        secret_key = settings.require_secret_key()
+    except BadSettingError as error:
+        raise show_to_command(error) from None
     app = Flask(__name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
     app.config.from_mapping(
         SETTINGS=settings,
-        SECRET_KEY=settings.require_secret_key(),
+        SECRET_KEY=secret_key,
         MAX_CONTENT_LENGTH=_MAX_BODY,
         SESSION_COOKIE_NAME="trading_session",
         SESSION_COOKIE_SAMESITE="Lax",

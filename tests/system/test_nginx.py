@@ -97,6 +97,17 @@ def test_writes_above_the_limit_are_answered_429_and_reads_are_not(behind: Stack
         assert nginx.connect(CLIENT).post(f"{nginx.url}/trade", json=TRADE, timeout=20).status_code == 201
 
 
+@pytest.mark.parametrize(("name", "prefix"), [("trading", ""), ("desk", "/desk")])
+def test_attempts_to_sign_in_have_a_limit_of_their_own(behind: Stack, tmp_path: Path, name: str, prefix: str) -> None:
+    few = {"rate=10r/m": "rate=1r/m", "burst=5": "burst=2"}
+    with Nginx(tmp_path, behind.settings["WEBAPP_HTTP_PORT"], name, **few) as nginx:
+        client = nginx.connect()
+        answers = [client.post(f"{nginx.url}{prefix}/sign-in", data={}, timeout=20) for _ in range(4)]
+        assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
+        assert answers[-1].headers["Retry-After"] == "6"
+        assert client.post(f"{nginx.url}{prefix}/trade", json=TRADE, timeout=20).status_code == 201
+
+
 @pytest.mark.parametrize("name", ["trading", "desk"])
 def test_an_open_server_on_loopback_answers_nobody_who_comes_through_it(cold: Stack, tmp_path: Path, name: str) -> None:
     cold.settings["ALLOWED_HOSTS"] = NAMES

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +33,42 @@ def test_a_bad_setting_stops_the_start_in_one_line(cold: Stack, command: tuple[s
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "SYMBOL_LIMIT is 'many'; expected a number of symbols" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "settings", [{"SYMBOL_LIMIT": "many"}, {"SECRET_KEY": "short"}, {"SECRET_KEY_FILE": "/nowhere/key"}]
+)
+def test_a_command_shows_a_bad_setting_in_one_line(cold: Stack, settings: dict[str, str]) -> None:
+    done = run(cold, "flask", "--app", "webapp", "trades", "audit", **settings)
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: [A-Z_]+ is '.*'; expected .*\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(WEB, "SECRET_KEY_FILE"), (WEB, "SIDECAR_TOKEN_FILE"), (SIDECAR, "SIDECAR_TOKEN_FILE")],
+    ids=["web", "web-sidecar", "sidecar"],
+)
+def test_a_secret_that_others_may_read_stops_the_start_in_one_line(
+    cold: Stack, command: tuple[str, ...], name: str
+) -> None:
+    file = cold.folder / "exposed"
+    file.touch(0o644)
+    file.chmod(0o644)
+    file.write_text("a-canary-in-a-file-of-the-test\n")
+    settings = {name: str(file)} | ({"SECRET_KEY": ""} if name == "SECRET_KEY_FILE" else {})
+    done = run(cold, *command, **settings)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"{name} is '{file}'; expected a file that only its owner may read" in done.stderr
+    assert "canary" not in done.stderr
+
+
+def test_a_sidecar_beyond_loopback_without_a_token_does_not_start(cold: Stack) -> None:
+    done = run(cold, *SIDECAR, SIDECAR_HTTP_HOST="0.0.0.0")
+    assert done.returncode == 1
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert line["detail"].startswith("SIDECAR_TOKEN_FILE is not set; expected a file with the token of its clients")
 
 
 def test_web_does_not_start_with_the_sample_secret(cold: Stack) -> None:

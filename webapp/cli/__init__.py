@@ -5,6 +5,8 @@ from typing import cast
 
 import click
 
+from common.errors import BadSettingError
+
 _NAMES = ("replay", "simulate", "audit", "backup", "restore")
 
 
@@ -19,3 +21,8 @@ class _Trades(click.Group):
 
 
 trades_cli = _Trades("trades", help="Send trades to a running stack, audit it, back up and restore its journal.")
+
+
+def show_to_command(error: BadSettingError) -> Exception:
+    """Return what a command shows as one line; when no command runs, the error itself."""
+    return error if click.get_current_context(silent=True) is None else click.ClickException(error.detail)
