@@ -11,7 +11,7 @@ from webapp.cli import show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.middleware import access_log, auth, cors, hosts, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, feed, health, hooks, market, pipeline, trades
+from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(pipeline.bp)
     app.register_blueprint(blotter.bp)
     app.register_blueprint(health.bp)
+    app.register_blueprint(docs.bp)
     app.cli.add_command(trades_cli)
     app.cli.add_command(tokens_cli)
     return app

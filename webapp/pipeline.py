@@ -4,7 +4,7 @@ import contextlib
 import http
 import json
 import time
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 
 from common.errors import JournalError
 from webapp.reader import JournalReader
@@ -16,13 +16,43 @@ CACHE_SECONDS: Final = 2.0
 """How long one answer is shared: each one writes to the journal."""
 
 
+class WebState(TypedDict):
+    """Whether a trade can be accepted now, else the reason."""
+
+    ready: bool
+    reason: str | None
+
+
+class SidecarState(TypedDict):
+    """Whether the sidecar answers and counts; ``last_seq`` is the last trade that it has counted."""
+
+    reachable: bool
+    ready: bool
+    last_seq: int | None
+
+
+class Found(TypedDict):
+    """Whether trades are accepted and counted; ``lag_events`` are accepted and not yet counted."""
+
+    web: WebState
+    sidecar: SidecarState
+    last_seq: int | None
+    lag_events: int | None
+
+
+class PipelineState(Found):
+    """Whether trades are accepted and counted, ``age`` seconds ago; ``lag_events`` were not yet counted."""
+
+    age: float
+
+
 class State(NamedTuple):
     """What a check found, and when on the monotonic clock."""
 
     checked_at: float
-    found: dict[str, Any]
+    found: Found
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> PipelineState:
         """Return what was found, with its age in seconds."""
         return {"age": round(time.monotonic() - self.checked_at, 3), **self.found}
 
@@ -43,20 +73,20 @@ class Pipeline:
         checked_at = time.monotonic()
         return State(checked_at, self._find())
 
-    def _find(self) -> dict[str, Any]:
+    def _find(self) -> Found:
         sidecar = self._get_sidecar()
         try:
             self._readiness.check()
             last_seq = self._reader.last_seq()
         except JournalError as error:
-            web = {"ready": False, "reason": error.reason}
+            web: WebState = {"ready": False, "reason": error.reason}
             return {"web": web, "sidecar": sidecar, "last_seq": None, "lag_events": None}
         counted = sidecar["last_seq"]
         lag = None if counted is None else max(0, last_seq - counted)
         web = {"ready": True, "reason": None}
         return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag}
 
-    def _get_sidecar(self) -> dict[str, Any]:
+    def _get_sidecar(self) -> SidecarState:
         answer = self._sidecar.get("/readyz")
         if answer is not None:
             # Another program may answer at its address.

@@ -3,8 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final
 
 from flask import Flask, current_app
 
@@ -14,6 +14,7 @@ from common.settings import Settings
 from common.wire.transport import Sender
 from webapp.broadcaster import Broadcaster
 from webapp.credentials import Credentials
+from webapp.openapi import build_document
 from webapp.pipeline import Pipeline
 from webapp.pipeline_watch import PipelineWatch
 from webapp.publisher import Publisher
@@ -70,6 +71,8 @@ class Services:
         # Each worker counts for itself; a proxy in front can count over all of them.
         self.write_limit = RateLimit(settings.writes_per_second, 2 * settings.writes_per_second)
         self.sign_in_limit = RateLimit(settings.sign_ins_per_minute / 60, SIGN_INS_AT_ONCE)
+        # Built for the first reader: it takes some time, and most processes never need it.
+        self.read_document: Callable[[], dict[str, Any]] = cache(partial(build_document, app))
         self.download_slots = threading.BoundedSemaphore(DOWNLOADS_LIMIT)
         # Held while a batch is decompressed and read, so that a worker never holds more than one decompressed body.
         self.batch_lock = threading.Lock()

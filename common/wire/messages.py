@@ -62,12 +62,6 @@ def encode(event: Event) -> bytes:
     return msgspec.json.encode(event)
 
 
-def encode_page(events: Sequence[Event], following: int | None, journal_id: str, pruned_seq: int) -> bytes:
-    """Write one page of trades; ``following`` is the value of ``after`` for the next page."""
-    page = {"trades": events, "next": following, "journal_id": journal_id, "pruned_seq": pruned_seq}
-    return msgspec.json.encode(page)
-
-
 def encode_message(events: Sequence[Event], request_ids: Iterable[str] = repeat("")) -> list[bytes]:
     """Write up to EVENTS_MAX events, in ``seq`` order, as the hints of one message, each with its request's id."""
     # The id is put in place of an event's last brace: making a Hint of each event takes three times as long.

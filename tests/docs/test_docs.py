@@ -31,6 +31,7 @@ from tests.system.faults.faults import FAULTS
 from webapp import create_app
 from webapp.input.form import TradeForm
 from webapp.input.schemas import TradeSchema
+from webapp.reasons import COMMON_REASONS, ROUTE_REASONS
 from webapp.worker_metrics import WorkerMetrics
 
 DOCS = ROOT / "docs"
@@ -131,6 +132,16 @@ def test_the_api_page_has_every_route() -> None:
                 assert f"`{method} {rule.rule}`" in page
     for route in ("/", "/metrics", "/healthz", "/readyz"):
         assert f"`GET {route}`" in page
+
+
+def test_the_api_page_has_every_reason() -> None:
+    page = (DOCS / "api.md").read_text()
+    rows = re.findall(r"^\| (\d{3}) \| ((?:`\w+…?` ?)+)\|", page[page.index("## Errors") :], re.MULTILINE)
+    listed = {(status, name.rstrip("_…")) for status, names in rows for name in re.findall(r"`([^`]+)`", names)}
+    before = page[page.index("Three answers are sent before") : page.index("A malformed request")]
+    listed |= {*re.findall(r"(\d{3}) `(\w+)`", before), ("503", "file_descriptors")}
+    known = {(str(reason.status), reason.name) for reason in (*ROUTE_REASONS, *COMMON_REASONS)}
+    assert listed == known | {("405", "method_not_allowed")}
 
 
 def test_the_wire_page_names_the_kinds_their_versions_and_every_reason() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 from tests.conftest import ROOT
 from tests.system.stack import Stack
@@ -66,6 +66,19 @@ def test_a_form_can_be_sent_by_keyboard_only(page: Page, shared: Stack) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("SELL 2 KEYS at 10")
     assert shared.journalled() == before + 1
+
+
+def test_the_description_of_the_api_is_read_without_a_script(page: Page) -> None:
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))  # noqa: PLW0108 - Playwright takes no built-in method
+    page.goto("/docs")
+    expect(page.get_by_role("heading", name="API", exact=True)).to_be_visible()
+    page.get_by_role("link", name="POST /trades", exact=True).click()
+    expect(page.get_by_role("heading", name="POST /trades", exact=True)).to_be_in_viewport()
+    page.wait_for_load_state("networkidle")
+    loaded = {response.url: len(response.body()) for response in responses}
+    assert not [url for url in loaded if url.endswith((".js", ".mjs"))]
+    assert 10_000 < sum(loaded.values()) < 100_000
 
 
 def test_errors_are_shown_at_their_fields_and_input_is_kept(page: Page, shared: Stack) -> None:
@@ -141,6 +154,9 @@ def test_the_page_fits_its_window(browser: Browser, shared: Stack, view: str) ->
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.goto("/blotter?side=BUY")
     page.screenshot(path=ARTEFACTS / f"blotter-{view}.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.goto("/docs#accept_trade")
+    page.screenshot(path=ARTEFACTS / f"docs-{view}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.goto("/nowhere")
     page.screenshot(path=ARTEFACTS / f"problem-{view}.png")

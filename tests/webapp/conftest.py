@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask.testing import FlaskClient
 
 from common.journal.store import Journal
 from common.settings import Settings
+from tests.webapp.described import note_undescribed
 from webapp import create_app
 from webapp.cli.row_sender import Import, ReadyRow
 from webapp.cli.text_file import TextFile
@@ -29,8 +31,11 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
+    undescribed: list[str] = []
+    app.after_request(partial(note_undescribed, undescribed))
     yield app
     services(app).close()
+    assert undescribed == []
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from common import __version__
 from common.settings import Settings
 from webapp import create_app
 
-PAGES = ("/", "/blotter", "/blotter?side=x", "/nowhere")
+PAGES = ("/", "/blotter", "/blotter?side=x", "/docs", "/nowhere")
 
 
 def read_footer(client: FlaskClient, page: str) -> str:

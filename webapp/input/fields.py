@@ -3,15 +3,16 @@
 import itertools
 import re
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
+from msgspec import Meta
 
-from common.decimals import DIGITS, PLACES, is_zero, read_decimal
+from common.decimals import DIGITS, PLACES, DecimalText, is_zero, read_decimal
 from common.display import shorten
-from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN
-from common.symbols import LENGTH, read_symbol
+from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN, Ref
+from common.symbols import LENGTH, Symbol, read_symbol
 from common.timestamps import format_timestamp, now, parse_timestamp, read_timestamp
 from webapp.input.json_body import JsonNumber, show
 
@@ -34,6 +35,8 @@ class _NamingField(fields.Field[T]):
     """A field whose errors show the value and what was expected."""
 
     expected: str
+    accepts: Any
+    """The type of its JSON values, for the API's description."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
         super().__init__(
@@ -61,6 +64,7 @@ class SymbolField(_NamingField[str]):
     """A symbol, in its canonical form."""
 
     expected = f"1 to {LENGTH} printable characters (no space at either end)"
+    accepts = Symbol
 
     def read(self, value: object) -> str:
         """Read a symbol. Raises ValueError."""
@@ -71,6 +75,7 @@ class SideField(_NamingField[str]):
     """BUY or SELL, in any case."""
 
     expected = " or ".join(SIDES)
+    accepts = Annotated[str, Meta(pattern="^([Bb][Uu][Yy]|[Ss][Ee][Ll][Ll])$", examples=[*SIDES])]
 
     def read(self, value: object) -> str:
         """Read a side. Raises ValueError."""
@@ -85,6 +90,7 @@ class DecimalField(_NamingField[str]):
 
     may_be_zero = False
     expected = f"a decimal above 0 (at most {DIGITS} digits before the point and {PLACES} after it)"
+    accepts = DecimalText | Annotated[float, Meta(gt=0)]
 
     def read(self, value: object) -> str:
         """Read a decimal, given as text or as a JSON number. Raises ValueError."""
@@ -99,12 +105,14 @@ class FeeField(DecimalField):
 
     may_be_zero = True
     expected = DecimalField.expected.replace("above 0", "of 0 or more")
+    accepts = DecimalText | Annotated[float, Meta(ge=0)]
 
 
 class SourceField(_NamingField[str]):
     """The name of what traded."""
 
     expected = "a name of 1 to 64 characters (A-Z a-z 0-9 . _ -, but not other)"
+    accepts = Annotated[str, Meta(pattern=SOURCE_PATTERN)]
 
     def read(self, value: object) -> str:
         """Read a source. Raises ValueError."""
@@ -118,6 +126,7 @@ class RefField(_NamingField[str]):
     """An exchange's id of an order or a fill; every character is kept."""
 
     expected = f"1 to {REF_LENGTH} printable characters"
+    accepts = Ref
 
     def read(self, value: object) -> str:
         """Read a reference. Raises ValueError."""
@@ -131,6 +140,7 @@ class KeyField(_NamingField[str]):
     """The name of a trade's key."""
 
     expected = "1 to 255 visible ASCII characters"
+    accepts = Annotated[str, Meta(pattern="^[!-~]{1,255}$")]
 
     def read(self, value: object) -> str:
         """Read a key. Raises ValueError."""
@@ -144,6 +154,7 @@ class TradeTimeField(_NamingField[str]):
     """The time of a trade, with an offset, converted to UTC; any past time is valid, for replays of histories."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00.5Z)"
+    accepts = datetime
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
@@ -159,6 +170,7 @@ class TimestampField(_NamingField[str]):
     """A time with an offset, converted to UTC."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00Z)"
+    accepts = datetime
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
@@ -172,6 +184,7 @@ class WholeField(_NamingField[int]):
     def __init__(self, low: int, high: int, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
         self.low, self.high = low, high
         self.expected = f"a whole number, {low} to {high}"
+        self.accepts = Annotated[int, Meta(ge=low, le=high)]
         super().__init__(**options)
 
     def read(self, value: object) -> int:

@@ -19,6 +19,8 @@ Query = MultiDict[str, str]
 
 class _QuerySchema(StrictSchema[dict[str, Any]]):
     word = "parameter"
+    ignores_empty = False
+    """Whether a parameter without a value is as one that is left out: a page's form sends all of its fields."""
 
 
 class PageSchema(_QuerySchema):
@@ -55,6 +57,8 @@ class MarketSchema(_QuerySchema):
 class BlotterSchema(_QuerySchema):
     """The parameters of the blotter; ``since`` and ``until`` are times of acceptance."""
 
+    ignores_empty = True
+
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
     source = SourceField(load_default=None)
@@ -72,25 +76,27 @@ _PAGE, _FEED, _MARKET, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), Bl
 
 def read_page(query: Query) -> dict[str, Any]:
     """Read the parameters of ``GET /trades``. Raises marshmallow's ValidationError."""
-    return _PAGE.read(_read(query))
+    return _read(_PAGE, query)
 
 
 def read_feed(query: Query, last_event_id: str | None) -> dict[str, Any]:
     """Read the parameters of ``GET /feed``; ``last_event_id`` replaces ``after``. Raises ValidationError."""
-    return _FEED.read(_read(query) | ({"after": last_event_id} if last_event_id else {}))
+    return _read(_FEED, query, {"after": last_event_id} if last_event_id else {})
 
 
 def read_market(query: Query) -> dict[str, Any]:
     """Read the parameters of ``GET /market``. Raises marshmallow's ValidationError."""
-    return _MARKET.read(_read(query))
+    return _read(_MARKET, query)
 
 
 def read_blotter(query: Query) -> dict[str, Any]:
-    """Read the parameters of the blotter; empty ones are ignored. Raises marshmallow's ValidationError."""
-    return _BLOTTER.read({name: value for name, value in _read(query).items() if value != ""})
+    """Read the parameters of the blotter. Raises marshmallow's ValidationError."""
+    return _read(_BLOTTER, query)
 
 
-def _read(query: Query) -> dict[str, Any]:
+def _read(schema: _QuerySchema, query: Query, replaced: Mapping[str, str] = {}) -> dict[str, Any]:
     check_encoding("query", request.query_string)
     # A duplicate parameter becomes a list, which no field accepts.
-    return {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
+    sent = {name: values[0] if len(values) == 1 else values for name, values in query.lists()}
+    given = {name: value for name, value in sent.items() if value != "" or not schema.ignores_empty}
+    return schema.read({**given, **replaced})

@@ -3,7 +3,7 @@
 import http
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from flask import Flask, Response, current_app, g, make_response, render_template, request
 from marshmallow import ValidationError
@@ -13,14 +13,12 @@ from common.errors import JournalError, KeyInFlightError, KeyReusedError
 from webapp.input.batch import ERRORS_LIMIT, BatchError
 from webapp.input.json_body import BadBodyError
 from webapp.input.schemas import read_messages
+from webapp.reasons import Errors, Problem
 from webapp.services import services
 
 RETRY_AFTER_SECONDS: Final = 1
 ACCEPT_BYTES: Final = 1024
 """The longest Accept header that is parsed: each kilobyte takes a millisecond."""
-
-Errors = Mapping[str, list[str] | Mapping[str, list[str]]]
-"""Messages by field; those of a batch by index, then by field."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ def reject(reason: str) -> None:
 def answer_problem(status: int, reason: str, detail: str, errors: Errors | None = None) -> Response:
     """Return a problem, as JSON or as a page by the client's Accept header, and set its reason."""
     reject(reason)
-    problem: dict[str, Any] = {
+    problem: Problem = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
         "status": status,

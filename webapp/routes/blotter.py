@@ -16,21 +16,35 @@ from common.csv_cells import mark
 from common.event import SIDES, TRADE_FIELDS, Event
 from common.journal.store import FILTERS
 from common.wire import messages
-from webapp.input.query import BLOTTER_FILTERS, read_blotter
+from webapp.description import JSON, PAGE, Answer, Content, Description
+from webapp.examples import ACCEPTED
+from webapp.input.query import BLOTTER_FILTERS, BlotterSchema, read_blotter
 from webapp.input.schemas import read_messages
 from webapp.middleware.auth import needs
 from webapp.middleware.problems import answer_problem, reject
+from webapp.reasons import QUERY
 from webapp.services import DOWNLOADS_LIMIT, services
 
 CHUNK: Final = 500
 
 COLUMNS: Final = ("seq", "id", "accepted_at", *TRADE_FIELDS)
 
+_FILE: Final = {"Content-Disposition": "The name of the file"}
+_DOWNLOAD_PROBLEMS: Final = (*QUERY, "downloads_limit", "journal")
+
 bp = Blueprint("blotter", __name__)
 
 
 @bp.get("/blotter")
 @needs(READ)
+@Description(
+    query=BlotterSchema,
+    answers={
+        200: Answer("The page", (PAGE,)),
+        422: Answer("The page, with a message at each filter that is not accepted", (PAGE,)),
+    },
+    problems=("bad_request", "journal"),
+)
 def show_blotter() -> Response:
     """Show the newest trades that match the filters, with a link to older ones."""
     status, errors, events, wanted = http.HTTPStatus.OK, {}, list[Event](), dict[str, Any]()
@@ -58,6 +72,11 @@ def show_blotter() -> Response:
 
 @bp.get("/blotter.csv")
 @needs(READ)
+@Description(
+    query=BlotterSchema,
+    answers={200: Answer("One line for each trade", (Content("text/csv"),), _FILE)},
+    problems=_DOWNLOAD_PROBLEMS,
+)
 def send_csv() -> Response:
     """Send the trades that match the filters, oldest first, as CSV."""
     return _send(_write_csv, "text/csv; charset=utf-8", "trades.csv")
@@ -65,6 +84,11 @@ def send_csv() -> Response:
 
 @bp.get("/blotter.json")
 @needs(READ)
+@Description(
+    query=BlotterSchema,
+    answers={200: Answer("The trades", (Content(JSON, list[Event], [ACCEPTED]),), _FILE)},
+    problems=_DOWNLOAD_PROBLEMS,
+)
 def send_json() -> Response:
     """Send the trades that match the filters, oldest first, as one JSON array."""
     return _send(_write_json, "application/json", "trades.json")

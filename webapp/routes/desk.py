@@ -5,6 +5,7 @@ import http
 from flask import Blueprint, Response, current_app
 
 from common.credentials import READ
+from webapp.description import PAGE, Answer, Content, Description
 from webapp.input.form import TradeForm
 from webapp.middleware.auth import needs
 from webapp.routes.trade_form import render_desk
@@ -14,6 +15,7 @@ bp = Blueprint("desk", __name__)
 
 @bp.get("/")
 @needs(READ)
+@Description(answers={200: Answer("The page", (PAGE,))})
 def show_desk() -> Response:
     """Show an empty form and the newest trades."""
     return render_desk(TradeForm(formdata=None), http.HTTPStatus.OK)
@@ -21,6 +23,9 @@ def show_desk() -> Response:
 
 @bp.get("/favicon.ico")
 @needs(READ)
+@Description(
+    answers={200: Answer("The icon", (Content("image/svg+xml"),)), 304: Answer("It is the one that the client has")}
+)
 def send_icon() -> Response:
     """Send the icon where browsers look for it when a page names none, such as JSON."""
     return current_app.send_static_file("icon.svg")

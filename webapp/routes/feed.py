@@ -17,13 +17,16 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from common.credentials import READ
 from common.errors import JournalError
+from common.event import Seq
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
 from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, encode_trade
-from webapp.input.query import read_feed
+from webapp.description import Answer, Content, Description, Parameter
+from webapp.input.query import FeedSchema, read_feed
 from webapp.middleware.auth import needs, watch_caller
 from webapp.pipeline_watch import PipelineWatch
 from webapp.reader import JournalReader
+from webapp.reasons import QUERY
 from webapp.services import services
 
 HEARTBEAT_SECONDS: Final = 2.0
@@ -135,6 +138,17 @@ def _end_with(may_go_on: Callable[[], bool], chunks: Generator[bytes]) -> Iterat
 
 @bp.get("/feed")
 @needs(READ)
+@Description(
+    query=FeedSchema,
+    headers=(Parameter("Last-Event-ID", "Continue after this seq; replaces `after`", "42", Seq),),
+    answers={
+        200: Answer(
+            "Events, each with the JSON of a trade, until the client leaves",
+            (Content("text/event-stream", str, 'id: 42\nevent: trade\ndata: {"seq":42,"symbol":"BTCUSDT"}\n\n'),),
+        )
+    },
+    problems=(*QUERY, "service_unavailable"),
+)
 def stream_trades() -> Response:
     """Stream accepted trades: those after ``Last-Event-ID`` or ``after``; without either, new ones only."""
     wanted = read_feed(request.args, request.headers.get("Last-Event-ID"))

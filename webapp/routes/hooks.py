@@ -1,13 +1,18 @@
 """Webhooks: trades of tools that cannot set headers or types, such as TradingView's alerts."""
 
 import http
-from typing import Final
+import json
+from typing import Any, Final
 
 import msgspec
 from flask import Blueprint, Response, abort, g, request, url_for
+from msgspec import Struct
 
+from common.event import Event
 from common.journal.appending import KeyedTrade
 from common.timestamps import now
+from webapp.description import JSON, Answer, Content, Description, Parameter
+from webapp.examples import ACCEPTED
 from webapp.input.hook_body import receive_payload
 from webapp.input.hook_key import make_keys
 from webapp.input.hook_payload import read_payload
@@ -23,8 +28,41 @@ bp = Blueprint("hooks", __name__)
 bp.after_request(count_rejection)
 
 
+class HookAnswer(Struct):
+    """The trade, whether it was accepted before, and what was understood.
+
+    ``read_from`` has the name in the payload by field; ``left_out`` says by field why a value was not used.
+    """
+
+    trade: Event
+    duplicate: bool
+    read_from: dict[str, str]
+    left_out: dict[str, str]
+
+
+_ALERT: Final = {"ticker": "BTCUSDT", "action": "buy", "close": "27123.45", "contracts": "0.250"}
+_READ_FROM: Final = {"symbol": "ticker", "side": "action", "price": "close", "qty": "contracts"}
+
+
 @bp.post("/hooks/<token>")
 @needs(PATH)
+@Description(
+    path=(Parameter("token", "A token with the scope `hook`; `open` while the server is open", "open"),),
+    body=(
+        # JSON is read under any type; these are those of the tools.
+        Content(JSON, dict[str, Any], _ALERT),
+        Content("text/plain", str, json.dumps(_ALERT)),
+        Content("application/x-www-form-urlencoded", dict[str, str], _ALERT),
+    ),
+    answers={
+        201: Answer(
+            "The accepted trade, and what was understood",
+            (Content(JSON, HookAnswer, HookAnswer(ACCEPTED, duplicate=False, read_from=_READ_FROM, left_out={})),),
+            {"Location": "The path of the trade", "Idempotent-Replayed": "`true` for a duplicate"},
+        )
+    },
+    problems=("bad_request", "json", "forwarded", "not_found", "request_timeout", "too_large", "invalid", "journal"),
+)
 def accept_hook(token: str) -> Response:
     """Accept the trade of a payload, and answer 201 with it and with what it was read from.
 
@@ -43,12 +81,7 @@ def accept_hook(token: str) -> Response:
     result = services().publisher.accept([keyed], wait_for_key=True, request_id=g.request_id, timeout=ANSWER_SECONDS)
     log_trades(result.events, result.accepted)
     (event,) = result.events
-    answer = {
-        "trade": event,
-        "duplicate": not result.accepted,
-        "read_from": read.read_from,
-        "left_out": read.left_out,
-    }
+    answer = HookAnswer(event, not result.accepted, read.read_from, read.left_out)
     response = Response(msgspec.json.encode(answer) + b"\n", http.HTTPStatus.CREATED, content_type="application/json")
     response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
     if not result.accepted:

@@ -2,14 +2,16 @@
 
 import http
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from flask import Response, g, request
+from msgspec import UNSET, Struct, UnsetType
 from werkzeug.exceptions import UnsupportedMediaType
 
 from common.display import shorten
 from common.errors import KeyReusedError
+from common.event import Event, Seq
 from common.journal.appending import AppendResult, KeyedTrade
 from common.journal.keys import Key
 from webapp.concurrency import pause, run_in_threadpool
@@ -27,6 +29,16 @@ KINDS: Final = {"application/json": False, "application/x-ndjson": True}
 """The content types, and whether a body of it has one trade a line."""
 
 RETURNED: Final = "return=representation"
+
+
+class BatchNumbers(Struct):
+    """How many trades were written, how many were duplicates, and the seqs of those written; null when none was."""
+
+    accepted: int
+    duplicates: int
+    first_seq: Seq | None
+    last_seq: Seq | None
+    trades: list[Event] | UnsetType = UNSET
 
 
 def accept_batch() -> Response:
@@ -64,15 +76,15 @@ def _name(sent: SentTrade, caller: Caller) -> KeyedTrade:
 
 def _answer(result: AppendResult) -> Response:
     wrote = result.accepted > 0
-    numbers: dict[str, Any] = {
-        "accepted": result.accepted,
-        "duplicates": result.duplicates,
-        "first_seq": result.last_seq - result.accepted + 1 if wrote else None,
-        "last_seq": result.last_seq if wrote else None,
-    }
+    numbers = BatchNumbers(
+        accepted=result.accepted,
+        duplicates=result.duplicates,
+        first_seq=result.last_seq - result.accepted + 1 if wrote else None,
+        last_seq=result.last_seq if wrote else None,
+    )
     response = Response(status=http.HTTPStatus.CREATED, content_type="application/json")
     if RETURNED in request.headers.get("Prefer", "").replace(" ", "").lower().split(","):
-        numbers["trades"] = result.events
+        numbers.trades = result.events
         response.headers["Preference-Applied"] = RETURNED
     response.data = msgspec.json.encode(numbers) + b"\n"
     if result.replayed:

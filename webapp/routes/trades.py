@@ -1,32 +1,73 @@
 """The trade API: accept a trade, read accepted trades."""
 
 import http
+import json
+from typing import Annotated, Final
 
+import msgspec
 from flask import Blueprint, Response, abort, g, request, url_for
+from msgspec import Meta, Struct
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from common.credentials import READ, WRITE
 from common.display import shorten, show_text
+from common.event import Event, Seq
 from common.journal.appending import KeyedTrade
 from common.wire import messages
+from webapp.description import JSON, PAGE, Answer, Content, Description, Parameter
+from webapp.examples import ACCEPTED, SENT
 from webapp.input.idempotency import read_header
 from webapp.input.json_body import read_object, receive
-from webapp.input.query import read_page
-from webapp.input.schemas import read_trade
+from webapp.input.query import PageSchema, read_page
+from webapp.input.schemas import BatchTradeSchema, TradeSchema, read_trade
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import current_caller, needs
 from webapp.middleware.problems import count_rejection
-from webapp.routes.trade_batch import accept_batch
+from webapp.reasons import BODY, QUERY
+from webapp.routes.trade_batch import RETURNED, BatchNumbers, accept_batch
 from webapp.routes.trade_form import accept_form
 from webapp.services import services
+
+_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "A request that is sent again with its key is answered as the first time, and counts once",
+    "order-4711",
+    Annotated[str, Meta(pattern='^("[!#-~]{1,255}"|[!#-~]{1,255})$')],
+)
+_REPLAYED: Final = {"Idempotent-Replayed": "`true` when the key was used before: nothing was written"}
 
 bp = Blueprint("trades", __name__)
 bp.after_request(count_rejection)
 
 
+class TradePage(Struct):
+    """Trades, oldest first; ``next`` is the ``after`` of the next page, ``pruned_seq`` the newest seq deleted."""
+
+    trades: list[Event]
+    next: Seq | None
+    journal_id: str
+    pruned_seq: int
+
+
 @bp.post("/trade")
 @needs(WRITE)
+@Description(
+    headers=(_KEY,),
+    body=(
+        Content(JSON, TradeSchema, SENT),
+        Content("application/x-www-form-urlencoded", dict[str, str], SENT | {"csrf_token": "of the desk"}),
+    ),
+    answers={
+        201: Answer(
+            "The accepted trade",
+            (Content(JSON, Event, ACCEPTED),),
+            {"Location": "The path of the trade", **_REPLAYED},
+        ),
+        303: Answer("The trade of a form was accepted", (PAGE,), {"Location": "The desk"}),
+    },
+    problems=(*BODY, "json", "csrf", "invalid", "key_reused", "key_in_flight", "journal"),
+)
 def accept_trade() -> BaseResponse:
     """Accept one trade, as JSON or as the form of the desk, chosen by the content type. Raises UnsupportedMediaType."""
     match request.mimetype:
@@ -42,6 +83,25 @@ def accept_trade() -> BaseResponse:
 
 @bp.post("/trades")
 @needs(WRITE)
+@Description(
+    headers=(
+        _KEY,
+        Parameter("Content-Encoding", "`gzip`, or none", "gzip"),
+        Parameter("Prefer", f"`{RETURNED}` asks for the accepted trades in the answer", RETURNED),
+    ),
+    body=(
+        Content(JSON, list[BatchTradeSchema], [SENT | {"key": "order-4711"}]),
+        Content("application/x-ndjson", str, "".join(f"{json.dumps(each)}\n" for each in (SENT, SENT))),
+    ),
+    answers={
+        201: Answer(
+            "How many trades were written",
+            (Content(JSON, BatchNumbers, BatchNumbers(2, 0, 4, 5)),),
+            {"Preference-Applied": f"`{RETURNED}` when it was asked for", **_REPLAYED},
+        )
+    },
+    problems=(*BODY, "json", "invalid", "key_reused", "key_in_flight", "journal"),
+)
 def accept_trades() -> Response:
     """Accept a batch of trades, all or none."""
     return accept_batch()
@@ -69,6 +129,13 @@ def accept_json() -> Response:
 
 @bp.get("/trades")
 @needs(READ)
+@Description(
+    query=PageSchema,
+    answers={
+        200: Answer("A page of trades", (Content(JSON, TradePage, TradePage([ACCEPTED], 42, ACCEPTED.journal_id, 0)),))
+    },
+    problems=(*QUERY, "journal"),
+)
 def list_trades() -> Response:
     """List accepted trades, oldest first: the newest ones, or those after the seq ``after``."""
     wanted = read_page(request.args)
@@ -82,11 +149,16 @@ def list_trades() -> Response:
         following = page[-1].seq if len(found) > len(page) else None
     # Read after the trades: those that were pruned meanwhile are then known to be missing.
     journal_id, pruned_seq = services().reader.ask(lambda journal: (journal.journal_id, journal.pruned_seq()))
-    return _answer(messages.encode_page(page, following, journal_id, pruned_seq))
+    return _answer(msgspec.json.encode(TradePage(page, following, journal_id, pruned_seq)))
 
 
 @bp.get("/trades/<event_id>")
 @needs(READ)
+@Description(
+    path=(Parameter("event_id", "The id of an accepted trade", ACCEPTED.id),),
+    answers={200: Answer("The trade", (Content(JSON, Event, ACCEPTED),))},
+    problems=("not_found", "journal"),
+)
 def show_trade(event_id: str) -> Response:
     """Show one accepted trade."""
     event = services().reader.find(event_id)

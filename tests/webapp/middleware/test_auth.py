@@ -40,6 +40,8 @@ NEEDS = {
     "GET /blotter.csv": READ,
     "GET /blotter.json": READ,
     "GET /metrics": READ,
+    "GET /openapi.json": READ,
+    "GET /docs": READ,
     "POST /trade": WRITE,
     "POST /trades": WRITE,
     "POST /hooks/<token>": PATH,
@@ -213,7 +215,7 @@ def test_a_key_belongs_to_the_token_also_after_it_was_rotated(client: FlaskClien
     def write(text: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {text}", "Idempotency-Key": "k-1"}
 
-    first, other = add(journal, "first", {WRITE}), add(journal, "other", {WRITE})
+    first, other = add(journal, "first", {WRITE}), add(journal, "second", {WRITE})
     assert client.post("/trade", json=GOOD, headers=write(first)).status_code == 201
     assert client.post("/trade", json=GOOD, headers=write(other)).headers.get("Idempotent-Replayed") is None
     assert journal.last_seq() == 2

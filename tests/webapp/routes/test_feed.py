@@ -21,13 +21,20 @@ from tests.waiting import wait_for
 from webapp import broadcaster as broadcaster_module
 from webapp import create_app
 from webapp.broadcaster import Broadcaster, Message
-from webapp.pipeline import State
+from webapp.pipeline import Found, State
 from webapp.pipeline_watch import PipelineWatch
 from webapp.reader import JournalReader
 from webapp.routes import feed as feed_module
 from webapp.routes.feed import Sources, stream
 from webapp.services import services
 from webapp.worker_metrics import WorkerMetrics
+
+FOUND: Found = {
+    "web": {"ready": True, "reason": None},
+    "sidecar": {"reachable": False, "ready": False, "last_seq": None},
+    "last_seq": 0,
+    "lag_events": None,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +48,7 @@ class Unwatched(PipelineWatch):
     """Never has a state."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: State(0, {}))
+        super().__init__(lambda: State(0, FOUND))
 
     def read(self) -> bytes:
         return b""
@@ -137,7 +144,7 @@ def test_a_quiet_feed_has_heartbeats_with_the_newest_seq(feeds: Sources, journal
 
 
 def test_the_state_of_the_pipeline_comes_with_its_age_and_without_an_id(feeds: Sources) -> None:
-    watch = PipelineWatch(lambda: State(time.monotonic(), {"web": {"ready": True, "reason": None}}))
+    watch = PipelineWatch(lambda: State(time.monotonic(), FOUND))
     opened = join(feeds._replace(pipeline=watch))
     next(opened)
     assert b"event: pipeline" not in next(opened)
@@ -157,7 +164,7 @@ def test_a_check_of_the_pipeline_that_hangs_delays_no_feed_and_its_last_result_g
         checks.append(threading.Event())
         if len(checks) > 1:
             checks[-1].wait(15)
-        return State(time.monotonic(), {"check": len(checks)})
+        return State(time.monotonic(), {**FOUND, "last_seq": len(checks)})
 
     def read_state() -> dict[str, Any]:
         text = watch.read().decode().partition("data: ")[2]
@@ -167,9 +174,9 @@ def test_a_check_of_the_pipeline_that_hangs_delays_no_feed_and_its_last_result_g
     first = wait_for(read_state, "the first check has ended")
     wait_for(lambda: len(checks) == 2, "the second check has begun")
     later = wait_for(lambda: (state := read_state())["age"] > first["age"] and state, "the state is older")
-    assert (later["check"], len(checks)) == (1, 2)
+    assert (later["last_seq"], len(checks)) == (1, 2)
     checks[-1].set()
-    wait_for(lambda: read_state()["check"] >= 2, "the second check has ended")
+    wait_for(lambda: read_state()["last_seq"] >= 2, "the second check has ended")
 
 
 def test_a_subscriber_far_behind_reads_from_the_journal(
