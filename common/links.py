@@ -19,7 +19,10 @@ def find_links(settings: Settings, own: str, host: str) -> dict[str, str]:
     name = authority[0] if authority else ""
     urls = {
         "Desk": _write_url(settings.webapp_http_host, settings.webapp_http_port, name),
-        "Sidecar": _write_url(settings.sidecar_http_host, settings.sidecar_http_port, name),
+        # A browser cannot send the token.
+        "Sidecar": ""
+        if settings.sidecar_token_file
+        else _write_url(settings.sidecar_http_host, settings.sidecar_http_port, name),
         "Prometheus": settings.prometheus_url,
         "Grafana": settings.grafana_url,
     }

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from common.links import find_links, find_reachable
@@ -39,3 +41,8 @@ def test_what_listens_everywhere_has_the_name_by_which_the_browser_came(everywhe
 def test_a_server_that_listens_everywhere_is_reached_on_loopback() -> None:
     hosts = ("0.0.0.0", "::", "10.0.0.1", "sidecar")
     assert [find_reachable(host) for host in hosts] == ["127.0.0.1", "::1", "10.0.0.1", "sidecar"]
+
+
+def test_a_sidecar_with_a_token_is_not_linked() -> None:
+    assert "Sidecar" in find_links(Settings(), "Desk", "127.0.0.1")
+    assert "Sidecar" not in find_links(Settings(sidecar_token_file=Path("a")), "Desk", "127.0.0.1")
