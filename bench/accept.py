@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.journal.store import Journal
+from bench.fold import read_journal
 
 WORKERS = 2
 COUNT = 6000
@@ -65,10 +65,7 @@ def _load(port: int) -> dict[str, float]:
 
 
 def _check_journal(path: Path, created: int) -> None:
-    rows = seq = 0
-    with Journal(path) as journal:
-        while events := journal.read_after(seq):
-            rows, seq = rows + len(events), events[-1].seq
+    rows = read_journal(path)
     if rows != created:
         message = f"{created} trades were answered 201, but the journal has {rows} rows"
         raise AssertionError(message)

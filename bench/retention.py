@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Self
 
+from bench.fold import read_journal
 from common.event import Event
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
@@ -84,15 +85,6 @@ def p99_ms(delays: list[float]) -> float:
     return quantiles(delays, n=100)[98] * 1000
 
 
-def count_rows(path: Path) -> int:
-    """Count the trades that are still in the journal."""
-    rows = seq = 0
-    with Journal(path) as journal:
-        while events := journal.read_after(seq):
-            rows, seq = rows + len(events), events[-1].seq
-    return rows
-
-
 def run(folder: Path, retention: str) -> None:
     """Start the stack over the journal in ``folder``, load it, and print the results."""
     path = folder / "journal.db"
@@ -111,7 +103,7 @@ def run(folder: Path, retention: str) -> None:
         print(
             f"retention {retention}: {seconds:.0f} s under {len(load.delays) / seconds:.0f} trades/s, "
             f"p99 of POST /trade {p99_ms(load.delays):.1f} ms; "
-            f"{count_rows(path):,} trades and {size:.0f} MB in the journal; "
+            f"{read_journal(path):,} trades and {size:.0f} MB in the journal; "
             f"counted {stack.total('trading_trades_total'):,.0f} of {stack.total('sidecar_journal_last_seq'):,.0f}"
         )
         print(stack.run_cli("audit").stdout.splitlines()[-1])

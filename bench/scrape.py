@@ -47,7 +47,7 @@ def serve_peer(events: list[Event]) -> Iterator[str]:
         metrics.increment(event)
     server, thread = start_http_server(0, "127.0.0.1", metrics.registry)
     try:
-        yield f"http://127.0.0.1:{server.server_port}/metrics"
+        yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
     finally:
         server.shutdown()
         thread.join()

@@ -97,11 +97,6 @@ class Histogram(Struct, dict=True):
         self.total = EXACT.add(self.total, other.total)
         self._take_exemplars(other.exemplars.items())
 
-    def take_exemplars(self, other: "Histogram") -> None:
-        """Move the exemplars of another histogram over the same bounds here; the newest in each bucket stays."""
-        self._take_exemplars(other.exemplars.items())
-        other.exemplars = {}
-
     def rebound(self, bounds: Sequence[float | Decimal]) -> None:
         """Change to other bounds: counts of a removed bound move to the next one up, new bounds start at 0."""
         keys = _write_keys(tuple(bounds))

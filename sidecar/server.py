@@ -204,11 +204,6 @@ class Server(socketserver.ThreadingTCPServer):
             why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
             raise AddressError("address", f"cannot bind http://{host}:{port}: {why}") from error
 
-    @property
-    def server_port(self) -> int:
-        """The bound port; the system chooses it when 0 was given."""
-        return self.server_address[1]
-
     def open(self, answer: Callable[[Request], Answer]) -> None:
         """Start listening; requests are answered by ``answer`` once ``serve_forever`` runs."""
         self.answer = answer

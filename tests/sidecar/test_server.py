@@ -52,7 +52,7 @@ def serve(answer: Callable[[Request], Answer]) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join(20)
@@ -350,7 +350,7 @@ def test_when_every_connection_is_being_answered_one_more_gets_503() -> None:
 def test_connections_are_refused_until_the_server_is_opened() -> None:
     server = Server("127.0.0.1", 0)
     with pytest.raises(urllib.error.URLError, match="refused"):
-        urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=20)
+        urllib.request.urlopen(f"http://127.0.0.1:{server.server_address[1]}/metrics", timeout=20)
     server.server_close()
 
 

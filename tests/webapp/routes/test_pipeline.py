@@ -21,7 +21,7 @@ def test_the_pipeline_shows_a_sidecar_that_is_unreachable_or_behind(settings: Se
         return app.test_client().get("/pipeline").json or {}
 
     server = Server("127.0.0.1", 0)
-    port = server.server_port
+    port = server.server_address[1]
     unreachable = get_pipeline(create_app(Settings(**{**vars(settings), "sidecar_http_port": port})))
     assert unreachable["sidecar"] == {"reachable": False, "ready": False, "last_seq": None}
     assert (unreachable["web"]["ready"], unreachable["last_seq"], unreachable["lag_events"]) == (
