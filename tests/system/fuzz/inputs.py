@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from tests.system.fuzz import values
 from tests.system.fuzz.messages import make_message, make_peer_bytes
 from tests.system.fuzz.values import damage, make_json, make_query, make_text, make_trade, quote
+from webapp.input.hook_payload import NAMES
 
 WEB_ROUTES: Final = (
     *("/", "/trades", "/trades/x", "/feed", "/market", "/pipeline", "/blotter", "/blotter.csv", "/blotter.json"),
@@ -41,6 +42,7 @@ HEADER_VALUES: Final = (
 )
 JSON_TYPE: Final = "Content-Type: application/json"
 FORM_TYPE: Final = "Content-Type: application/x-www-form-urlencoded"
+PARTS_TYPE: Final = "Content-Type: multipart/form-data; boundary=x"
 
 
 class Session(NamedTuple):
@@ -86,6 +88,24 @@ def _json(rng: random.Random, _: Session) -> Input:
     return Input("web", (write("POST", rng.choice(("/trade", "/trade", "/trades")), make_json(rng), *headers),))
 
 
+def _hook(rng: random.Random, _: Session) -> Input:
+    """A webhook's payload, under the names of tools, with the type of JSON or another."""
+    if rng.random() < 0.3:
+        fields = {rng.choice(NAMES[name]): str(value) for name, value in make_trade(rng).items()}
+        fields[rng.choice(values.NAMES)] = make_text(rng)
+        body = "&".join(f"{quote(rng, name)}={quote(rng, value)}" for name, value in fields.items()).encode("latin-1")
+    else:
+        body = make_json(rng)
+        for name, names in NAMES.items():
+            body = body.replace(f'"{name}"'.encode(), f'"{rng.choice(names)}"'.encode())
+        body = body.replace(b'"BUY"', rng.choice((b'"BUY"', b'"long"', b"{{strategy.order.action}}", b'"exit short"')))
+    token = rng.choice(("open",) * 8 + ("x", quote(rng, make_text(rng))))
+    kind = rng.choice(
+        (JSON_TYPE, FORM_TYPE, "Content-Type: text/plain", "Content-Type: multipart/form-data; boundary=x")
+    )
+    return Input("web", (write("POST", f"/hooks/{token}", body, kind, *_make_headers(rng, 0.2)),))
+
+
 def _form(rng: random.Random, session: Session) -> Input:
     fields = {name: str(value) for name, value in make_trade(rng).items()}
     fields["csrf_token"] = session.token
@@ -122,7 +142,7 @@ def _framing(rng: random.Random, _: Session) -> Input:
 
 
 def _bytes(rng: random.Random, session: Session) -> Input:
-    make = rng.choice((_trade, _form, _query, _framing, _json))
+    make = rng.choice((_trade, _form, _query, _framing, _json, _hook))
     return Input("web", (damage(rng, make(rng, session).frames[0]),))
 
 
@@ -185,6 +205,7 @@ def _make_version(rng: random.Random) -> str:
 _MAKERS: Final[dict[Callable[[random.Random, Session], Input], int]] = {
     _trade: 8,
     _json: 24,
+    _hook: 12,
     _form: 12,
     _query: 14,
     _path: 6,

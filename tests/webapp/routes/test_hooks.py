@@ -11,11 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 from msgspec.structs import asdict
 from werkzeug.test import TestResponse
 
@@ -25,6 +27,7 @@ from common.event import TRADE_FIELDS
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.credentials import Term, add_token, revoke_token, rotate_token
 from common.journal.store import Journal
+from common.quotes import CURRENCIES
 from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from common.wire.transport import Sender
@@ -32,8 +35,9 @@ from tests.conftest import BUY
 from tests.waiting import wait_for
 from webapp import create_app
 from webapp.input.hook_key import WINDOW_SECONDS
-from webapp.input.hook_payload import NAMES
+from webapp.input.hook_payload import NAMES, read_payload
 from webapp.input.hook_side import find_side
+from webapp.input.json_body import JsonNumber
 from webapp.publisher import Publisher
 from webapp.routes import hooks
 from webapp.services import services
@@ -94,6 +98,12 @@ CCXT_READ_FROM = {
     "fee": "fee.cost",
 }
 FORM = "application/x-www-form-urlencoded"
+
+LEAVES = sorted(
+    {part for names in NAMES.values() for name in names for part in name.split(".")}
+    | {"status", "filled", "remaining", "average", "event", "type", "cost", "currency", "close_date", "exit_reason"}
+)
+"""Every name that a payload or an object in it may have."""
 
 
 def post(client: FlaskClient, payload: object, kind: str = "text/plain; charset=utf-8") -> TestResponse:
@@ -374,6 +384,30 @@ def test_a_side_does_not_depend_on_how_the_words_are_spread(words: list[str]) ->
     assert find_side(words[::-1], is_entry=False, is_exit=False) == together
     if {"buy", "sell"} <= set(words):
         assert together is None
+
+
+_TEXTS = st.text() | st.sampled_from(["{{close}}", "NaN", "long", "exit", "1769851800", "-1", "\ud800{{x}}"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | _TEXTS | st.decimals().map(str).map(JsonNumber),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(LEAVES), inner, max_size=3),
+    max_leaves=6,
+)
+_PAYLOADS = st.dictionaries(st.sampled_from(LEAVES), _VALUES)
+
+
+@given(st.sampled_from([{}, {"symbol": "BTC/USD", "side": "buy", "price": "1", "qty": "1"}]), _PAYLOADS)
+def test_any_payload_is_a_trade_or_an_error_that_names_each_field(
+    trade: dict[str, object], payload: dict[str, object]
+) -> None:
+    named: set[str] = set()
+    answer = b"{}"
+    try:
+        read = read_payload(payload | trade, CURRENCIES)
+        answer = msgspec.json.encode([read.read_from, read.left_out, read.trade])
+    except ValidationError as error:
+        named = set(error.normalized_messages())  # type: ignore[no-untyped-call]
+    assert named <= {*NAMES, "status"}
+    assert json.loads(answer) or named
 
 
 @pytest.fixture
