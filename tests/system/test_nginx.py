@@ -2,6 +2,7 @@
 
 import http
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,11 @@ def test_the_desk_works_in_a_browser_under_both_addresses(
         page.get_by_role("link", name="Blotter").click()
         expect(page).to_have_url(f"{nginx.url}{prefix}/blotter")
         expect(page.get_by_role("cell", name=symbol).first).to_be_visible()
+        page.goto(f"{prefix}/docs")
+        expect(page).to_have_title(re.compile("API"))
+        own = page.evaluate("[...document.links].map(link => link.href).filter(href => href.startsWith(origin))")
+        assert own
+        assert [url for url in own if not url.startswith(f"{nginx.url}{prefix}/")] == []
         assert asked
         assert [url for url in asked if not url.startswith(f"{nginx.url}{prefix}/")] == []
         browser.close()

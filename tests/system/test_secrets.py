@@ -154,17 +154,18 @@ def test_no_secret_is_outside_its_file(guarded: tuple[Stack, dict[str, str]], tm
     # Commands, with the right token, with a wrong one, and with a file that others may read.
     wrong = write_secret(stack.folder / "secrets" / "wrong", f"{canaries['token bot'][:-1]}x")
     exposed = write_secret(stack.folder / "secrets" / "exposed", canaries["token bot"], 0o644)
-    for command in (
-        ("trades", "simulate", "--count", "3", "--rate", "100"),
-        ("trades", "simulate", "--count", "3", "--token-file", wrong),
-        ("trades", "simulate", "--count", "3", "--token-file", exposed),
-        ("trades", "audit"),
-        ("trades", "audit", "--token-file", wrong),
-        ("trades", "backup", str(stack.folder / "copy.db")),
-        ("tokens", "list"),
+    for code, command in (
+        (0, ("trades", "simulate", "--count", "3", "--rate", "100")),
+        (1, ("trades", "simulate", "--count", "3", "--token-file", wrong)),
+        (1, ("trades", "simulate", "--count", "3", "--token-file", exposed)),
+        (0, ("trades", "audit")),
+        (1, ("trades", "audit", "--token-file", wrong)),
+        (0, ("trades", "backup", str(stack.folder / "copy.db"))),
+        (0, ("tokens", "list")),
     ):
         done = run_flask(stack, *command)
-        answers.write(done.returncode, done.stdout, done.stderr)
+        assert done.returncode == code, done.stderr
+        answers.write(done.stdout, done.stderr)
 
     key_pair = stack.key_pair()
     canaries["key of the journal"] = key_pair.secret
