@@ -11,6 +11,7 @@ from common.journal.store import Journal
 from common.logs import describe_logging
 from common.settings import Settings
 from common.supervisor import find_supervisor
+from webapp.attempts import Attempts
 from webapp.reporting import end_reporting, start_reporting
 from webapp.server.connections import find_connection_limit
 from webapp.server.safety import find_danger
@@ -23,6 +24,9 @@ try:
     _connections = find_connection_limit(_settings.feed_max_clients)
     # Here, in the master: its workers inherit what it finds, and check it.
     find_supervisor()
+    # Before the fork, so that the workers share it.
+    _attempts = Attempts()
+    _attempts.share()
 except BadSettingError as error:
     sys.stderr.write(f"web cannot start: {error}\n")
     raise SystemExit(1) from None
@@ -108,6 +112,7 @@ def _has_credentials() -> bool:
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed
     """Start reporting, and let the feeds see when the worker stops."""
     mine = services(worker.app.callable)
+    mine.attempts = _attempts
     mine.is_stopping = lambda: not worker.alive
     start_reporting(mine)
 

@@ -13,10 +13,13 @@ from common.timestamps import Timestamp
 READ: Final = "trade:read"
 WRITE: Final = "trade:write"
 HOOK: Final = "hook"
+SESSION: Final = "session"
+"""What only a user has, and no token is made for: a session to sign out of."""
+
 SCOPES: Final = (READ, WRITE, HOOK)
 """What a token may be made for; none includes another."""
 
-ROLES: Final = {"viewer": frozenset({READ}), "trader": frozenset({READ, WRITE})}
+ROLES: Final = {"viewer": frozenset({READ, SESSION}), "trader": frozenset({READ, WRITE, SESSION})}
 """What the users of each role may do."""
 
 FIRST_TOKEN: Final = ".venv/bin/flask --app webapp tokens create NAME --scope trade:write"  # noqa: S105 - a command

@@ -9,9 +9,10 @@ from common.settings import Settings
 from webapp import clients, footer
 from webapp.cli import show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
+from webapp.cli.users import users_cli
 from webapp.middleware import access_log, auth, cors, hosts, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, trades
+from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, sign_in, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(desk.bp)
     app.register_blueprint(trades.bp)
     app.register_blueprint(hooks.bp)
+    app.register_blueprint(sign_in.bp)
     app.register_blueprint(feed.bp)
     app.register_blueprint(market.bp)
     app.register_blueprint(pipeline.bp)
@@ -65,4 +67,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(docs.bp)
     app.cli.add_command(trades_cli)
     app.cli.add_command(tokens_cli)
+    app.cli.add_command(users_cli)
     return app

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Literal, NamedTuple
 
-from common.credentials import HOOK, SCOPES, Token, User, hash_token, is_token
+from common.credentials import HOOK, ROLES, SCOPES, SESSION, Token, User, hash_token, is_token
 from common.errors import CredentialError, JournalError
 from common.event import Trade, name_source
-from common.journal.credentials import list_tokens, list_users, note_uses
+from common.journal.credentials import end_sessions, list_tokens, list_users, note_uses
 from common.journal.keys import SERVER
 from common.journal.store import Journal
+from common.passwords import NO_HASH
 from common.timestamps import format_timestamp, now
 from webapp.concurrency import spawn
 from webapp.reader import JournalReader
@@ -26,10 +27,27 @@ USE_SECONDS: Final = 60.0
 """How often the journal is told that a token is in use."""
 
 
-class Caller(NamedTuple):
-    """Who sends a request: a token, or anyone while the server is open; and what it may do."""
+IDLE_SECONDS: Final = 30 * 60.0
+"""How long a session lasts without a request."""
 
-    kind: Literal["anyone", "token"]
+SESSION_SECONDS: Final = 12 * 3600.0
+"""How long a session lasts at most."""
+
+
+class SignIn(NamedTuple):
+    """What a session keeps: who, in which journal, and the times of the sign-in and of the last request, in seconds."""
+
+    journal_id: str
+    name: str
+    version: int
+    began_at: float
+    seen_at: float
+
+
+class Caller(NamedTuple):
+    """Who sends a request: a token, a user, or anyone while the server is open; and what it may do."""
+
+    kind: Literal["anyone", "token", "user"]
     id: int
     name: str
     scopes: frozenset[str]
@@ -46,12 +64,13 @@ class Caller(NamedTuple):
         return f"source:{source}" if source else SERVER
 
 
-ANYONE: Final = Caller("anyone", 0, "", frozenset(SCOPES))
+ANYONE: Final = Caller("anyone", 0, "", frozenset({*SCOPES, SESSION}))
 
 
 class _Known(NamedTuple):
+    journal_id: str
     tokens: dict[bytes, Token]
-    users: dict[int, User]
+    users: dict[str, User]
 
 
 class Credentials:
@@ -89,8 +108,8 @@ class Credentials:
         """Return whether it is open only until the first token or user is made. Raises JournalError."""
         return self._mode == "auto" and self.is_open()
 
-    def identify(self, text: str | None) -> Caller:
-        """Return who presents this token, or none. Raises CredentialError and JournalError."""
+    def identify(self, text: str | None, sign_in: SignIn | None = None) -> Caller:
+        """Return who presents this token, or else this session. Raises CredentialError and JournalError."""
         is_open = self.is_open()
         if text is not None:
             try:
@@ -100,11 +119,12 @@ class Credentials:
                     raise
             else:
                 return caller._replace(scopes=ANYONE.scopes) if is_open else caller
-        if not is_open:
-            raise CredentialError(
-                "no_credential", "This server is locked; expected the header Authorization: Bearer tt_…"
-            )
-        return ANYONE
+        if is_open:
+            return ANYONE
+        if sign_in is None:
+            detail = "This server is locked; expected a header Authorization: Bearer tt_…, or a session"
+            raise CredentialError("no_credential", detail)
+        return self.find_user(sign_in)
 
     def find_token(self, text: str) -> Caller:
         """Return the caller with this token. Raises CredentialError and JournalError."""
@@ -117,6 +137,36 @@ class Credentials:
             raise CredentialError(f"token_{end}", f"The token {found.name} is {end}")
         self._note_use(found)
         return Caller("token", found.id, found.name, found.scopes)
+
+    def find_user(self, sign_in: SignIn) -> Caller:
+        """Return the user of a session. Raises CredentialError and JournalError."""
+        at = self._wall_clock().timestamp()
+        user = self._read().users.get(sign_in.name)
+        if user is None or user.session_version < sign_in.version:
+            # It is newer than what this worker knows.
+            self._stale_at = 0.0
+            user = self._read().users.get(sign_in.name)
+        is_active = user is not None and user.removed_at is None and user.session_version == sign_in.version
+        is_recent = at - sign_in.seen_at < IDLE_SECONDS and at - sign_in.began_at < SESSION_SECONDS
+        if user is None or not is_active or not is_recent or self._read().journal_id != sign_in.journal_id:
+            raise CredentialError("session_ended", "The session has ended; sign in again")
+        return Caller("user", user.id, user.name, ROLES[user.role])
+
+    def sign_in(self, name: str, is_right: Callable[[str], bool]) -> SignIn | None:
+        """Return a new session of the user whose password hash ``is_right``; None without one. Raises JournalError."""
+        self._stale_at = 0.0
+        known = self._read()
+        user = known.users.get(name)
+        active = user if user is not None and user.removed_at is None else None
+        if not is_right(active.password_hash if active is not None else NO_HASH) or active is None:
+            return None
+        at = self._wall_clock().timestamp()
+        return SignIn(known.journal_id, active.name, active.session_version, at, at)
+
+    def sign_out(self, name: str) -> None:
+        """End all sessions of a user. Raises JournalError."""
+        self._writer.ask(partial(end_sessions, name=name))
+        self._stale_at = 0.0
 
     def find_hook(self, text: str) -> Caller | None:
         """Return the caller with this token, None when it is none of a hook. Raises JournalError."""
@@ -166,4 +216,4 @@ class Credentials:
 
 def _read_known(journal: Journal) -> _Known:
     tokens, users = list_tokens(journal), list_users(journal)
-    return _Known({token.hash: token for token in tokens}, {user.id: user for user in users})
+    return _Known(journal.journal_id, {token.hash: token for token in tokens}, {user.name: user for user in users})

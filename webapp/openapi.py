@@ -15,7 +15,7 @@ from marshmallow import Schema, missing
 from werkzeug.routing import Rule
 
 from common import __version__
-from common.credentials import SCOPES
+from common.credentials import SCOPES, SESSION
 from common.hosts import SAFE_METHODS
 from common.journal.file import JOURNAL_REASONS
 from webapp.description import PAGE, Answer, Content, Description, Parameter, find_description, list_operations
@@ -39,6 +39,8 @@ _TOKEN: Final = {
     "scheme": "bearer",
     "description": "A token with the scope that the route needs; while the server is open, none is needed",
 }
+
+_SIGN_IN: Final = {303: Answer("A browser without a session is sent to `/sign-in`", (PAGE,))}
 
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -72,20 +74,21 @@ class _Builder:
     def _add(self, rule: Rule, method: str, description: Description) -> None:
         view = self._app.view_functions[rule.endpoint]
         scope = vars(view).get("needs")
-        is_locked, writes = scope in SCOPES, method not in SAFE_METHODS
-        own = list(
-            find_reasons([*description.problems, *(WRITE if writes else ()), *(CREDENTIAL if is_locked else ())])
-        )
+        is_locked, writes = scope in {*SCOPES, SESSION}, method not in SAFE_METHODS
+        names = [*description.problems, *(WRITE if writes else ()), *(CREDENTIAL if is_locked else ())]
+        # A program with a token sends no other one.
+        own = list(find_reasons([*names, *(["csrf"] if is_locked and writes else [])]))
+        answers = (_SIGN_IN if is_locked else {}) | dict(description.answers)
         operation: dict[str, Any] = {
             "operationId": rule.endpoint.rpartition(".")[2],
             "tags": [rule.endpoint.partition(".")[0]],
             "summary": _read_summary(view.__doc__ or ""),
             "parameters": list(self._list_parameters(description)),
-            "responses": dict(self._list_responses(description.answers, own)),
+            "responses": dict(self._list_responses(answers, own)),
             # For pages that list the problems of any request once.
             "x-problems": [(str(reason.status), reason.name) for reason in own],
         }
-        if is_locked:
+        if scope in SCOPES:
             operation["security"] = [{"token": [scope]}]
         if description.body:
             operation["requestBody"] = {"required": True, "content": self._write_contents(description.body)}

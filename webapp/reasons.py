@@ -37,9 +37,10 @@ ROUTE_REASONS: Final = (
     Reason(401, "token_unknown", "the token is not one of this server, or not complete"),
     Reason(401, "token_expired", "the token is no longer valid"),
     Reason(401, "token_revoked", "the token was revoked"),
+    Reason(401, "session_ended", "the session has expired, or was ended: sign in again"),
     Reason(403, "scope", "the credential does not have the scope that the route needs"),
     Reason(403, "forwarded", "it came through a proxy, and no token was made yet; the detail says how to make one"),
-    Reason(403, "csrf", "a form without the token of a desk; the detail says what to send instead"),
+    Reason(403, "csrf", "a form, or another write with a session, without its token; the detail says what to send"),
     Reason(403, "origin", "a write from a page of another origin"),
     Reason(404, "not_found", "no trade has this id, or no webhook has this token"),
     Reason(408, "request_timeout", "the body did not arrive within `BODY_TIMEOUT`"),
@@ -56,7 +57,7 @@ ROUTE_REASONS: Final = (
     Reason(429, "rate_limit", "this token, or this address, has sent more writes than it may"),
     Reason(503, "downloads_limit", "this worker sends as many downloads as it may"),
     Reason(503, "journal", "the journal cannot be used now: nothing was accepted"),
-    Reason(503, "service_unavailable", "this worker has as many subscribers as it may"),
+    Reason(503, "service_unavailable", "this worker has as many subscribers, or checks as many passwords, as it may"),
 )
 """The reasons that a route names in its description. ``journal`` stands for ``journal_locked``, ``journal_full``, …"""
 
@@ -97,6 +98,7 @@ CREDENTIAL: Final = (
     "token_unknown",
     "token_expired",
     "token_revoked",
+    "session_ended",
     "scope",
     "forwarded",
     "journal",

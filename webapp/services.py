@@ -12,6 +12,7 @@ from common.journal.connection import Latch
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.transport import Sender
+from webapp.attempts import Attempts
 from webapp.broadcaster import Broadcaster
 from webapp.credentials import Credentials
 from webapp.openapi import build_document
@@ -31,6 +32,9 @@ DOWNLOADS_LIMIT: Final = 2
 
 SIGN_INS_AT_ONCE: Final = 5
 """How many attempts to sign in an address may send at once."""
+
+PASSWORDS_AT_ONCE: Final = 2
+"""The most passwords that one worker checks at once."""
 
 
 class Services:
@@ -55,6 +59,10 @@ class Services:
         )
         self.readiness = Readiness(self.publisher.check, settings.journal_path)
         self.reader = make_reader()
+        # The master's, which all workers share, when there is one.
+        self.attempts = Attempts()
+        # Hashing a password takes memory and a core.
+        self.password_slots = threading.BoundedSemaphore(PASSWORDS_AT_ONCE)
         self.credentials = Credentials(settings.auth, make_reader(), make_reader())
         # For histories of the feed, downloads, and searches without an index.
         self.bulk_reader = make_reader(throttled=True)
@@ -80,6 +88,7 @@ class Services:
     def close(self) -> None:
         """Close the journal that is written, and the socket after its queue has been sent; may be called twice."""
         self.publisher.close()
+        self.attempts.close()
 
 
 def services(app: Flask = current_app) -> Services:

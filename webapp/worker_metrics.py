@@ -18,7 +18,11 @@ AUTH_FAILURES: Final = (
     "token_unknown",
     "token_expired",
     "token_revoked",
+    "session_ended",
     "scope",
+    "csrf",
+    "password",
+    "too_many_attempts",
     "forwarded",
 )
 """Why a request may be rejected for its credential."""
@@ -29,7 +33,6 @@ REJECTIONS: Final = (
     "invalid",
     "json",
     "bad_request",
-    "csrf",
     "not_found",
     "key_reused",
     "key_in_flight",

@@ -73,3 +73,37 @@ def note_uses(journal: Journal, ids: Collection[int], now: Timestamp, unless_aft
         " AND (last_used_at IS NULL OR last_used_at < ?)"
     )
     journal.change(query, now, json.dumps(list(ids)), unless_after)
+
+
+def add_user(journal: Journal, name: str, role: str, password_hash: str, now: Timestamp) -> bool:
+    """Add a user, or one that was removed again, and return whether the name was free. Raises JournalError."""
+    query = (
+        "INSERT INTO users (name, role, password_hash, created_at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET role = excluded.role, password_hash = excluded.password_hash,"
+        " created_at = excluded.created_at, removed_at = NULL, session_version = session_version + 1"
+        " WHERE removed_at IS NOT NULL RETURNING id"
+    )
+    return bool(journal.change(query, name, role, password_hash, now))
+
+
+def set_password(journal: Journal, name: str, password_hash: str) -> bool:
+    """Set a user's password and end the sessions; return whether there is the user. Raises JournalError."""
+    query = (
+        "UPDATE users SET password_hash = ?, session_version = session_version + 1"
+        " WHERE name = ? AND removed_at IS NULL RETURNING id"
+    )
+    return bool(journal.change(query, password_hash, name))
+
+
+def remove_user(journal: Journal, name: str, now: Timestamp) -> bool:
+    """Remove a user and end the sessions; return whether there was the user. Raises JournalError."""
+    query = (
+        "UPDATE users SET removed_at = ?, session_version = session_version + 1"
+        " WHERE name = ? AND removed_at IS NULL RETURNING id"
+    )
+    return bool(journal.change(query, now, name))
+
+
+def end_sessions(journal: Journal, name: str) -> None:
+    """End all sessions of a user. Raises JournalError."""
+    journal.change("UPDATE users SET session_version = session_version + 1 WHERE name = ?", name)

@@ -102,7 +102,9 @@ export class Form {
         try {
           const response = await request(this.form.action, {
             method: "POST",
-            headers: { "Content-Type": "application/json", "Idempotency-Key": `"${this.key}"` },
+            headers: {
+              "Content-Type": "application/json", "Idempotency-Key": `"${this.key}"`, "X-CSRFToken": this.getControl("csrf_token").value,
+            },
             body: JSON.stringify(trade),
             signal,
           });

@@ -69,6 +69,14 @@ SEVERAL_MODULES = {
         ),
         "fields and schemas are apart, and what a schema rejects is answered by an error handler or a page",
     ),
+    ("webapp", "flask_wtf"): (
+        ("webapp/input/form.py", "webapp/middleware/auth.py", "webapp/routes/sign_in.py"),
+        "two declare forms, and one checks the token of requests without a form",
+    ),
+    ("webapp", "wtforms"): (
+        ("webapp/input/form.py", "webapp/middleware/auth.py", "webapp/routes/sign_in.py"),
+        "the fields of the forms, and the error of their token",
+    ),
     ("webapp", "gevent"): (
         ("webapp/concurrency.py", "webapp/server/worker.py"),
         "gunicorn's worker class takes a gevent server",

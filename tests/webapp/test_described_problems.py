@@ -76,7 +76,7 @@ class Sender:
     def bad_request(self, method: str, path: str) -> TestResponse:
         if method == "get":
             return self.send(method, path, query_string="symbol=%ff")
-        if path == "/hooks/{token}":
+        if path in {"/hooks/{token}", "/sign-in", "/sign-out"}:
             return self.send(method, path, data="symbol=%ff", content_type="application/x-www-form-urlencoded")
         return self.send(method, path, headers={"Idempotency-Key": ""})
 
@@ -89,7 +89,9 @@ class Sender:
         return self.send(method, path, data=b"{", content_type="application/json")
 
     def csrf(self, method: str, path: str) -> TestResponse:
-        return self.send(method, path, data=GOOD)
+        user = ANYONE._replace(kind="user")
+        self.monkeypatch.setattr(services(self.app).credentials, "identify", lambda *_: user)
+        return self.send(method, path, json=GOOD)
 
     def not_found(self, method: str, path: str) -> TestResponse:
         return self.send(method, path.replace("{token}", "x"))
@@ -99,7 +101,9 @@ class Sender:
         return self.send(method, path)
 
     def too_large(self, method: str, path: str) -> TestResponse:
-        return self.send(method, path, data=b" " * 9_000_000, content_type="application/json")
+        form = path in {"/sign-in", "/sign-out"}
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        return self.send(method, path, data=b" " * 9_000_000, content_type=kind)
 
     def unsupported_media_type(self, method: str, path: str) -> TestResponse:
         return self.send(method, path, data=b"x", content_type="text/csv")
@@ -116,6 +120,7 @@ class Sender:
 
     def journal(self, method: str, path: str) -> TestResponse:
         self.settings.journal_path.mkdir()
+        self.monkeypatch.setattr("webapp.routes.sign_in.SignInForm.validate", lambda _: True)
         return self.send(method, path)
 
     def downloads_limit(self, method: str, path: str) -> TestResponse:
@@ -140,19 +145,29 @@ class Sender:
         self.raise_from(services(self.app).credentials, "identify", CredentialError(reason, "No."))
         return self.send(method, path)
 
+    def session_ended(self, method: str, path: str) -> TestResponse:
+        return self.without_credential(method, path, "session_ended")
+
     def scope(self, method: str, path: str) -> TestResponse:
         powerless = ANYONE._replace(scopes=frozenset())
-        self.monkeypatch.setattr(services(self.app).credentials, "identify", lambda _: powerless)
+        self.monkeypatch.setattr(services(self.app).credentials, "identify", lambda *_: powerless)
         return self.send(method, path)
 
     def forwarded(self, method: str, path: str) -> TestResponse:
         return self.send(method, path, headers={"X-Forwarded-For": "192.0.2.1"})
 
     def rate_limit(self, method: str, path: str) -> TestResponse:
-        self.monkeypatch.setattr(services(self.app).write_limit, "take", lambda _: 2.5)
+        mine = services(self.app)
+        for limit in (mine.write_limit, mine.sign_in_limit):
+            self.monkeypatch.setattr(limit, "take", lambda _: 2.5)
         return self.send(method, path, environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
 
     def service_unavailable(self, method: str, path: str) -> TestResponse:
+        if path == "/sign-in":
+            slots = services(self.app).password_slots
+            self.monkeypatch.setattr(slots, "acquire", lambda **_: False)
+            self.monkeypatch.setattr("webapp.routes.sign_in.SignInForm.validate", lambda _: True)
+            return self.send(method, path)
         app = create_app(dataclasses.replace(self.settings, feed_max_clients=0))
         return self.send(method, path, app)
 

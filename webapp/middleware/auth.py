@@ -4,14 +4,18 @@ import http
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g, redirect, request, url_for
+from flask_wtf.csrf import generate_csrf, validate_csrf  # type: ignore[import-untyped] # flask-wtf is not typed
 from werkzeug.wrappers import Response as BaseResponse
+from wtforms.validators import ValidationError
 
 from common.credentials import FIRST_TOKEN
 from common.errors import CredentialError, JournalError
+from common.hosts import SAFE_METHODS
 from webapp.clients import is_forwarded
 from webapp.credentials import ANYONE, Caller
-from webapp.middleware.problems import answer_problem
+from webapp.middleware.problems import answer_problem, prefers_html, reject
+from webapp.middleware.sessions import find_sign_in, keep_session
 from webapp.services import services
 
 OPEN: Final = "open"
@@ -21,7 +25,8 @@ PATH: Final = "path"
 """What a route needs whose path has the token; it finds the caller itself."""
 
 _SCHEME: Final = "bearer "
-_FORBIDDEN: Final = frozenset({"scope", "forwarded"})
+_FORM: Final = "application/x-www-form-urlencoded"
+_FORBIDDEN: Final = frozenset({"scope", "csrf", "forwarded"})
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -51,7 +56,10 @@ def current_caller() -> Caller:
 
 
 def _identify() -> Caller:
-    caller = services().credentials.identify(_read_bearer())
+    sign_in = find_sign_in()
+    caller = services().credentials.identify(_read_bearer(), sign_in)
+    if sign_in is not None and caller.kind == "user":
+        keep_session(sign_in)
     return _check_proxy(caller)
 
 
@@ -85,7 +93,7 @@ def find_hook(text: str) -> Caller | None:
     else:
         found = credentials.find_hook(text)
     if found is None:
-        services().metrics.auth_failures.labels("token_unknown").inc()
+        count_failure("token_unknown")
     else:
         g.caller = found
     return found
@@ -93,11 +101,11 @@ def find_hook(text: str) -> Caller | None:
 
 def watch_caller(need: str) -> Callable[[], bool]:
     """Return a function that returns whether the credential of this request still has ``need``, for long answers."""
-    credentials, text = services().credentials, _read_bearer()
+    credentials, text, sign_in = services().credentials, _read_bearer(), find_sign_in()
 
     def may_go_on() -> bool:
         try:
-            return need in credentials.identify(text).scopes
+            return need in credentials.identify(text, sign_in).scopes
         except (CredentialError, JournalError):
             return False
 
@@ -123,12 +131,30 @@ def _check() -> None:
     if need not in caller.scopes:
         has = ", ".join(sorted(caller.scopes))
         raise CredentialError("scope", f"{caller.name or 'Anyone'} may {has}; this needs {need}")
+    # A form has its token in a field, which the form checks.
+    if caller.kind == "user" and request.method not in SAFE_METHODS and request.mimetype != _FORM:
+        try:
+            validate_csrf(request.headers.get("X-CSRFToken"))
+        except ValidationError as error:
+            detail = "With a session, expected a header X-CSRFToken with the csrf_token of a form"
+            raise CredentialError("csrf", detail) from error
+        # Forms then do not look for a token of their own.
+        g.csrf_valid = True
+
+
+def count_failure(reason: str) -> None:
+    """Count a request that was rejected for its credential."""
+    services().metrics.auth_failures.labels(reason).inc()
 
 
 def _answer(error: CredentialError) -> BaseResponse:
-    services().metrics.auth_failures.labels(error.reason).inc()
+    count_failure(error.reason)
     if error.reason in _FORBIDDEN:
         return answer_problem(http.HTTPStatus.FORBIDDEN, error.reason, error.detail)
+    if prefers_html():
+        reject(error.reason)
+        wanted = request.full_path.removesuffix("?") if request.method in SAFE_METHODS else None
+        return redirect(url_for("sign_in.show_form", next=wanted), http.HTTPStatus.SEE_OTHER)
     response = answer_problem(http.HTTPStatus.UNAUTHORIZED, error.reason, error.detail)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -139,3 +165,4 @@ def init_app(app: Flask) -> None:
     needs(OPEN)(app.view_functions["static"])
     app.before_request(_check)
     app.register_error_handler(CredentialError, _answer)
+    app.context_processor(lambda: {"caller": g.get("caller"), "csrf_token": generate_csrf})

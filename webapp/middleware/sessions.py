@@ -1,7 +1,25 @@
-"""Sessions: Flask's signed cookies, used only by the trade form."""
+"""Sessions: Flask's signed cookies, for the tokens of forms and for users who have signed in."""
 
-from flask import Flask, Request, request
+import secrets
+import time
+from typing import Final
+
+from flask import Flask, Request, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import BadSignature, URLSafeSerializer
+from werkzeug.wrappers import Response
+
+from webapp.credentials import SignIn
+
+SEEN_SECONDS: Final = 60.0
+"""How often the cookie of a session in use is sent again, with the time of the last request."""
+
+DEVICE_COOKIE: Final = "sign_in_device"
+"""Names a browser that a user has signed in with: others who guess the user's password do not make it wait."""
+
+DEVICE_SECONDS: Final = 365 * 24 * 3600
+
+_KEY: Final = "sign_in"
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -20,3 +38,55 @@ class CookieSessions(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:
         """Return whether the cookie is for TLS only: when the browser has come by TLS."""
         return request.is_secure or super().get_cookie_secure(app)
+
+
+def find_sign_in() -> SignIn | None:
+    """Return the sign-in of this request's session, None without one."""
+    found = session.get(_KEY)
+    return None if found is None else SignIn(*found)
+
+
+def begin_session(sign_in: SignIn) -> None:
+    """Begin a new session, of which nothing was known before."""
+    session.clear()
+    session[_KEY] = list(sign_in)
+
+
+def keep_session(sign_in: SignIn) -> None:
+    """Note that a session is in use, at most every SEEN_SECONDS."""
+    at = time.time()
+    if at - sign_in.seen_at >= SEEN_SECONDS:
+        session[_KEY] = list(sign_in._replace(seen_at=at))
+
+
+def end_session() -> None:
+    """Forget the session."""
+    session.clear()
+
+
+def find_device(name: str) -> str | None:
+    """Return the id of the browser if this user has signed in with it before, None otherwise."""
+    try:
+        user, device = _make_signer().loads(request.cookies.get(DEVICE_COOKIE, ""))
+    except (BadSignature, TypeError, ValueError):
+        return None
+    return str(device) if user == name else None
+
+
+def keep_device(response: Response, name: str) -> Response:
+    """Let the browser of a response be known as one of this user's."""
+    interface = current_app.session_interface
+    response.set_cookie(
+        DEVICE_COOKIE,
+        str(_make_signer().dumps([name, find_device(name) or secrets.token_hex(8)])),
+        max_age=DEVICE_SECONDS,
+        path=interface.get_cookie_path(current_app),
+        secure=interface.get_cookie_secure(current_app),
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def _make_signer() -> URLSafeSerializer:
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="device")

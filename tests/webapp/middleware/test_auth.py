@@ -1,18 +1,30 @@
 """Who may call what: every route × credential × mode, made from the URL map, so that a new route must be classified."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any, NamedTuple
 
+import flask
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 
-from common.credentials import HOOK, READ, SCOPES, WRITE, hash_token, make_token
-from common.journal.credentials import Term, add_token, list_tokens, revoke_token, rotate_token
+from common.credentials import HOOK, READ, ROLES, SCOPES, SESSION, WRITE, hash_token, make_token
+from common.journal.credentials import (
+    Term,
+    add_token,
+    add_user,
+    end_sessions,
+    list_tokens,
+    list_users,
+    revoke_token,
+    rotate_token,
+)
 from common.journal.store import Journal
 from common.settings import Settings
 from common.timestamps import format_timestamp, now
@@ -45,6 +57,9 @@ NEEDS = {
     "POST /trade": WRITE,
     "POST /trades": WRITE,
     "POST /hooks/<token>": PATH,
+    "GET /sign-in": OPEN,
+    "POST /sign-in": OPEN,
+    "POST /sign-out": SESSION,
 }
 """What each route needs: one that is not here fails the tests."""
 
@@ -86,8 +101,8 @@ class Tokens(NamedTuple):
             "malformed": "tt_x",
             "expired": self.expired,
             "revoked": self.revoked,
-            "other scopes": self.by_others.get(need, self.expired),
-            "right": self.by_scope.get(need, self.expired),
+            "other scopes": self.by_others.get(need, self.by_others.get(READ)),
+            "right": self.by_scope.get(need, self.by_scope.get(READ)),
         }.get(credential, "")
         if credential == "nothing":
             return {}
@@ -126,9 +141,11 @@ def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
         services(each).close()
 
 
-def send(client: FlaskClient, method: str, rule: str, headers: dict[str, str]) -> Any:  # noqa: ANN401 - the test response
+def send(client: FlaskClient, method: str, rule: str, headers: dict[str, str], *, as_form: bool = False) -> Any:  # noqa: ANN401 - the test response
     path = rule.replace("<path:filename>", "app.css").replace("<event_id>", "x").replace("<token>", "x")
     body: Any = {"json": [GOOD] if rule == "/trades" else GOOD} if method == "POST" else {}
+    if as_form and method == "POST":
+        body = {"data": GOOD}
     # The feed does not end: only its headers are awaited.
     with client.open(path, method=method, headers=headers, **body) as answer:
         if "text/event-stream" not in answer.content_type:
@@ -155,13 +172,68 @@ def test_a_request_is_answered_by_its_credential_and_the_need_of_its_route(
         before = journal.last_seq()
         answer = send(client, method, rule, tokens.write_header(credential, need))
         written = journal.last_seq() - before
-        is_allowed = is_open or need in {OPEN, PATH} or credential == "right"
+        is_allowed = is_open or need in {OPEN, PATH} or (credential == "right" and need in SCOPES)
         expected = None if is_allowed else REASONS.get(credential, "scope")
         reason = (answer.json or {}).get("reason") if answer.status_code in {401, 403} else None
         status_fits = answer.status_code == (403 if expected == "scope" else 401) if expected else True
         asks = answer.headers.get("WWW-Authenticate") == ("Bearer" if expected not in {None, "scope"} else None)
         if reason != expected or not status_fits or not asks or (written != (is_allowed and need == WRITE)):
             wrong.append((method, rule, credential, answer.status_code, reason, written))
+    assert wrong == []
+
+
+SESSIONS = ("viewer", "trader", "ended", "no token", "wrong token", "form without token")
+
+
+def begin_session(app: Flask, journal: Journal, name: str) -> tuple[FlaskClient, str]:
+    """Return a client with a session of this user, and the session's CSRF token."""
+    client = app.test_client()
+    (user,) = [user for user in list_users(journal) if user.name == name]
+    at = time.time()
+    with client.session_transaction() as session:
+        session["sign_in"] = [journal.journal_id, name, user.session_version, at, at]
+    with app.test_request_context(), client.session_transaction() as session:
+        flask.session.update(session)
+        token: str = generate_csrf()
+        session.update(flask.session)
+    return client, token
+
+
+@pytest.mark.parametrize("mode", ["locked", "required", "off"])
+def test_a_session_is_answered_by_its_role_and_writes_with_its_csrf_token_only(
+    make_app: Callable[..., Flask], journal: Journal, mode: str
+) -> None:
+    is_open = mode == "off"
+    for name in ("viewer", "trader", "ended"):
+        assert add_user(journal, name, "viewer" if name == "viewer" else "trader", "", AGO)
+    app = make_app(auth="auto" if mode == "locked" else mode)
+    begun = {name: begin_session(app, journal, name) for name in ("viewer", "trader", "ended")}
+    end_sessions(journal, "ended")
+    wrong = []
+    for (method, rule, _), kind in product(list_routes(app), SESSIONS):
+        need, before = NEEDS[f"{method} {rule}"], journal.last_seq()
+        name = kind if kind in begun else "trader"
+        client, token = begun[name]
+        sends_token = kind in begun
+        headers = {"X-CSRFToken": token if sends_token else "forged"} if sends_token or kind == "wrong token" else {}
+        answer = send(client, method, rule, headers, as_form=kind == "form without token")
+        written = journal.last_seq() - before
+        expected = None
+        if not is_open and need not in {OPEN, PATH}:
+            if name == "ended":
+                expected = "session_ended"
+            elif need not in ROLES["viewer" if name == "viewer" else "trader"]:
+                expected = "scope"
+            elif method == "POST" and not sends_token and (kind != "form without token" or rule != "/trades"):
+                expected = "csrf"
+        elif need == WRITE and kind == "form without token" and rule == "/trade":
+            expected = "csrf"
+        reason = (answer.json or {}).get("reason") if answer.status_code in {401, 403} else None
+        writes = need == WRITE and expected is None and kind != "form without token"
+        if reason != expected or written != writes:
+            wrong.append((method, rule, kind, answer.status_code, reason, expected, written))
+        if rule == "/sign-out" and reason is None and not is_open:
+            begun[name] = begin_session(app, journal, name)
     assert wrong == []
 
 
