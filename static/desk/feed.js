@@ -1,6 +1,7 @@
 // @ts-check
 // The connection to the live feed: continues where it was, and says what it receives and how it is.
 import { Since } from "./page.js";
+import { whenSignedIn } from "./session.js";
 /** @import { FeedMessage, FeedState } from "./types.d.ts" */
 
 const RETRY_MS = 2000;
@@ -64,11 +65,16 @@ export class Feed {
     this.source?.close();
     this.source = undefined;
     clearTimeout(this.reopenTimer);
+    this.reopenTimer = undefined;
   }
 
   openLater() {
     this.disconnect();
-    this.reopenTimer = setTimeout(() => this.open(), RETRY_MS);
+    const timer = setTimeout(async () => {
+      await whenSignedIn();
+      if (this.reopenTimer === timer) this.open();
+    }, RETRY_MS);
+    this.reopenTimer = timer;
   }
 
   // Other pages hear every second that this one still holds the feed.

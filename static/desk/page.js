@@ -1,5 +1,6 @@
 // @ts-check
 // What every part of the page uses: elements, requests with a deadline, and ages.
+import { watch, whenSignedIn } from "./session.js";
 
 const DEADLINE_MS = 3000;
 
@@ -32,12 +33,14 @@ export const makeElement = (tag, text, attributes = {}) => {
 };
 
 /**
- * A request that fails when it has no complete answer within DEADLINE_MS, or when `signal` is aborted.
+ * A request that waits for a session if it only reads, and fails when it has no complete answer within DEADLINE_MS, or when `signal` is aborted.
  * @param {string} url @param {RequestInit} [options]
  */
-export const request = (url, { signal, ...options } = {}) => {
+export const request = async (url, { signal, ...options } = {}) => {
+  // What writes is rejected at once: it must not be sent later, when it may be wrong.
+  if (!options.method) await whenSignedIn();
   const deadline = AbortSignal.timeout(DEADLINE_MS);
-  return fetch(url, { ...options, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
+  return watch(await fetch(url, { ...options, signal: signal ? AbortSignal.any([signal, deadline]) : deadline }));
 };
 
 /** A time, for its age. Either clock may miss something: one stands still while a computer sleeps, the other is set. */

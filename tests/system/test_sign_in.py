@@ -1,7 +1,7 @@
 """Signing in, in a real Chromium and against several workers."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +10,12 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from common.journal.credentials import add_user
+from common.credentials import hash_token, make_token
+from common.journal.credentials import Term, add_token, add_user, end_sessions
 from common.journal.store import Journal
 from common.passwords import hash_password
 from common.timestamps import format_timestamp, now
-from tests.system.stack import Stack
+from tests.system.stack import TRADE, Stack
 from tests.webapp.conftest import read_token
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -98,3 +99,64 @@ def test_all_workers_count_the_failures_of_a_client_together(locked: Stack) -> N
     guesses = itertools.takewhile(lambda status: status == 401, map(guess, itertools.cycle(workers)))
     # Each worker for itself would check 20 before one has to wait. The waits grow to a minute, so speed matters little.
     assert 5 <= len(list(guesses)) < 20
+
+
+def change(stack: Stack, what: Callable[[Journal], object]) -> None:
+    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
+        what(journal)
+
+
+def test_a_desk_whose_session_ends_keeps_what_is_typed_and_misses_no_trade(
+    browser: Browser, locked: Stack, tmp_path: Path
+) -> None:
+    text = make_token()
+    term = Term(format_timestamp(now()), None)
+    change(locked, lambda journal: add_token(journal, "bot", hash_token(text), {"trade:write"}, term))
+    add(locked, "eva")
+
+    def accept() -> None:
+        headers = {"Authorization": f"Bearer {text}"}
+        for _ in range(3):
+            assert requests.post(f"{locked.web_url}/trade", json=TRADE, headers=headers, timeout=20).status_code == 201
+
+    with browser.new_context(base_url=locked.web_url) as context:
+        page, other = context.new_page(), context.new_page()
+        page.goto("/")
+        sign_in(page, "eva")
+        expect(page.locator("#status-feed")).to_contain_text("live")
+        other.goto("/")
+        expect(other.locator("#status-feed")).to_contain_text("live")
+        accept()
+        page.locator("[name=symbol]").first.fill("TYPED")
+        page.locator("[name=price]").first.fill("7")
+        page.locator("[name=qty]").first.fill("8")
+        change(locked, lambda journal: end_sessions(journal, "eva"))
+        for each in (page, other):
+            expect(each.locator("#session-ended")).to_contain_text("Sign in again")
+            expect(each.locator("#session-ended [name=password]")).to_be_visible()
+        accept()
+        before = locked.journalled()
+        page.get_by_role("button", name="Send trade").click()
+        expect(page.locator("#notices")).to_contain_text("The session has ended; sign in again")
+        assert locked.journalled() == before
+        page.screenshot(path=tmp_path / "ended.png")
+        page.locator("#session-ended [name=username]").fill("eva")
+        page.locator("#session-ended [name=password]").fill("a wrong password")
+        page.keyboard.press("Enter")
+        expect(page.locator("#session-ended .notice")).to_have_text("The name or the password is wrong.")
+        page.locator("#session-ended [name=password]").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        for each in (page, other):
+            expect(each.locator("#session-ended")).to_be_hidden()
+            expect(each.locator("#status-feed")).to_contain_text("live")
+        accept()
+        last = locked.journalled()
+        for each in (page, other):
+            expect(each.locator(f"#trades tr[data-seq='{last}']")).to_be_attached()
+            rows = each.locator("#trades tr[data-seq]")
+            shown = rows.evaluate_all("rows => rows.map(row => Number(row.dataset.seq))")
+            assert shown == list(range(last, last - len(shown), -1))
+            assert len(shown) >= 9
+        expect(page.locator("[name=symbol]").first).to_have_value("TYPED")
+        page.get_by_role("button", name="Send trade").click()
+        expect(page.locator("#notices")).to_contain_text("BUY 8 TYPED at 7")
