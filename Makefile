@@ -9,7 +9,7 @@ GRAFANA_PORT ?= 3000
 export PROMETHEUS_PORT GRAFANA_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench images
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench images release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,3 +73,6 @@ bench: env-setup ## Measure against the peers in bench/
 
 images: env-setup ## Build the image with Docker, Podman or Buildah
 	@python -m infra.image.build
+
+release: env-setup ## Check the tagged commit, and build archive, image and checksums into dist/
+	@python -m infra.release

@@ -42,8 +42,8 @@ RULES = ROOT / "infra" / "prometheus" / "rules"
 PATH = r"(?<![\w./*<{-])((?:[\w-]+/)*[\w-]+/|(?:[\w-]+/)+[\w.-]+\.[a-z]+|[\w.-]+\.(?:js|py|yml|toml))(?![\w/*<{-])"
 """A path in backticks: a folder, a file in a folder, or a file of source code."""
 
-MADE = ("var/", *(kind.decode()[:-1] for kind in (TRADES, RANGE, TOTALS)))
-"""The folder that is made when the product runs, and the kinds of messages, which look like folders."""
+MADE = ("var/", "dist/", *(kind.decode()[:-1] for kind in (TRADES, RANGE, TOTALS)))
+"""The folders that are made by the product and by a release, and the kinds of messages, which look like folders."""
 
 SOURCE = (
     r"\b(?:bench|common|docs|infra|sidecar|static|templates|tests|webapp)/[\w./-]*\w\.(?:css|js|json|md|py|svg|yml)\b"
