@@ -181,7 +181,7 @@ def test_an_earlier_program_that_has_the_journal_open_is_named_and_nothing_is_ch
 
 
 def _open_and_append(path: Path, barrier: Barrier) -> None:
-    barrier.wait(20)
+    barrier.wait(120)
     with Journal(path, busy_seconds=20) as journal:
         append(journal, [make_trade()])
 
@@ -193,7 +193,7 @@ def test_processes_that_start_together_on_a_journal_of_version_1_migrate_it_once
     for each in starters:
         each.start()
     for each in starters:
-        each.join(60)
+        each.join(180)
         assert each.exitcode == 0
     with Journal(old) as journal:
         assert [event.seq for event in journal.read_after(0)] == [2, 3, 4, 5, 6]
