@@ -67,7 +67,7 @@ class Services:
         # For histories of the feed, downloads, and searches without an index.
         self.bulk_reader = make_reader(throttled=True)
         self.search = Search(self.reader, self.bulk_reader)
-        self.summaries = Summaries(make_reader())
+        self.summaries = Summaries(make_reader(), settings.quote_currencies)
         self.broadcaster = Broadcaster(
             make_reader(),
             self.metrics,

@@ -22,9 +22,10 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 class Summaries:
     """Summaries of the journal, with a reader of their own: they take longer than a look-up."""
 
-    def __init__(self, reader: JournalReader) -> None:
-        """Keep the reader."""
+    def __init__(self, reader: JournalReader, currencies: tuple[str, ...]) -> None:
+        """Keep the reader, and the quote currencies that are known."""
         self._reader = reader
+        self._currencies = currencies
         self._blocks = BlockRanges()
         self.get = share(self._summarise, CACHE_SECONDS, CACHE_SIZE)
 
@@ -33,5 +34,7 @@ class Summaries:
         while not self._reader.ask(self._blocks.step):
             pass
         seconds = timedelta(seconds=window)
-        summary = self._reader.ask(lambda journal: summarise(journal, self._blocks, seconds, symbol, step))
+        summary = self._reader.ask(
+            lambda journal: summarise(journal, self._blocks, seconds, symbol, step, currencies=self._currencies)
+        )
         return _encoder.encode(summary) + b"\n"

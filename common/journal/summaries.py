@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from common.journal.block_ranges import BlockRanges, Range, clip
 from common.journal.store import Journal
+from common.quotes import CURRENCIES, find_quote
 from common.tally import EXACT, Tally
 from common.timestamps import Timestamp, format_timestamp, now
 
@@ -21,9 +22,13 @@ SYMBOLS_LIMIT: Final = 200
 
 
 class SymbolSummary(Struct):
-    """One symbol in the window; ``quantity`` in units of the symbol, ``notional`` is the sum of price × quantity."""
+    """One symbol in the window; ``quantity`` in units of the symbol, ``notional`` is the sum of price × quantity.
+
+    Only notionals of one ``quote`` currency may be added up.
+    """
 
     symbol: str
+    quote: str
     trades: int = 0
     buys: int = 0
     buy_notional: Decimal = Decimal(0)
@@ -90,6 +95,7 @@ def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
     symbol: str | None,
     step: int,
     *,
+    currencies: tuple[str, ...] = CURRENCIES,
     clock: Callable[[], datetime] = now,
 ) -> Summary:
     """Summarise what was accepted from a ``window`` ago until now, by symbol, and one symbol's bars.
@@ -105,14 +111,14 @@ def summarise(  # noqa: PLR0913 - a window, and the clock that ends it
         found = clip(blocks.find(since, until), 1, last_seq)
         newest, older = _split(found, ROWS_LIMIT)
         parts = json.dumps(newest)
-        symbols = _total(journal.query(_SYMBOLS, parts, since, until))
+        symbols = _total(journal.query(_SYMBOLS, parts, since, until), currencies)
         chosen = symbol or (symbols[0].symbol if symbols else None)
         bars = [Bar(*row) for row in journal.query(_BARS, parts, since, until, chosen, step)] if chosen else []
         complete = not journal.query(_ANY, json.dumps(older), since, until)
     return Summary(since, last_seq, complete, symbols, chosen, step, bars)
 
 
-def _total(rows: Iterable[tuple[str, str, str, str, str, int]]) -> list[SymbolSummary]:
+def _total(rows: Iterable[tuple[str, str, str, str, str, int]], currencies: tuple[str, ...]) -> list[SymbolSummary]:
     """Total the trades of each symbol and side by symbol: those with the most notional first, SYMBOLS_LIMIT at most."""
     found: dict[str, SymbolSummary] = {}
     # In the order of their newest trades, so that the last price is the one that stays.
@@ -120,7 +126,7 @@ def _total(rows: Iterable[tuple[str, str, str, str, str, int]]) -> list[SymbolSu
         tally = Tally()
         tally.add(prices.split(), quantities.split())
         buys = tally if side == "BUY" else Tally()
-        total = found.setdefault(symbol, SymbolSummary(symbol))
+        total = found.setdefault(symbol, SymbolSummary(symbol, find_quote(symbol, currencies)))
         total.trades += tally.trades
         total.buys += buys.trades
         total.buy_notional = EXACT.add(total.buy_notional, buys.notional)

@@ -5,16 +5,15 @@ import {
   CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, createChart,
 } from "../vendor/lightweight-charts/lightweight-charts.mjs";
 /** @import { UTCTimestamp } from "../vendor/lightweight-charts/typings.d.ts" */
+import { formatSeconds } from "./zone.js";
 /** @import { Bar } from "./types.d.ts" */
+/** @import { Zone } from "./zone.js" */
 
-const MAX_BARS = 400;
+const MAX_BARS = 2000;
 
 export class Chart {
-  /**
-   * `step` is the length of a bar in seconds.
-   * @param {HTMLElement} container @param {number} step
-   */
-  constructor(container, step) {
+  /** @param {HTMLElement} container @param {number} [step] the length of a bar in seconds */
+  constructor(container, step = 1) {
     this.step = step;
     this.chart = createChart(container, {
       autoSize: true,
@@ -26,7 +25,7 @@ export class Chart {
       handleScroll: { mouseWheel: false },
       handleScale: { mouseWheel: false },
     });
-    this.prices = this.chart.addSeries(CandlestickSeries, { borderVisible: false });
+    this.prices = this.chart.addSeries(CandlestickSeries);
     this.volumes = this.chart.addSeries(HistogramSeries, {
       priceFormat: { type: "volume" }, priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false,
     });
@@ -53,10 +52,28 @@ export class Chart {
     this.volumeColours = { buy: `${buy}66`, sell: `${sell}66` };
     this.chart.applyOptions({
       layout: { background: { type: ColorType.Solid, color: surface }, textColor: text },
-      grid: { vertLines: { color: border }, horzLines: { color: border } },
+      grid: { vertLines: { visible: false }, horzLines: { color: border } },
     });
-    this.prices.applyOptions({ upColor: buy, downColor: sell, wickUpColor: buy, wickDownColor: sell });
+    // Hollow and filled, so that the direction is not in the colour alone.
+    this.prices.applyOptions({
+      upColor: surface, downColor: sell, borderUpColor: buy, borderDownColor: sell, wickUpColor: buy, wickDownColor: sell,
+      priceLineColor: text,
+    });
     this.set(this.bars);
+  }
+
+  /** @param {Zone} zone */
+  setZone(zone) {
+    this.chart.applyOptions({
+      localization: { timeFormatter: (/** @type {number} */ time) => formatSeconds(time, zone, true) },
+      timeScale: {
+        tickMarkFormatter: (/** @type {number} */ time, /** @type {number} */ type) => {
+          const [date, clock] = formatSeconds(time, zone, true).split(" ");
+          // Years, months and days, then times without and with seconds.
+          return type < 3 ? date : type === 3 ? clock.slice(0, 5) : clock;
+        },
+      },
+    });
   }
 
   /** @param {Bar[]} bars */

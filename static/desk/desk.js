@@ -7,6 +7,9 @@ import { byId } from "./page.js";
 import { StatusBar } from "./status.js";
 import { showTitle } from "./title.js";
 import { TradeList } from "./trades.js";
+import { View } from "./view.js";
+import { nameZone } from "./zone.js";
+/** @import { Choice } from "./view.js" */
 
 const MAX_BEHIND = 2000;
 // Trades that are listed again after some were skipped.
@@ -15,9 +18,28 @@ const SHOWN_AGAIN = 50;
 const table = byId("trades", HTMLTableElement);
 const box = byId("status", HTMLElement);
 const staleMs = Number(box.dataset.stale) * 1000;
-const trades = new TradeList(table, byId("trade-row", HTMLTemplateElement), byId("empty", HTMLElement));
+const trades = new TradeList({
+  table,
+  template: byId("trade-row", HTMLTemplateElement),
+  empty: byId("empty", HTMLElement),
+  news: byId("trades-new", HTMLButtonElement),
+  pause: byId("trades-pause", HTMLButtonElement),
+});
 new Form(byId("trade-form", HTMLFormElement), trades, byId("notices", HTMLElement));
-const market = new Market(byId("market", HTMLElement), (price) => showTitle({ price }));
+const market = new Market({
+  section: byId("market", HTMLElement),
+  onPrice: (price) => showTitle({ price }),
+  onSymbol: (symbol) => view.chooseSymbol(symbol),
+});
+/** @param {Choice} choice */
+const show = ({ symbol, window, zone }) => {
+  trades.setZone(zone);
+  market.chart.setZone(zone);
+  for (const each of document.querySelectorAll(".zone")) each.textContent = nameZone(zone);
+  for (const each of document.querySelectorAll(".window")) each.textContent = window;
+  return market.show({ symbol, ...view.seconds });
+};
+const view = new View(show);
 const status = new StatusBar({
   pipelineUrl: box.dataset.pipeline ?? "",
   unknownMs: staleMs,
@@ -26,7 +48,7 @@ const status = new StatusBar({
 byId("refresh", HTMLElement).hidden = true;
 
 const pageSeq = Number(table.dataset.lastSeq);
-const marketSeq = (await market.load()) ?? pageSeq;
+const marketSeq = (await show(view.choice)) ?? pageSeq;
 
 new Live({
   feedUrl: table.dataset.feed ?? "",

@@ -1,30 +1,29 @@
 // @ts-check
 // The market over a window of time, up to now: tiles, symbols and one symbol's chart, read from /market and updated live.
 import { Chart } from "./chart.js";
-import { formatAmount, formatCount, formatShare } from "./format.js";
-import { byId, makeElement, request, setText } from "./page.js";
+import { formatAmount, formatChange, formatCount, formatShare } from "./format.js";
+import { byId, request, setText } from "./page.js";
+import { SymbolTable } from "./symbols.js";
 /** @import { Summary, SymbolTotals, Trade } from "./types.d.ts" */
 
 const RATE_SECONDS = 5;
 const RELOAD_MS = 30_000;
 const REDRAW_MS = 250;
 const RETRY_MS = 1000;
-const ROWS = 100;
+const QUOTES = 3;
 // Trades kept to apply to a summary that was computed before they were accepted.
 const RECENT_TRADES = 5000;
 
 export class Market {
   /**
-   * The section says which window to show, in bars of which length, both in seconds, and where to read it.
-   * `onPrice` receives the last price of the chosen symbol, with its name.
-   * @param {HTMLElement} section @param {(price: string) => void} onPrice
+   * `onPrice` receives the last price of the chosen symbol, with its name, `onSymbol` a symbol that was clicked.
+   * @param {{ section: HTMLElement, onPrice: (price: string) => void, onSymbol: (symbol: string) => void }} options
    */
-  constructor(section, onPrice) {
+  constructor({ section, onPrice, onSymbol }) {
     this.onPrice = onPrice;
-    this.section = section;
     this.url = section.dataset.url ?? "";
-    this.window = Number(section.dataset.window);
-    this.step = Number(section.dataset.step);
+    this.window = 0;
+    this.step = 0;
     /** @type {Map<string, SymbolTotals>} */
     this.symbols = new Map();
     /** @type {number[]} */
@@ -34,8 +33,10 @@ export class Market {
     // Every trade after this seq is in recentTrades.
     this.recentAfter = 0;
     this.openedAt = performance.now();
-    /** @type {string | null} */
+    /** @type {string | null} What is shown; null before the first trade. */
     this.selected = null;
+    // Requests are numbered, and only the answer of the newest is shown.
+    this.requests = 0;
     /** @type {number | undefined} */
     this.lastSeq = undefined;
     /** @type {number | undefined} */
@@ -43,12 +44,8 @@ export class Market {
     /** @type {number | undefined} */
     this.timer = undefined;
     this.complete = true;
-    this.chart = new Chart(byId("chart", HTMLElement), this.step);
-    this.body = byId("symbols", HTMLTableElement).tBodies[0];
-    this.body.addEventListener("click", ({ target }) => {
-      const button = target instanceof Element ? target.closest("button") : null;
-      if (button?.dataset.symbol) this.load(button.dataset.symbol);
-    });
+    this.chart = new Chart(byId("chart", HTMLElement));
+    this.table = new SymbolTable(onSymbol);
     // Only a new summary drops the trades that have left the window.
     setInterval(() => { if (!document.hidden) this.load(this.selected); }, RELOAD_MS);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.load(this.selected); });
@@ -56,11 +53,24 @@ export class Market {
   }
 
   /**
+   * Shows a window up to now in bars of a step, both in seconds, of a symbol or of the one with the most notional.
+   * @param {{ window: number, step: number, symbol: string | null }} choice
+   */
+  show({ window, step, symbol }) {
+    this.window = window;
+    this.step = step;
+    this.chart.step = step;
+    return this.load(symbol);
+  }
+
+  /**
    * Reads the summary, and returns the seq of the last trade in it; undefined when none could be read yet.
-   * @param {string | null} [symbol]
+   * @param {string | null} symbol
    */
   async load(symbol) {
     const query = new URLSearchParams({ window: String(this.window), step: String(this.step), ...(symbol && { symbol }) });
+    this.requests += 1;
+    const number = this.requests;
     /** @type {Summary} */
     let summary;
     try {
@@ -71,9 +81,10 @@ export class Market {
       // The network or the web process is down; the next interval tries again.
       return this.lastSeq;
     }
+    if (number !== this.requests) return this.lastSeq;
     if (summary.last_seq < this.recentAfter) {
       // Summaries are shared for some seconds, and this one lacks trades that this page does not have either.
-      setTimeout(() => this.load(symbol), RETRY_MS);
+      setTimeout(() => { if (number === this.requests) this.load(symbol); }, RETRY_MS);
       return this.lastSeq;
     }
     this.symbols = new Map(summary.symbols.map((each) => [each.symbol, each]));
@@ -81,7 +92,6 @@ export class Market {
     this.lastSeq = summary.last_seq;
     this.complete = summary.complete;
     this.chart.set(summary.bars);
-    this.updateSuggestions();
     // Trades newer than the summary are not in it.
     this.count(this.recentTrades);
     this.draw();
@@ -135,9 +145,8 @@ export class Market {
       const buys = trade.side === "BUY";
       let symbol = this.symbols.get(trade.symbol);
       if (!symbol) {
-        symbol = { symbol: trade.symbol, trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
+        symbol = { symbol: trade.symbol, quote: this.findQuote(trade.symbol), trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
         this.symbols.set(trade.symbol, symbol);
-        this.updateSuggestions();
       }
       symbol.trades += 1;
       symbol.buys += buys ? 1 : 0;
@@ -157,25 +166,35 @@ export class Market {
     this.timer = undefined;
     this.chart.draw();
     const rows = Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional);
-    /** @param {"trades" | "notional" | "buy_notional"} name */
-    const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
-    const [trades, notional, bought] = [sum("trades"), sum("notional"), sum("buy_notional")];
+    let [trades, bought] = [0, 0];
+    /** @type {Map<string, number>} */
+    const byQuote = new Map();
+    for (const row of rows) {
+      trades += row.trades;
+      bought += row.buys;
+      byQuote.set(row.quote, (byQuote.get(row.quote) ?? 0) + row.notional);
+    }
     setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
-    setText("tile-notional", formatAmount(notional));
+    // Amounts of different currencies are not added up.
+    const largest = Array.from(byQuote).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
+    setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || "0");
     setText("tile-rate", this.rate().toFixed(1));
-    const share = notional ? bought / notional : 0.5;
-    setText("tile-share", notional ? `${formatShare(share)} / ${formatShare(1 - share)}` : "none yet");
-    byId("tile-meter", HTMLMeterElement).value = share;
-    this.drawSymbols(rows.slice(0, ROWS));
+    setText("tile-share", trades ? `${formatShare(bought / trades)} / ${formatShare(1 - bought / trades)}` : "none yet");
+    this.table.draw(rows, this.selected);
     const selected = this.symbols.get(this.selected ?? "");
     setText("chart-symbol", this.selected ?? "Price");
     setText("chart-price", selected?.last_price ?? "");
     this.onPrice(selected ? `${selected.last_price} ${selected.symbol}` : "");
+    setText("price-symbol", this.selected ?? "Price");
+    const first = this.chart.bars[0]?.open;
+    const change = selected && first ? Number(selected.last_price) / first - 1 : 0;
+    setText("chart-change", selected ? formatChange(change) : "");
+    byId("chart-change", HTMLElement).className = change < 0 ? "down" : "up";
     const minutes = this.window / 60;
     byId("chart", HTMLElement).ariaLabel = selected
       ? `${this.selected}: last price ${selected.last_price}, ${formatCount(selected.trades)} trades in ${minutes} minutes`
       : `Price chart, no trades in the last ${minutes} minutes`;
-    this.section.hidden = byId("tiles", HTMLElement).hidden = false;
+    for (const id of ["market", "symbols-card", "tiles"]) byId(id, HTMLElement).hidden = false;
   }
 
   // Trades per second over the last RATE_SECONDS, or since the page was opened.
@@ -187,33 +206,12 @@ export class Market {
     return this.acceptedTimes.length / Math.min(RATE_SECONDS, known);
   }
 
-  /** @param {SymbolTotals[]} rows */
-  drawSymbols(rows) {
-    // Rows are reused, so that a click or the focus is not lost.
-    while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
-    rows.forEach((each, index) => {
-      const row = this.body.rows[index] ?? this.makeRow();
-      const button = /** @type {HTMLButtonElement} */ (row.cells[0].firstChild);
-      const texts = [each.last_price, formatCount(each.trades), formatAmount(each.notional),
-        formatShare(each.notional ? each.buy_notional / each.notional : 0)];
-      if (button.dataset.symbol !== each.symbol) button.textContent = button.dataset.symbol = each.symbol;
-      button.ariaPressed = String(each.symbol === this.selected);
-      row.classList.toggle("selected", each.symbol === this.selected);
-      texts.forEach((text, cell) => {
-        if (row.cells[cell + 1].textContent !== text) row.cells[cell + 1].textContent = text;
-      });
-    });
-  }
-
-  makeRow() {
-    const row = this.body.insertRow();
-    row.insertCell().append(makeElement("button", "", { class: "symbol", type: "button" }));
-    for (let cell = 0; cell < 4; cell += 1) row.insertCell().className = "number";
-    return row;
-  }
-
-  updateSuggestions() {
-    const options = Array.from(this.symbols.keys()).sort().map((value) => makeElement("option", undefined, { value }));
-    byId("known-symbols", HTMLElement).replaceChildren(...options);
+  /**
+   * The server knows the quote currency; a new symbol has the one of the known symbol that ends alike, until it says.
+   * @param {string} symbol
+   */
+  findQuote(symbol) {
+    for (const { quote } of this.symbols.values()) if (symbol.toUpperCase().endsWith(quote)) return quote;
+    return "other";
   }
 }

@@ -46,6 +46,7 @@ export type FeedMessage =
 
 export type SymbolTotals = {
   symbol: string;
+  quote: string;
   trades: number;
   buys: number;
   buy_notional: number;

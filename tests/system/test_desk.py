@@ -151,7 +151,9 @@ def test_the_trades_are_listed_in_order_of_seq(desk: Page) -> None:
       const { TradeList } = await import("/static/desk/trades.js");
       const table = document.createElement("table");
       table.createTBody();
-      const trades = new TradeList(table, document.getElementById("trade-row"), document.createElement("p"));
+      const [news, pause] = [document.createElement("button"), document.createElement("button")];
+      const template = document.getElementById("trade-row");
+      const trades = new TradeList({ table, template, empty: document.createElement("p"), news, pause });
       const trade = { ts: "2026-01-31T09:30:00.000000Z", symbol: "A", side: "BUY", price: "1", qty: "1" };
       for (const seqs of [[3], [1, 2], [5, 4]]) {
         trades.add(seqs.map((seq) => ({ ...trade, seq, id: `${seq}` })));

@@ -44,8 +44,8 @@ class MarketSchema(_QuerySchema):
     """The parameters of ``GET /market``; ``window`` and ``step`` are in seconds."""
 
     symbol = SymbolField(load_default=None)
-    window = WholeField(1, 86_400, load_default=900)
-    step = WholeField(1, 3600, load_default=5)
+    window = WholeField(1, 30 * 86_400, load_default=900)
+    step = WholeField(1, 86_400, load_default=5)
 
     @validates_schema
     def _bound_bars(self, values: Mapping[str, int], **_: object) -> None:

@@ -22,7 +22,14 @@ _EXAMPLE: Final = Summary(
     complete=True,
     symbols=[
         SymbolSummary(
-            "ETHUSDT", 331, 172, Decimal("6320111.2"), Decimal("556.4"), Decimal("12161500.7"), last_price="21838.46"
+            "ETHUSDT",
+            "USDT",
+            331,
+            172,
+            Decimal("6320111.2"),
+            Decimal("556.4"),
+            Decimal("12161500.7"),
+            last_price="21838.46",
         )
     ],
     symbol="ETHUSDT",

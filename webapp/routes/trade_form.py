@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from common.errors import JournalError, KeyReusedError
 from common.event import Event
 from common.journal.appending import KeyedTrade
+from common.timestamps import format_timestamp, now
 from webapp.input.encoding import check_encoding
 from webapp.input.form import FORM_BYTES, TradeForm, read_values
 from webapp.input.idempotency import read_form
@@ -32,12 +33,14 @@ from webapp.middleware.problems import (
 from webapp.routes.feed import HEARTBEAT_SECONDS
 from webapp.services import services
 
-RECENT: Final = 20
+RECENT: Final = 25
 """Trades that the desk lists when it opens."""
 
-WINDOW_SECONDS: Final = 900
-STEP_SECONDS: Final = 5
-"""What the desk summarises, up to now, and the length of a bar."""
+INTERVALS: Final = {"1s": 1, "5s": 5, "15s": 15, "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "1d": 86_400}
+"""The lengths of a bar that the desk offers, in seconds."""
+
+WINDOWS: Final = {"15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400, "7d": 604_800, "30d": 2_592_000}
+"""The windows up to now that it offers, in seconds."""
 
 STALE_SECONDS: Final = 3 * HEARTBEAT_SECONDS
 """How long the desk waits for a message of the feed before it opens it again."""
@@ -110,8 +113,9 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
         recent=recent,
         symbols=sorted({event.symbol for event in recent or []}),
         curl=_write_curl(form),
-        window=WINDOW_SECONDS,
-        step=STEP_SECONDS,
+        intervals=INTERVALS,
+        windows=WINDOWS,
+        today=format_timestamp(now())[:10],
         stale=STALE_SECONDS,
     )
     return make_response(page, status)

@@ -79,6 +79,7 @@ def test_a_window_has_totals_by_symbol_and_bars_of_one_symbol(client: FlaskClien
     assert (first["symbol"], first["trades"], first["buys"], first["quantity"]) == ("A", 3, 1, 4.0)
     assert (first["notional"], first["buy_notional"], first["last_price"]) == (46.0, 20.0, "12")
     assert (second["symbol"], second["trades"]) == ("B", 1)
+    assert {total["quote"] for total in market["symbols"]} == {"other"}
     assert market["symbol"] == "A"
     first, last = market["bars"]
     assert (first["open"], first["high"], first["low"], first["close"], first["trades"]) == (10, 14, 10, 14, 2)
@@ -114,7 +115,7 @@ def test_a_summary_reads_a_limited_number_of_trades_and_is_marked_incomplete(
     assert market["symbols"][0]["trades"] == 10
 
 
-@pytest.mark.parametrize("query", ["window=1", "window=86400&step=3600", "window=600&step=1", "step=3600"])
+@pytest.mark.parametrize("query", ["window=1", "window=2592000&step=86400", "window=600&step=1", "step=86400"])
 def test_the_shortest_and_the_longest_window_and_step_are_accepted(client: FlaskClient, query: str) -> None:
     assert client.get(f"/market?{query}").status_code == 200
 
@@ -123,9 +124,9 @@ def test_the_shortest_and_the_longest_window_and_step_are_accepted(client: Flask
     ("query", "field"),
     [
         ("window=0", "window"),
-        ("window=86401", "window"),
+        ("window=2592001&step=86400", "window"),
         ("step=0", "step"),
-        ("step=3601", "step"),
+        ("step=86401", "step"),
         ("window=86400&step=5", "step"),
         ("symbol=%20", "symbol"),
         ("what=1", "what"),

@@ -1,0 +1,144 @@
+"""What is chosen on the desk is kept and can be passed on, and a table stands still while someone uses it."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.system.stack import TRADE, Stack
+from tests.waiting import wait_for
+
+ROW = "#trades tbody tr:not(.pending)"
+CHOSEN = "symbol=EARLIER&interval=15m&window=1d&zone=local"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _traded(shared: Stack) -> None:
+    for symbol, qty in (("EARLIER", "1000"), ("LARGEST", "900000")):
+        shared.post(TRADE | {"symbol": symbol, "qty": qty})
+
+
+@pytest.fixture
+def page(browser: Browser, shared: Stack) -> Iterator[Page]:
+    with browser.new_context(base_url=shared.web_url, timezone_id="Asia/Tokyo") as context:
+        yield context.new_page()
+
+
+def open_desk(page: Page, query: str = "") -> None:
+    page.goto(f"/{query}")
+    expect(page.locator("#status-feed")).to_contain_text("live")
+
+
+def check_view(page: Page, symbol: str, interval: str, window: str, zone: str) -> None:
+    expect(page.locator("#chart-symbol")).to_have_text(symbol)
+    for name, value in {"Interval": interval, "Window": window, "Time zone": zone}.items():
+        expect(page.get_by_label(name)).to_have_value(value)
+    expect(page.locator("#trades th .zone")).to_have_text("UTC" if zone == "utc" else "Asia/Tokyo")
+    expect(page.locator("dt .window").first).to_have_text(window)
+
+
+def choose(page: Page) -> None:
+    page.locator("#symbols").get_by_role("button", name="EARLIER").click()
+    page.get_by_label("Interval").select_option("15m")
+    page.get_by_label("Time zone").select_option("local")
+
+
+def test_a_choice_is_in_the_address_and_is_the_same_after_back_a_reload_and_by_link(
+    browser: Browser, page: Page, shared: Stack
+) -> None:
+    open_desk(page)
+    check_view(page, "LARGEST", "5s", "15m", "utc")
+    choose(page)
+    check_view(page, "EARLIER", "15m", "1d", "local")
+    assert page.url.endswith(f"/?{CHOSEN}")
+    page.go_back()
+    check_view(page, "EARLIER", "15m", "1d", "utc")
+    page.go_back()
+    check_view(page, "EARLIER", "5s", "15m", "utc")
+    page.go_forward()
+    page.go_forward()
+    check_view(page, "EARLIER", "15m", "1d", "local")
+    page.reload()
+    check_view(page, "EARLIER", "15m", "1d", "local")
+    with browser.new_context(base_url=shared.web_url, timezone_id="Asia/Tokyo") as other:
+        linked = other.new_page()
+        open_desk(linked, f"?{CHOSEN}")
+        check_view(linked, "EARLIER", "15m", "1d", "local")
+
+
+def test_a_choice_is_remembered_and_an_unknown_one_is_not_taken(page: Page) -> None:
+    open_desk(page)
+    choose(page)
+    open_desk(page)
+    check_view(page, "EARLIER", "15m", "1d", "local")
+    open_desk(page, "?interval=7s&window=2h&zone=mars&symbol=LARGEST")
+    check_view(page, "LARGEST", "5s", "15m", "utc")
+
+
+def test_a_window_is_shown_in_bars_that_fit(page: Page) -> None:
+    open_desk(page)
+    page.get_by_label("Window").select_option("30d")
+    check_view(page, "LARGEST", "1d", "30d", "utc")
+    page.get_by_label("Interval").select_option("1s")
+    check_view(page, "LARGEST", "1s", "15m", "utc")
+
+
+def test_times_are_in_the_zone_that_is_chosen(page: Page, shared: Stack) -> None:
+    shared.post(TRADE | {"symbol": "ZONE", "ts": "2026-01-31T20:30:00.123456Z"})
+    open_desk(page)
+    time = page.locator(ROW, has_text="ZONE").first.locator("time")
+    expect(time).to_have_text("2026-01-31 20:30:00.123")
+    page.get_by_label("Time zone").select_option("local")
+    expect(time).to_have_text("2026-02-01 05:30:00.123")
+    shared.post(TRADE | {"symbol": "LIVE", "ts": "2026-01-31T20:30:00.123456Z"})
+    expect(page.locator(ROW, has_text="LIVE").locator("time")).to_have_text("2026-02-01 05:30:00.123")
+
+
+def test_the_newest_click_wins_over_a_late_answer(page: Page, shared: Stack) -> None:
+    open_desk(page)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/market?*symbol=EARLIER*", hold)
+    page.locator("#symbols").get_by_role("button", name="EARLIER").click()
+    wait_for(lambda: page.evaluate("1") and held, "the first click is on its way")
+    page.locator("#symbols").get_by_role("button", name="LARGEST").click()
+    expect(page).to_have_url(re.compile("symbol=LARGEST"))
+    expect(page.locator("#chart-symbol")).to_have_text("LARGEST")
+    with page.expect_response(lambda response: "symbol=EARLIER" in response.url):
+        held[0].continue_()
+    shared.post(TRADE | {"symbol": "AFTER"})
+    expect(page.locator("#symbols").get_by_role("button", name="AFTER")).to_be_visible()
+    expect(page.locator("#chart-symbol")).to_have_text("LARGEST")
+
+
+def test_the_trades_stand_still_while_pointed_at_and_say_how_many_are_new(page: Page, shared: Stack) -> None:
+    open_desk(page)
+    first = page.locator(ROW).first
+    seq = first.get_attribute("data-seq")
+    first.hover()
+    shared.accept(3)
+    expect(page.locator("#trades-new")).to_have_text("3 new")
+    expect(first).to_have_attribute("data-seq", str(seq))
+    page.mouse.move(1, 1)
+    expect(first).to_have_attribute("data-seq", str(shared.journalled()))
+    expect(page.locator("#trades-new")).to_be_hidden()
+
+
+def test_the_trades_can_be_paused(page: Page, shared: Stack) -> None:
+    open_desk(page)
+    first = page.locator(ROW).first
+    seq = first.get_attribute("data-seq")
+    page.get_by_role("button", name="Pause").click()
+    shared.accept(2)
+    expect(page.locator("#trades-new")).to_have_text("2 new")
+    expect(first).to_have_attribute("data-seq", str(seq))
+    page.locator("#trades-new").click()
+    expect(first).to_have_attribute("data-seq", str(shared.journalled()))
+    shared.accept(1)
+    expect(page.locator("#trades-new")).to_have_text("1 new")
+    page.get_by_role("button", name="Resume").click()
+    expect(first).to_have_attribute("data-seq", str(shared.journalled()))
