@@ -20,7 +20,9 @@ from tests.conftest import ROOT
 from tests.system.raw import talk
 from tests.system.stack import BIN, TRADE, Stack
 from tests.waiting import wait_for
+from tests.webapp.conftest import read_token
 
+PASSWORD = "canary3PasswordOfAnn"
 KEY = "canary1KeyOfTheSessions"
 SIDECAR = "canary2TokenOfTheSidecar"
 
@@ -51,11 +53,12 @@ class Answers:
         return answer
 
 
-def run_flask(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_flask(stack: Stack, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(BIN / "flask"), "--app", "webapp", *arguments],
         cwd=ROOT,
         env=os.environ | stack.settings,
+        input=given,
         capture_output=True,
         text=True,
         timeout=60,
@@ -105,6 +108,24 @@ def use(stack: Stack, answers: Answers, canaries: dict[str, str], bearer: dict[s
         answers.ask("POST", f"{web}/trade", data=body, headers=bearer | {"Content-Type": "application/json"})
 
 
+def sign_in(stack: Stack, answers: Answers) -> str:
+    """Sign in after a wrong password, send a trade by the form, and return the cookie of the session."""
+    with requests.Session() as browser:
+
+        def post(path: str, page: str, **fields: str) -> int:
+            token = read_token(browser.get(f"{stack.web_url}{page}", timeout=20).text)
+            form = {"csrf_token": token, **fields}
+            answer = browser.post(f"{stack.web_url}{path}", data=form, timeout=20, allow_redirects=False)
+            answers.write(answer.status_code, answer.text)
+            return answer.status_code
+
+        assert post("/sign-in", "/sign-in", username="ann", password=f"{PASSWORD}x") == 401
+        assert post("/sign-in", "/sign-in", username="ann", password=PASSWORD) == 303
+        cookie = browser.cookies["trading_session"]
+        assert post("/trade", "/", **TRADE) == 303
+        return cookie
+
+
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[tuple[Stack, dict[str, str]]]:
     """Yield a stack with canaries for secrets, and the canaries by name."""
@@ -127,6 +148,9 @@ def guarded(tmp_path: Path) -> Iterator[tuple[Stack, dict[str, str]]]:
             assert is_token(canaries[f"token {name}"]), made.stderr
             assert made.stdout.strip() not in made.stderr
         write_secret(secrets / "token", canaries["token bot"])
+        made = run_flask(stack, "users", "create", "ann", "--role", "trader", given=f"{PASSWORD}\n")
+        assert made.returncode == 0, made.stderr
+        canaries["password ann"] = PASSWORD
         yield stack, canaries
 
 
@@ -136,6 +160,7 @@ def test_no_secret_is_outside_its_file(guarded: tuple[Stack, dict[str, str]], tm
     bearer = {"Authorization": f"Bearer {canaries['token bot']}"}
     stack.start()
     use(stack, answers, canaries, bearer)
+    canaries["session ann"] = sign_in(stack, answers)
 
     # The journal fails: 503, and lines with details.
     with contextlib.closing(sqlite3.connect(stack.settings["JOURNAL_PATH"])) as db:
@@ -197,6 +222,8 @@ def test_no_secret_is_outside_its_file(guarded: tuple[Stack, dict[str, str]], tm
         "sidecar token": {"sidecar"},
         "token bot": {"token", "exposed"},
         "token alerts": set(),
+        "password ann": set(),
+        "session ann": set(),
         # A copy of a journal has its key; a restored journal has a new one.
         "key of the journal": places["key of the journal"] & {"journal.db", "journal.db-wal", "copy.db"},
     }
