@@ -87,11 +87,17 @@ _LONG = "it takes minutes; its modules are tested or run by hand"
 _REGISTRY = "it changes the lock or the environment, from the registries"
 _INFRA = "it starts programs that may be running here already; tests/infra and test_prometheus.py start them"
 _ENGINE = "it needs a container engine"
+_USERS = "it asks for a password, or needs a user; tests/webapp/cli/test_users.py runs it"
 
 _IMAGE = "test_image.py does this with podman, and builds with buildah"
 _UNITS = "it changes a host; test_systemd.py runs what the units run"
 
 NOT_RUN = {
+    "make release": "it needs a tagged commit; tests/infra/test_release.py and the hosted workflow run it",
+    ".venv/bin/flask --app webapp users create ann --role trader": _USERS,
+    ".venv/bin/flask --app webapp users list": _USERS,
+    ".venv/bin/flask --app webapp users password ann": _USERS,
+    ".venv/bin/flask --app webapp users remove ann": _USERS,
     "make test": _SUITE,
     "make check": _SUITE,
     ".venv/bin/pytest tests/sidecar -x": _SUITE,
