@@ -16,6 +16,7 @@ from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from tests.webapp.conftest import GOOD
 from webapp import create_app
+from webapp.rate_limit import RateLimit
 from webapp.services import services
 
 FAR = {"REMOTE_ADDR": "192.0.2.7"}
@@ -25,6 +26,9 @@ FAR = {"REMOTE_ADDR": "192.0.2.7"}
 def limited(settings: Settings) -> Iterator[Flask]:
     few = replace(settings, auth="off", writes_per_second=1, sign_ins_per_minute=1)
     app = create_app(replace(few, trusted_proxies=(ip_network("10.0.0.0/8"),)))
+    # A clock that stands still: with a real one, a slow test would wait long enough to be allowed more.
+    services(app).write_limit = RateLimit(1, 2, clock=lambda: 0.0)
+    services(app).sign_in_limit = RateLimit(1 / 60, 5, clock=lambda: 0.0)
     yield app
     services(app).close()
 
