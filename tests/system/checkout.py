@@ -4,6 +4,7 @@ import contextlib
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -81,6 +82,8 @@ class Checkout:
         """Start a command as the leader of a new terminal's session; return its pid and the terminal's descriptor."""
         pid, terminal = pty.fork()
         if pid == 0:
+            # As a terminal does; a gate that runs under nohup ignores it, and its children would inherit that.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.chdir(self.folder)
             os.execve(command[0], command, CLEAN)
         return pid, terminal
