@@ -73,7 +73,9 @@ class Host:
     def environ(self, name: str) -> dict[str, str]:
         unit = [self._here(value).split("=", 1) for key, value in read_unit(name) if key == "Environment"]
         credentials = {"CREDENTIALS_DIRECTORY": str(self.folder / "credentials")}
-        return {"PATH": "/usr/bin:/bin"} | dict(unit) | self._settings | credentials
+        # A host has no .env; the one of this checkout has its secret in no file.
+        host = {"PATH": "/usr/bin:/bin", "FLASK_SKIP_DOTENV": "1"}
+        return host | dict(unit) | self._settings | credentials
 
     @contextlib.contextmanager
     def service(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
