@@ -62,7 +62,7 @@ new Live({
   onState: (state) => status.showFeed(state),
   onComplete: (seq) => status.showComplete(seq),
   onSkip: async (last) => {
-    const read = (await market.load(market.selected)) ?? last;
+    const read = (await market.reload()) ?? last;
     return market.followAfter(Math.max(read, last) - SHOWN_AGAIN);
   },
 });

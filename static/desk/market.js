@@ -11,6 +11,7 @@ const RELOAD_MS = 30_000;
 const REDRAW_MS = 250;
 const RETRY_MS = 1000;
 const QUOTES = 3;
+const SUMMARY_SYMBOLS = 200;
 // Trades kept to apply to a summary that was computed before they were accepted.
 const RECENT_TRADES = 5000;
 
@@ -35,6 +36,8 @@ export class Market {
     this.openedAt = performance.now();
     /** @type {string | null} What is shown; null before the first trade. */
     this.selected = null;
+    /** @type {string | null} What was asked for last, and may not be shown yet. */
+    this.wanted = null;
     // Requests are numbered, and only the answer of the newest is shown.
     this.requests = 0;
     /** @type {number | undefined} */
@@ -43,12 +46,14 @@ export class Market {
     this.clockOffset = undefined;
     /** @type {number | undefined} */
     this.timer = undefined;
+    /** @type {number | undefined} */
+    this.quoteTimer = undefined;
     this.complete = true;
     this.chart = new Chart(byId("chart", HTMLElement));
     this.table = new SymbolTable(onSymbol);
     // Only a new summary drops the trades that have left the window.
-    setInterval(() => { if (!document.hidden) this.load(this.selected); }, RELOAD_MS);
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.load(this.selected); });
+    setInterval(() => { if (!document.hidden) this.reload(); }, RELOAD_MS);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.reload(); });
     setInterval(() => this.draw(), 1000);
   }
 
@@ -69,6 +74,7 @@ export class Market {
    */
   async load(symbol) {
     const query = new URLSearchParams({ window: String(this.window), step: String(this.step), ...(symbol && { symbol }) });
+    this.wanted = symbol;
     this.requests += 1;
     const number = this.requests;
     /** @type {Summary} */
@@ -88,7 +94,7 @@ export class Market {
       return this.lastSeq;
     }
     this.symbols = new Map(summary.symbols.map((each) => [each.symbol, each]));
-    this.selected = summary.symbol;
+    this.selected = this.wanted = summary.symbol;
     this.lastSeq = summary.last_seq;
     this.complete = summary.complete;
     this.chart.set(summary.bars);
@@ -97,6 +103,9 @@ export class Market {
     this.draw();
     return summary.last_seq;
   }
+
+  // A click whose answer is still on its way is not lost.
+  reload() { return this.load(this.wanted ?? this.selected); }
 
   /**
    * The age of a trade is computed by the server's clock, since the browser's may be wrong.
@@ -107,7 +116,7 @@ export class Market {
     // One of the clocks was set, so the window has moved.
     const moved = Math.abs(offset - (this.clockOffset ?? offset)) > this.step * 1000;
     this.clockOffset = offset;
-    if (moved) this.load(this.selected);
+    if (moved) this.reload();
   }
 
   // The server's time, in seconds.
@@ -145,8 +154,9 @@ export class Market {
       const buys = trade.side === "BUY";
       let symbol = this.symbols.get(trade.symbol);
       if (!symbol) {
-        symbol = { symbol: trade.symbol, quote: this.findQuote(trade.symbol), trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
+        symbol = { symbol: trade.symbol, quote: "", trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
         this.symbols.set(trade.symbol, symbol);
+        this.askForQuotes();
       }
       symbol.trades += 1;
       symbol.buys += buys ? 1 : 0;
@@ -161,6 +171,12 @@ export class Market {
     }
   }
 
+  // The server knows the quote currency of a symbol. It names only the symbols with the most notional.
+  askForQuotes() {
+    if (this.symbols.size > SUMMARY_SYMBOLS) return;
+    this.quoteTimer ??= setTimeout(() => { this.quoteTimer = undefined; this.reload(); }, RETRY_MS);
+  }
+
   draw() {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -172,12 +188,12 @@ export class Market {
     for (const row of rows) {
       trades += row.trades;
       bought += row.buys;
-      byQuote.set(row.quote, (byQuote.get(row.quote) ?? 0) + row.notional);
+      if (row.quote) byQuote.set(row.quote, (byQuote.get(row.quote) ?? 0) + row.notional);
     }
     setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
     // Amounts of different currencies are not added up.
     const largest = Array.from(byQuote).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
-    setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || "0");
+    setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || (trades ? "…" : "0"));
     setText("tile-rate", this.rate().toFixed(1));
     setText("tile-share", trades ? `${formatShare(bought / trades)} / ${formatShare(1 - bought / trades)}` : "none yet");
     this.table.draw(rows, this.selected);
@@ -204,14 +220,5 @@ export class Market {
     this.acceptedTimes = this.acceptedTimes.filter((time) => time > now - RATE_SECONDS && time < now + 1);
     const known = Math.max(1, (performance.now() - this.openedAt) / 1000, now - (this.acceptedTimes[0] ?? Infinity));
     return this.acceptedTimes.length / Math.min(RATE_SECONDS, known);
-  }
-
-  /**
-   * The server knows the quote currency; a new symbol has the one of the known symbol that ends alike, until it says.
-   * @param {string} symbol
-   */
-  findQuote(symbol) {
-    for (const { quote } of this.symbols.values()) if (symbol.toUpperCase().endsWith(quote)) return quote;
-    return "other";
   }
 }

@@ -27,7 +27,7 @@ export class SymbolTable {
     rows.forEach((each, index) => {
       const row = this.body.rows[index] ?? this.makeRow();
       const button = /** @type {HTMLButtonElement} */ (row.cells[0].firstChild);
-      const texts = [each.last_price, formatCount(each.trades), `${formatAmount(each.notional)} ${each.quote}`,
+      const texts = [each.last_price, formatCount(each.trades), `${formatAmount(each.notional)} ${each.quote}`.trim(),
         formatShare(each.notional ? each.buy_notional / each.notional : 0)];
       if (button.dataset.symbol !== each.symbol) button.textContent = button.dataset.symbol = each.symbol;
       button.ariaPressed = String(each.symbol === selected);

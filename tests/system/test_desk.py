@@ -61,6 +61,13 @@ def test_a_trade_sent_by_form_appears_in_browsers_of_every_worker(browser: Brows
         context.close()
 
 
+def test_a_symbol_that_is_new_while_the_desk_is_open_gets_its_own_currency(desk: Page, shared: Stack) -> None:
+    shared.post(TRADE | {"symbol": "NEWEUR", "price": "3", "qty": "5"})
+    row = desk.locator("#symbols tr", has_text="NEWEUR")
+    # Sooner than the summary is read again anyway, after 30 s.
+    expect(row).to_contain_text("15 EUR")
+
+
 def test_a_trade_sent_by_form_has_its_source_ref_and_fee(desk: Page, shared: Stack) -> None:
     desk.locator("[name=symbol]").fill("details")
     desk.locator("[name=price]").fill("1")
