@@ -9,7 +9,8 @@ _DIGEST_BYTES: Final = 16
 _FULL: Final = 0.6
 
 _NO_DIGITS = str.maketrans("", "", "-T:.Z")
-_VISIBLE = re.compile("[!-~]{1,64}")
+# Without what JSON escapes, since a key is written into it as it is.
+_VISIBLE = re.compile(r"[!#-\[\]-~]{1,64}")
 
 
 class RowKeys:

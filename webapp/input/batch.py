@@ -70,8 +70,9 @@ def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None
     rows = split_lines(body, limit) if lines else []
     array = b"[%b]" % b",".join(line for _, line in rows) if lines else body
     found = _read_together(array, limit, steps)
-    # A line may have several trades, or a part of one; then its number must be named.
-    if found and (not lines or len(found) == len(rows)):
+    # A line may have several trades, or a part of one; then its number must be named. A part begins with no brace, so
+    # as many trades as lines that begin with one are a trade in each.
+    if found and (not lines or (len(found) == len(rows) and all(line.lstrip()[:1] == b"{" for _, line in rows))):
         return found
     return _read_one_by_one(rows or split_array(body, limit), steps)
 

@@ -93,6 +93,16 @@ def test_kraken_trades_are_read_in_utc(tmp_path: Path) -> None:
     ]
 
 
+def test_an_id_that_json_would_escape_is_in_the_digest_of_its_key_only(tmp_path: Path) -> None:
+    ids = ["TA-1", 'T"1', "T\\1", "T\\u0041", "T é"]
+    text = "".join(KRAKEN.splitlines(keepends=True)[:1]) + "".join(
+        '"{}",'.format(each.replace('"', '""')) + KRAKEN.splitlines()[1].partition(",")[2] + "\n" for each in ids
+    )
+    keys = read_keys(tmp_path, text)
+    assert [key[:-33] for key in keys] == ["TA-1", "", "", "", ""]
+    assert len(set(keys)) == 5
+
+
 def test_any_other_header_is_mapped(tmp_path: Path) -> None:
     text = "Fill Time;Fill_Price;Size;B/S;Account\n2026-01-31 09:30:00; 1.50 ;2;Buy;a\n2026-01-31 09:30:01;1.60;3;s;b\n"
     columns = {"ts": "fill time", "price": "Fill_Price", "qty": "SIZE", "side": "b/s", "source": "Account"}

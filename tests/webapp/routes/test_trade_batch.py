@@ -226,6 +226,13 @@ def test_a_gzip_body_of_several_members_is_read_whole(client: FlaskClient) -> No
     assert send(client, body, LINES, Content_Encoding="GZIP").json == numbers(2, 0, 1, 2)
 
 
+def test_two_trades_in_a_line_do_not_make_up_for_one_in_two(client: FlaskClient, journal: Journal) -> None:
+    first, second = VALUES[:-1].rsplit(",", 1)
+    for body in (f"{VALUES},{VALUES}\n{first}\n{second}}}", f"{first}\n{second}}}\n{VALUES},{VALUES}"):
+        problem(send(client, body, LINES), 400, "json")
+    assert journal.last_seq() == 0
+
+
 def test_another_encoding_or_type_is_415(client: FlaskClient) -> None:
     assert "br" in problem(send(client, "[]", Content_Encoding="br"), 415, "unsupported_media_type")["detail"]
     for kind in ("text/csv", "application/x-www-form-urlencoded", ""):
