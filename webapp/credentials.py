@@ -128,9 +128,10 @@ class Credentials:
 
     def find_token(self, text: str) -> Caller:
         """Return the caller with this token. Raises CredentialError and JournalError."""
-        found = self._read().tokens.get(hash_token(text)) if is_token(text) else None
-        # The hash was found by its value; compared again in constant time, it tells nothing that could be guessed from.
-        if found is None or not hmac.compare_digest(found.hash, hash_token(text)):
+        hashed = hash_token(text) if is_token(text) else b""
+        found = self._read().tokens.get(hashed)
+        # The hash was found by its value; compared again in constant time, it shows nothing to guess from.
+        if found is None or not hmac.compare_digest(found.hash, hashed):
             raise CredentialError("token_unknown", "The token is not one of this server, or not complete")
         end = found.find_end(format_timestamp(self._wall_clock()))
         if end is not None:

@@ -15,6 +15,7 @@ from common.wire.transport import Sender
 from webapp.attempts import Attempts
 from webapp.broadcaster import Broadcaster
 from webapp.credentials import Credentials
+from webapp.description import UNLISTED
 from webapp.openapi import build_document
 from webapp.pipeline import Pipeline
 from webapp.pipeline_watch import PipelineWatch
@@ -101,7 +102,6 @@ def services(app: Flask = current_app) -> Services:
 
 
 def _list_routes(app: Flask) -> Iterator[Route]:
-    unlisted = {"HEAD", "OPTIONS"}
     for rule in app.url_map.iter_rules():
-        for method in sorted((rule.methods or set()) - unlisted):
+        for method in sorted((rule.methods or set()) - UNLISTED):
             yield method, rule.rule

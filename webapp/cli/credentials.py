@@ -1,4 +1,4 @@
-"""What the commands of tokens and of users share: the NAME argument, and the journal."""
+"""What the commands of tokens and of users share: the NAME argument, the journal, and what they say."""
 
 import contextlib
 import re
@@ -32,3 +32,9 @@ def open_journal() -> Iterator[Journal]:
             yield journal
     except JournalError as error:
         raise click.ClickException(error.detail) from error
+
+
+def tell_lock() -> None:
+    """Say that the web process is locked from the first credential on, where it is."""
+    if current_app.config["SETTINGS"].auth == "auto":
+        click.echo("It is the first credential: from now on the web process is locked.", err=True)

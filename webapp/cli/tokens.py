@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from common.credentials import SCOPES, Token, hash_token, make_token
@@ -13,7 +12,7 @@ from common.display import show_text
 from common.journal.credentials import Term, add_token, has_credentials, list_tokens, revoke_token, rotate_token
 from common.setting_readers import read_duration
 from common.timestamps import format_timestamp, now
-from webapp.cli.credentials import name_argument, open_journal
+from webapp.cli.credentials import name_argument, open_journal, tell_lock
 from webapp.cli.tables import print_table
 
 _LONGEST: Final = 100 * 365 * 24 * 60 * 60
@@ -54,8 +53,8 @@ def create(name: str, scopes: tuple[str, ...], expires: timedelta | None) -> Non
             raise click.ClickException(message)
     click.echo(text)
     click.echo(f"{name} may {', '.join(sorted(set(scopes)))}, {_describe(term)}. It is not shown again.", err=True)
-    if is_first and current_app.config["SETTINGS"].auth == "auto":
-        click.echo("It is the first credential: from now on the web process is locked.", err=True)
+    if is_first:
+        tell_lock()
 
 
 @tokens_cli.command("list")

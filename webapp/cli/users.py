@@ -3,14 +3,13 @@
 import sys
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from common.credentials import ROLES
 from common.journal.credentials import add_user, has_credentials, list_users, remove_user, set_password
 from common.passwords import LENGTH_MAX, LENGTH_MIN, hash_password
 from common.timestamps import format_timestamp, now
-from webapp.cli.credentials import name_argument, open_journal
+from webapp.cli.credentials import name_argument, open_journal, tell_lock
 from webapp.cli.tables import print_table
 
 users_cli = click.Group("users", help="Make, list and remove the people who sign in, and set their passwords.")
@@ -42,8 +41,8 @@ def create(name: str, role: str) -> None:
         if not add_user(journal, name, role, hashed, format_timestamp(now())):
             raise _explain_taken(name)
     click.echo(f"{name} is a {role}")
-    if is_first and current_app.config["SETTINGS"].auth == "auto":
-        click.echo("It is the first credential: from now on the web process is locked.", err=True)
+    if is_first:
+        tell_lock()
 
 
 @users_cli.command("list")

@@ -19,13 +19,12 @@ from webapp.clients import find_site, read_address
 from webapp.concurrency import run_in_threadpool
 from webapp.description import PAGE, Answer, Content, Description
 from webapp.input.encoding import check_encoding
+from webapp.input.form import FORM_BYTES
 from webapp.input.json_body import receive
 from webapp.middleware.auth import OPEN, count_failure, current_caller, needs
 from webapp.middleware.problems import reject
 from webapp.middleware.sessions import begin_session, end_session, find_device, find_sign_in, keep_device
 from webapp.services import services
-
-FORM_BYTES: Final = 8 * 1024
 
 QUEUE_SECONDS: Final = 5.0
 """How long a sign-in waits for those before it."""
