@@ -90,7 +90,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is no
 
 
 def when_ready(server: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter is not typed
-    """Stop with one log line when others could reach the server and nobody needs a credential; no worker runs yet."""
+    """Stop with one log line when other hosts could reach the server without a credential; no worker runs yet."""
     listeners = [listener.sock for listener in server.LISTENERS]
     danger = find_danger(_settings, listeners, has_credentials=_has_credentials())
     if danger is not None:
@@ -105,7 +105,7 @@ def _has_credentials() -> bool:
         with Journal(_settings.journal_path) as journal:
             return has_credentials(journal)
     except JournalError:
-        # The workers ask again, and answer nobody until they know.
+        # The workers ask again, and reject every request until they know.
         return False
 
 

@@ -55,7 +55,7 @@ def read_timestamp(text: str) -> tuple[Timestamp, datetime]:
 
 
 def parse_number(text: str, unit: str | None = None) -> datetime | None:
-    """Read a time since 1970, in one of UNITS, by default told by its number of digits; None for any other text.
+    """Read a time since 1970, in one of UNITS, by default by its number of digits; None for any other text.
 
     Raises OverflowError.
     """

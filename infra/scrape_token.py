@@ -24,7 +24,7 @@ EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - for a container, and with a token
 
 
 def find_missing(settings: Settings, *, in_container: bool, platform: str = sys.platform) -> dict[str, str]:
-    """Return the settings by which Prometheus, perhaps in a container, can read the sidecar, and nobody else."""
+    """Return the settings by which Prometheus, perhaps in a container, and no other client can read the sidecar."""
     missing = {}
     is_open = is_loopback(settings.sidecar_http_host) or settings.auth == "off"
     if settings.sidecar_token_file is None and (in_container or not is_open):

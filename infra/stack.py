@@ -64,7 +64,7 @@ def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: b
         )
     settings, changed = provide_token(settings, INFRA.parent, in_container=in_container)
     if changed:
-        _print(f"Written to .env, so that Prometheus, and nobody else, can read the sidecar: {', '.join(changed)}")
+        _print(f"Written to .env, so that only Prometheus can read the sidecar: {', '.join(changed)}")
         _print("A stack that runs already needs a restart: make apps-down, then make apps-up.")
     if in_container:
         write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))

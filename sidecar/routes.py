@@ -142,7 +142,7 @@ class Routes:
     def _has_token(self, request: Request) -> bool:
         scheme, _, given = (request.get("Authorization") or "").partition(" ")
         expected = self._token or ""
-        # In constant time, so that nobody learns how much of a guess is right.
+        # In constant time, so that the time does not show how much of a guess is right.
         is_equal = hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode())
         return bool(expected) and scheme.lower() == "bearer" and is_equal
 

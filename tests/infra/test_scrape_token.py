@@ -1,4 +1,4 @@
-"""``make infra-up`` lets Prometheus read the sidecar, and nobody else, without a hand."""
+"""``make infra-up`` lets Prometheus alone read the sidecar, without a manual step."""
 
 import json
 import os

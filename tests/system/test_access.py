@@ -60,7 +60,7 @@ def test_with_a_credential_or_when_told_so_it_starts_beyond_loopback(cold: Stack
     cold.settings |= {"WEBAPP_HTTP_HOST": "0.0.0.0", "AUTH": auth}
     cold.start("web")
     assert requests.get(f"{cold.web_url}/trades", timeout=10).status_code == (200 if auth == "off" else 401)
-    messages = {"off": "access is not protected", "required": "nobody has access"}
+    messages = {"off": "access is not protected", "required": "no credential exists"}
     assert {name: text in cold.log.read_text() for name, text in messages.items()} == {
         name: name == auth for name in messages
     }

@@ -110,7 +110,7 @@ def test_attempts_to_sign_in_have_a_limit_of_their_own(behind: Stack, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["trading", "desk"])
-def test_an_open_server_on_loopback_answers_nobody_who_comes_through_it(cold: Stack, tmp_path: Path, name: str) -> None:
+def test_an_open_server_on_loopback_rejects_what_comes_through_it(cold: Stack, tmp_path: Path, name: str) -> None:
     cold.settings["ALLOWED_HOSTS"] = NAMES
     cold.start()
     with Nginx(tmp_path, cold.settings["WEBAPP_HTTP_PORT"], name) as nginx:

@@ -32,7 +32,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def needs(scope: str) -> Callable[[View], View]:
-    """Declare what a route needs: a scope, OPEN or PATH; a route that does not say so answers nobody."""
+    """Declare what a route needs: a scope, OPEN or PATH; a route without a declaration rejects every request."""
 
     def declare(view: View) -> View:
         vars(view)["needs"] = scope

@@ -14,12 +14,16 @@ _log = logging.getLogger(__name__)
 def find_danger(settings: Settings, listeners: Iterable[socket.socket], *, has_credentials: bool) -> str | None:
     """Return why the web process must not start as it is set, None when it may; what it warns of is logged."""
     if settings.auth == "off":
-        _log.warning("access is not protected", extra={"detail": "AUTH is off: whoever reaches the address has access"})
+        _log.warning(
+            "access is not protected", extra={"detail": "AUTH is off: everyone who reaches the address has access"}
+        )
         return None
     if has_credentials:
         return None
     if settings.auth == "required":
-        _log.warning("nobody has access", extra={"detail": f"AUTH is required, and no token was made: {FIRST_TOKEN}"})
+        _log.warning(
+            "no credential exists", extra={"detail": f"AUTH is required, and no token was made: {FIRST_TOKEN}"}
+        )
         return None
     exposed = next((name for name in map(_name, listeners) if name is not None), None)
     if exposed is not None:

@@ -237,7 +237,7 @@ def test_a_session_is_answered_by_its_role_and_writes_with_its_csrf_token_only(
     assert wrong == []
 
 
-def test_a_route_that_does_not_say_what_it_needs_answers_nobody(app: Flask) -> None:
+def test_a_route_that_does_not_declare_what_it_needs_rejects_every_request(app: Flask) -> None:
     app.add_url_rule("/new", view_func=lambda: "secret", endpoint="new")
     answer = app.test_client().get("/new")
     assert (answer.status_code, (answer.json or {})["reason"]) == (403, "scope")
