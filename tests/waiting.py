@@ -10,7 +10,7 @@ T = TypeVar("T")
 _PAUSE = threading.Event()
 
 
-def wait_for(ask: Callable[[], T | None], what: str, seconds: float = 15.0, every: float = 0.01) -> T:
+def wait_for(ask: Callable[[], T | None], what: str, seconds: float = 60.0, every: float = 0.01) -> T:
     """Return the first answer that is true."""
     deadline = time.monotonic() + seconds
     while True:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -29,12 +30,19 @@ TRADE = {"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty": "0.25"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
+# Below the ports that the kernel gives to outgoing connections: one of those could take a port before its server does.
+_ports = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
+
+
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports on which nothing listens; none is returned twice."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = _ports.pop()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            ports.append(port)
+    return ports
 
 
 class Stack:
