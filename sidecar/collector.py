@@ -1,7 +1,7 @@
 """The collector: reads the state once per scrape and exposes it as metrics (docs/metrics.md)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -14,6 +14,7 @@ from common.tally import Tally
 from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
+from sidecar.rejections import Rejections
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
 from sidecar.sources import Sources
@@ -29,6 +30,7 @@ class Sight:
     snapshots: Snapshots
     read_journal: Callable[[], tuple[int, DiskUsage]]
     list_active: Callable[[], Sequence[str]]
+    rejections: Rejections = field(default_factory=Rejections)
 
 
 class StateCollector(Collector):
@@ -66,6 +68,9 @@ class StateCollector(Collector):
             sight.snapshots.saved_at,
         )
         yield count("sidecar_snapshot_failures", "Snapshots that could not be saved.", sight.snapshots.failures)
+        yield count_by(
+            "sidecar_http_requests_rejected", "Requests rejected, by reason.", ["reason"], dict(sight.rejections.counts)
+        )
         build = GaugeMetricFamily("sidecar_build_info", "The running version; always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build

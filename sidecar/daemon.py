@@ -18,6 +18,7 @@ from sidecar.consumer import Consumer
 from sidecar.counters import Counters
 from sidecar.lock import locked
 from sidecar.overflow import OverflowLog
+from sidecar.rejections import Rejections
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.routes import Registries, Routes
 from sidecar.series_start import SeriesStarts
@@ -68,7 +69,7 @@ class Daemon:
                 if self.stopping.is_set():
                     # Metrics of a partly read journal would look like a counter reset.
                     return 0
-                server.open(self._make_routes(counters, consumer, token).answer)
+                server.open(self._make_routes(counters, consumer, server.rejections, token).answer)
                 self._threads.start("consumer", partial(consumer.run, self.stopping))
                 self._threads.start("http", partial(server.serve_forever, poll_interval=0.1))
                 last_seq = counters.state.last_seq
@@ -94,7 +95,7 @@ class Daemon:
         state.register(self._settings)
         return state
 
-    def _make_routes(self, counters: Counters, consumer: Consumer, token: str | None) -> Routes:
+    def _make_routes(self, counters: Counters, consumer: Consumer, rejections: Rejections, token: str | None) -> Routes:
         journal, lock = Journal(self._settings.journal_path), threading.Lock()
 
         def read_journal() -> tuple[int, DiskUsage]:
@@ -105,7 +106,7 @@ class Daemon:
             error = consumer.journal_error
             return None if error is None else error.detail
 
-        sight = Sight(counters, self._snapshots, read_journal, consumer.list_active)
+        sight = Sight(counters, self._snapshots, read_journal, consumer.list_active, rejections)
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(
             rule,

@@ -17,7 +17,6 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from common.accept_header import clean_accept
 from common.hosts import HostRule, RequestRejectedError
-from common.throttle import Throttle
 from sidecar.landing import write_landing
 
 SCRAPE_WAIT_SECONDS: Final = 2.0
@@ -28,9 +27,6 @@ NAMES_LIMIT: Final = 100
 
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
 """Routes that are open to everyone, under any name."""
-
-REJECTION_SECONDS: Final = 60.0
-"""How often rejected requests are logged: a Prometheus without the token sends one per second."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _OPENMETRICS: Final = "application/openmetrics-text"
@@ -69,19 +65,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response."""
+    """An HTTP response; one that rejects its request has a ``reason`` of sidecar/rejections.py."""
 
     status: http.HTTPStatus
     kind: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
 
 
 def make_problem(status: http.HTTPStatus, reason: str, detail: str) -> Answer:
     """Make a problem+json answer (RFC 9457)."""
     problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, "reason": reason}
     headers = (("Retry-After", "1"),) if status == http.HTTPStatus.SERVICE_UNAVAILABLE else ()
-    return Answer(status, "application/problem+json", json.dumps(problem).encode() + b"\n", headers)
+    return Answer(status, "application/problem+json", json.dumps(problem).encode() + b"\n", headers, reason)
 
 
 class Routes:
@@ -100,7 +97,6 @@ class Routes:
     ) -> None:
         """Keep the sources of the answers, and the ``token`` that clients must send, None for an open sidecar."""
         self._token = token
-        self._throttle = Throttle(REJECTION_SECONDS)
         self._rule = rule
         self._registries = registries
         self._check_alive = check_alive
@@ -117,7 +113,9 @@ class Routes:
             return make_problem(_REJECTED[error.reason], error.reason, error.detail)
         except Exception:  # noqa: BLE001 - one failed request must not end the server
             _log.exception("request failed")
-            return make_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The sidecar failed; its log says why.")
+            failed = make_problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, "bug", "The sidecar failed; its log says why.")
+            # Logged above, and no rejection.
+            return replace(failed, reason="")
 
     def _answer(self, request: Request) -> Answer:
         try:
@@ -129,9 +127,9 @@ class Routes:
         self._check_names(request, path, has_token=has_token)
         may_read = has_token or self._token is None
         if not may_read and path not in HEALTH:
-            return self._reject()
+            return _reject()
         if request.method != "GET":
-            return Answer(http.HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"expected GET\n", (("Allow", "GET"),))
+            return Answer(http.HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"expected GET\n", (("Allow", "GET"),), "method")
         if path == "/metrics":
             return self._scrape(request, target.query)
         if path == "/":
@@ -145,14 +143,6 @@ class Routes:
         # In constant time, so that the time does not show how much of a guess is right.
         is_equal = hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode())
         return bool(expected) and scheme.lower() == "bearer" and is_equal
-
-    def _reject(self) -> Answer:
-        count = self._throttle.take("token")
-        if count:
-            _log.warning("request rejected", extra={"reason": "token", "count": count})
-        detail = "the token is missing or wrong; expected Authorization: Bearer with the one in SIDECAR_TOKEN_FILE"
-        problem = make_problem(http.HTTPStatus.UNAUTHORIZED, "token", detail)
-        return replace(problem, headers=(("WWW-Authenticate", "Bearer"),))
 
     def _check_names(self, request: Request, path: str, *, has_token: bool) -> None:
         host = request.get("Host")
@@ -169,7 +159,7 @@ class Routes:
             case "/readyz":
                 more = {"last_seq": self._read_last_seq()} if may_read else {}
                 return _answer_check("ready", self._check_ready(), **more)
-        return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, b"expected /, /metrics, /healthz or /readyz\n")
+        return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, b"expected /, /metrics, /healthz or /readyz\n", (), "not_found")
 
     def _scrape(self, request: Request, query: str) -> Answer:
         try:
@@ -190,6 +180,12 @@ class Routes:
         if gzip_accepted(request.get("Accept-Encoding") or ""):
             return Answer(http.HTTPStatus.OK, kind, gzip.compress(body), (("Content-Encoding", "gzip"),))
         return Answer(http.HTTPStatus.OK, kind, body)
+
+
+def _reject() -> Answer:
+    detail = "the token is missing or wrong; expected Authorization: Bearer with the one in SIDECAR_TOKEN_FILE"
+    problem = make_problem(http.HTTPStatus.UNAUTHORIZED, "token", detail)
+    return replace(problem, headers=(("WWW-Authenticate", "Bearer"),))
 
 
 def _answer_check(word: str, wrong: str | None, **more: int) -> Answer:

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 
 from common.errors import AddressError
+from sidecar.rejections import Rejections
 from sidecar.routes import Answer, Request, make_problem
 
 CONNECTIONS_LIMIT: Final = 32
@@ -126,6 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(make_problem(status, reason, detail))
 
     def _send(self, answer: Answer) -> None:
+        if answer.reason:
+            self.server.rejections.add(answer.reason)
         self.connection.settimeout(ANSWER_SECONDS)
         self.connection.sendall(encode_answer(answer))
         if self._has_unread:
@@ -196,6 +199,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler, bind_and_activate=False)
         self.connections = Connections()
+        self.rejections = Rejections()
         self.answer: Callable[[Request], Answer]
         try:
             self.server_bind()
@@ -214,6 +218,7 @@ class Server(socketserver.ThreadingTCPServer):
         if self.connections.admit(request):
             super().process_request(request, client_address)
             return
+        self.rejections.add(_BUSY.reason)
         with contextlib.suppress(OSError):
             request.settimeout(0)
             request.send(encode_answer(_BUSY))
