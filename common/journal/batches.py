@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from common.decimals import DecimalText
-from common.event import Event, Side, Source
+from common.event import SEQ_MAX, Event, Side, Source
 from common.journal.store import Journal
 from common.symbols import Symbol
 from common.timestamps import Timestamp
@@ -26,7 +26,8 @@ WITH batches AS (
     SELECT symbol, side, source, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
         min(seq) AS first, max(seq) AS last, max(ts || (seq + {_WIDE})) AS newest
     FROM trades
-    WHERE seq > ?1 AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ?1 ORDER BY seq LIMIT ?2))
+    WHERE seq > ?1
+        AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ?1 AND seq <= ?3 ORDER BY seq LIMIT ?2))
     GROUP BY symbol, side, source
 )
 SELECT g.symbol, g.side, g.source, prices, quantities, a.accepted_at, last, b.seq, b.ts, b.price
@@ -79,12 +80,12 @@ def _join(events: list[Event]) -> Batch:
     )
 
 
-def read_batches(journal: Journal, after: int, limit: int) -> list[Batch]:
-    """Read up to ``limit`` events after seq ``after`` as ``group`` returns them, in any order within a batch.
+def read_batches(journal: Journal, after: int, limit: int, until: int = SEQ_MAX) -> list[Batch]:
+    """Read up to ``limit`` events after seq ``after``, up to ``until``, as ``group`` returns them.
 
-    Raises JournalError.
+    Within a batch they are in any order. Raises JournalError.
     """
-    found = journal.query(_BATCHES, after, limit)
+    found = journal.query(_BATCHES, after, limit, until)
     return [
         Batch(symbol, side, source, prices.split(), quantities.split(), *rest)
         for symbol, side, source, prices, quantities, *rest in found

@@ -89,6 +89,11 @@ class Journal:
         times = "SELECT seq, accepted_at FROM trades WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         return self.query(times, seq, until, limit)
 
+    def count_after(self, seq: int) -> int:
+        """Count the events after ``seq``. Raises JournalError."""
+        count: int = self.query("SELECT count(*) FROM trades WHERE seq > ?", seq)[0][0]
+        return count
+
     def last_seq(self) -> int:
         """Return the newest seq ever assigned, 0 before the first. Raises JournalError."""
         with self._connection.reading() as opened:

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import JournalError
+from common.journal.batches import CHUNK, read_batches
 from common.journal.checkpoint import read_pruned
 from common.journal.store import Journal
 from common.settings import Settings
@@ -21,7 +22,6 @@ from webapp.cli.stack_options import choose_sidecar_token, choose_sidecar_url, t
 from webapp.cli.tables import print_table
 
 WATCH_SECONDS = 2.0
-_CHUNK = 10_000
 _OVERFLOW = "other"
 
 Totals = dict[tuple[str, str], Tally]
@@ -35,12 +35,10 @@ def total_journal(journal: Journal, last_seq: int) -> Totals:
         for side, tally in pruned_symbol.tallies.items():
             totals[symbol, side] = tally
     after = pruned.last_seq
-    while events := journal.read_after(after, _CHUNK):
-        for event in events:
-            if event.seq > last_seq:
-                return totals
-            totals.setdefault((event.symbol, event.side), Tally()).add([event.price], [event.qty])
-        after = events[-1].seq
+    while batches := read_batches(journal, after, CHUNK, last_seq):
+        for batch in batches:
+            totals.setdefault((batch.symbol, batch.side), Tally()).add(batch.prices, batch.quantities)
+        after = max(batch.last_seq for batch in batches)
     return totals
 
 
@@ -120,7 +118,7 @@ def audit_once(settings: Settings, sidecar_url: str, token: str | None, promethe
             known = {symbol for symbol, _ in counted}
             with journal.read_transaction():
                 journalled = fold(total_journal(journal, seq), known)
-            in_flight = sum(1 for _ in journal.read_after(seq, _CHUNK))
+            in_flight = journal.count_after(seq)
     except JournalError as error:
         raise click.ClickException(error.detail) from error
     columns = {"journal": journalled, "sidecar": counted}

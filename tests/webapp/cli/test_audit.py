@@ -5,6 +5,7 @@ import pytest
 from common.errors import JournalError
 from common.journal.store import Journal
 from common.tally import Tally
+from tests.conftest import append, make_event
 from webapp.cli.audit import fold, total_journal
 
 
@@ -35,3 +36,13 @@ def test_a_damaged_checkpoint_is_reported(tmp_path: Path, checkpoint: bytes) -> 
         with pytest.raises(JournalError, match=r"journal .*checkpoint") as caught:
             total_journal(journal, 1)
     assert caught.value.reason == "corrupt"
+
+
+def test_the_journal_is_totalled_up_to_what_the_sidecar_has_counted(tmp_path: Path) -> None:
+    events = [make_event(0, symbol=f"S{number % 3}", price="2.5", qty="3") for number in range(20)]
+    with Journal(tmp_path / "journal.db") as journal:
+        append(journal, events)
+        totals = total_journal(journal, 14)
+        assert {symbol: tally.trades for (symbol, _), tally in totals.items()} == {"S0": 5, "S1": 5, "S2": 4}
+        assert str(totals["S2", events[0].side].notional) == "30.0"
+        assert journal.count_after(14) == 6
