@@ -152,6 +152,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "source_limit": (_whole(1, 10_000), "a number of sources, 1 to 10000"),
+    "positions": (_one_of("on", "off", normalise=str.lower), "on or off"),
     "writes_per_second": (_whole(0, 1_000_000), "a number of requests, 0 (no limit) to 1000000"),
     "sign_ins_per_minute": (_whole(0, 1_000_000), "a number of attempts, 0 (no limit) to 1000000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),

@@ -47,6 +47,7 @@ class Settings:
     web_concurrency: int = 2
     symbol_limit: int = 200
     source_limit: int = 50
+    positions: str = "on"
     trading_symbols: tuple[str, ...] = ()
     quote_currencies: tuple[str, ...] = CURRENCIES
     writes_per_second: int = 100

@@ -46,8 +46,8 @@ class Tally(Struct):
         check_sum("quantity", self.quantity)
         check_sum("notional", self.notional)
 
-    def add(self, prices: list[str], quantities: list[str]) -> list[Decimal]:
-        """Count trades, and return the notional of each."""
+    def add(self, prices: list[str], quantities: list[str]) -> tuple[list[Decimal], list[Decimal]]:
+        """Count trades, and return the quantity and the notional of each."""
         amounts = list(map(Decimal, quantities))
         if len(amounts) == 1:
             # Most live batches are of one trade, for which entering a context takes as long as the arithmetic.
@@ -60,7 +60,7 @@ class Tally(Struct):
                 self.quantity = sum(amounts, self.quantity)
                 self.notional = sum(notionals, self.notional)
         self.trades += len(amounts)
-        return notionals
+        return amounts, notionals
 
     def merge(self, other: "Tally") -> None:
         """Add the totals of another tally."""

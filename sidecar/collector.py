@@ -14,6 +14,7 @@ from common.tally import Tally
 from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
+from sidecar.position_collector import expose_positions
 from sidecar.rejections import Rejections
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
@@ -53,6 +54,7 @@ class StateCollector(Collector):
             families = [
                 *_expose_trades(state, self._starts),
                 *_expose_sources(state.sources, self._starts),
+                *expose_positions(state.positions),
                 *_expose_progress(state),
             ]
             last_seq = state.last_seq

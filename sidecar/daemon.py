@@ -18,6 +18,7 @@ from sidecar.consumer import Consumer
 from sidecar.counters import Counters
 from sidecar.lock import locked
 from sidecar.overflow import OverflowLog
+from sidecar.position_answer import encode_positions
 from sidecar.rejections import Rejections
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.routes import Registries, Routes
@@ -114,6 +115,7 @@ class Daemon:
             self._threads.find_dead,
             check_ready,
             lambda: counters.state.last_seq,
+            read_positions=partial(encode_positions, counters, self._settings),
             find_links=partial(find_links, self._settings, "Sidecar"),
             token=token,
         )

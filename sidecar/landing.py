@@ -18,6 +18,7 @@ def write_landing(links: Mapping[str, str]) -> bytes:
 <p>It counts each accepted trade once.</p>
 <ul>
 <li><a href="/metrics">Metrics</a> for Prometheus, or OpenMetrics by the Accept header</li>
+<li><a href="/positions">Positions</a> as JSON</li>
 <li><a href="/healthz">Liveness</a>: all threads run</li>
 <li><a href="/readyz">Readiness</a>: the journal can be read</li>
 </ul>

@@ -10,6 +10,7 @@ from common.errors import JournalError, SnapshotError
 from common.journal.store import Journal
 from common.settings import Settings
 from common.timestamps import Timestamp, format_timestamp, now
+from sidecar.positions import Positions
 from sidecar.snapshot import decode_state, encode_state
 from sidecar.state import State
 
@@ -26,16 +27,16 @@ def read_checkpoint(journal: Journal, settings: Settings) -> State:
     Raises JournalError.
     """
     checkpoint = journal.read_checkpoint()
-    if checkpoint is None:
-        state = State(journal.journal_id)
-        state.register(settings)
-        return state
     try:
-        state = decode_state(checkpoint)
+        state = State(journal.journal_id) if checkpoint is None else decode_state(checkpoint)
     except SnapshotError as error:
         raise JournalError("corrupt", f"journal {journal.path}: its checkpoint is damaged: {error.detail}") from error
     # A journal restored from a copy has the original's checkpoint and its own journal_id.
     state.journal_id = journal.journal_id
+    if settings.positions == "off":
+        state.positions = None
+    elif state.positions is None:
+        state.positions = Positions(after_seq=state.last_seq)
     state.register(settings)
     return state
 

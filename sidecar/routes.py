@@ -1,4 +1,4 @@
-"""The routes of the sidecar's HTTP: metrics, health and a landing page."""
+"""The routes of the sidecar's HTTP: metrics, positions, health and a landing page."""
 
 import gzip
 import hmac
@@ -82,7 +82,7 @@ def make_problem(status: http.HTTPStatus, reason: str, detail: str) -> Answer:
 
 
 class Routes:
-    """Answers requests from the registries, two health checks, and the newest seq counted."""
+    """Answers requests from the registries, two health checks, the newest seq counted, and the positions."""
 
     def __init__(  # noqa: PLR0913 - one per source
         self,
@@ -92,6 +92,7 @@ class Routes:
         check_ready: Check,
         read_last_seq: Callable[[], int] = lambda: 0,
         *,
+        read_positions: Callable[[], bytes | None] = lambda: None,
         find_links: FindLinks = lambda _host: {},
         token: str | None = None,
     ) -> None:
@@ -102,6 +103,7 @@ class Routes:
         self._check_alive = check_alive
         self._check_ready = check_ready
         self._read_last_seq = read_last_seq
+        self._read_positions = read_positions
         self._find_links = find_links
         self._scrape_lock = threading.Lock()
 
@@ -154,12 +156,23 @@ class Routes:
 
     def _show(self, path: str, *, may_read: bool) -> Answer:
         match path:
+            case "/positions":
+                return self._show_positions()
             case "/healthz":
                 return _answer_check("alive", self._check_alive())
             case "/readyz":
                 more = {"last_seq": self._read_last_seq()} if may_read else {}
                 return _answer_check("ready", self._check_ready(), **more)
-        return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, b"expected /, /metrics, /healthz or /readyz\n", (), "not_found")
+        expected = b"expected /, /metrics, /positions, /healthz or /readyz\n"
+        return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, expected, (), "not_found")
+
+    def _show_positions(self) -> Answer:
+        body = self._read_positions()
+        if body is None:
+            detail = 'positions are not kept, since POSITIONS is "off"'
+            # Not a rejection: the web process asks, to say so on its page.
+            return replace(make_problem(http.HTTPStatus.NOT_FOUND, "positions_off", detail), reason="")
+        return Answer(http.HTTPStatus.OK, "application/json", body)
 
     def _scrape(self, request: Request, query: str) -> Answer:
         try:

@@ -29,8 +29,8 @@ from sidecar.upgrades import upgrade_state
 VERSION: Final = b"sidecar-snapshot/1"
 """Of the file format: a checksum, then a state, which has its own version."""
 
-COUNTED_AGAIN_BEFORE: Final = 5
-"""States of earlier versions are without quotes and sources, so their trades are counted again, from the checkpoint."""
+COUNTED_AGAIN_BEFORE: Final = 7
+"""States of earlier versions are without quotes, sources or positions: their trades are counted again."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,10 +72,14 @@ class Snapshots:
         snapshot = self._load_newest(checkpoint, journal.last_seq())
         if snapshot is None:
             state = checkpoint
-        elif snapshot.version < COUNTED_AGAIN_BEFORE:
+        elif snapshot.version < COUNTED_AGAIN_BEFORE or (
+            settings.positions == "on" and snapshot.state.positions is None
+        ):
             state = _count_again(snapshot.state, journal, checkpoint, settings)
         else:
             state = snapshot.state
+            if settings.positions == "off":
+                state.positions = None
         self._newest = decode_state(encode_state(state))
         # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
         self.observed = self._newest.observed
@@ -121,7 +125,7 @@ class Snapshot(NamedTuple):
 
 def _count_again(old: State, journal: Journal, state: State, settings: Settings) -> State:
     """Count the trades after ``state`` again, and keep of ``old`` what is not in the journal."""
-    _log.info("snapshot of an earlier version; counting its trades again", extra={"last_seq": old.last_seq})
+    _log.info("snapshot without positions; counting its trades again", extra={"last_seq": old.last_seq})
     while state.last_seq < old.last_seq and (batches := read_batches(journal, state.last_seq, CHUNK)):
         state.count(batches, "journal", settings)
     old.observed.events["journal"] += state.count_trades() - old.count_trades()

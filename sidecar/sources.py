@@ -23,10 +23,14 @@ def _make_sums() -> dict[Side, Decimal]:
 
 
 class SourceTotals(Struct):
-    """The totals of one source; ``last_ts`` is the newest ``ts`` of its trades."""
+    """The totals of one source; ``last_ts`` is the newest ``ts`` of its trades.
+
+    ``created_at`` is when its first trade was accepted.
+    """
 
     trades: dict[Side, Count] = field(default_factory=lambda: dict.fromkeys(SIDES, 0))
     last_ts: Timestamp | None = None
+    created_at: Timestamp | None = None
 
 
 class Sources(Struct):
@@ -53,6 +57,7 @@ class Sources(Struct):
                 source = OTHER_SOURCE
             totals = self.totals.setdefault(source, SourceTotals())
         totals.trades[batch.side] += len(batch.prices)
+        totals.created_at = totals.created_at or batch.first_accepted_at
         if totals.last_ts is None or batch.newest_ts > totals.last_ts:
             totals.last_ts = batch.newest_ts
         key = f"{source} {quote}"
@@ -71,6 +76,7 @@ class Sources(Struct):
             if set(sums) != set(SIDES) or key.partition(" ")[0] not in self.totals:
                 return f"notional of {key[:64]!r}, which is no source"
         for totals in self.totals.values():
-            if totals.last_ts is not None and not is_in_calendar(totals.last_ts):
-                return f"{totals.last_ts} is not in the calendar"
+            for timestamp in (totals.last_ts, totals.created_at):
+                if timestamp is not None and not is_in_calendar(timestamp):
+                    return f"{timestamp} is not in the calendar"
         return None

@@ -18,10 +18,11 @@ from common.settings import Settings
 from common.tally import EXACT, Count, Tally
 from common.timestamps import Timestamp, is_in_calendar
 from common.wire.messages import BAD_MESSAGE_REASONS, Hint
+from sidecar.positions import Counted, Positions
 from sidecar.sources import Sources
 from sidecar.workers import Workers
 
-STATE_VERSION: Final = 6
+STATE_VERSION: Final = 7
 
 OTHER: Final = OTHER_QUOTE
 """The symbol and the quote of the trades past the limits; in lower case, so no trade can have it."""
@@ -80,7 +81,7 @@ class State(Struct):
     """Everything the sidecar counts, up to and including ``last_seq`` of the journal ``journal_id``.
 
     ``notional`` is the notional of trades by quote and side. ``overflow_symbols`` counts the trades of some symbols
-    past the limit; the frequent ones are always among them.
+    past the limit; the frequent ones are always among them. ``positions`` are None when they are not kept.
     """
 
     journal_id: str
@@ -90,6 +91,7 @@ class State(Struct):
     overflow_symbols: dict[str, Count] = field(default_factory=dict)
     notional: dict[str, dict[Side, Histogram]] = field(default_factory=lambda: {OTHER: make_histograms()})
     sources: Sources = field(default_factory=Sources)
+    positions: Positions | None = field(default_factory=Positions)
     observed: Observed = field(default_factory=Observed)
     version: int = STATE_VERSION
 
@@ -134,7 +136,20 @@ class State(Struct):
             for timestamp in (symbol.last_ts, *(tally.created_at for tally in symbol.tallies.values())):
                 if timestamp is not None and not is_in_calendar(timestamp):
                     return f"{timestamp} is not in the calendar"
-        return self.sources.find_fault() or self.observed.workers.find_fault()
+        fault = None if self.positions is None else self.positions.find_fault(self._net())
+        return fault or self.sources.find_fault() or self.observed.workers.find_fault()
+
+    def _net(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return the quantity bought less that sold of each symbol, and what sales brought less what purchases took."""
+        found = {}
+        for name, symbol in self.symbols.items():
+            bought, sold = (symbol.tallies[side] for side in SIDES)
+            found[name] = (
+                EXACT.subtract(bought.quantity, sold.quantity),
+                EXACT.subtract(sold.notional, bought.notional),
+            )
+        found.pop(OTHER, None)
+        return found
 
     def register(self, settings: Settings) -> None:
         """Add the series of ``trading_symbols`` before their first trade."""
@@ -159,17 +174,21 @@ class State(Struct):
         Batches are in the order of their first events, which decides what gets series of its own.
         """
         trades = 0
+        counted: list[Counted] = []
         for batch in batches:
             symbol = self.symbols.get(batch.symbol) or self._add_symbol(batch, settings.symbol_limit)
             tally = symbol.tallies[batch.side]
             tally.created_at = tally.created_at or batch.first_accepted_at
             before = tally.notional
-            notionals = tally.add(batch.prices, batch.quantities)
+            quantities, notionals = tally.add(batch.prices, batch.quantities)
+            counted.append((batch, quantities, notionals))
             quote, notional = self._find_quote(batch.symbol, settings), EXACT.subtract(tally.notional, before)
             self.notional[quote][batch.side].count(notionals, notional)
             self.sources.count(batch, quote, notional, settings.source_limit)
             trades += len(notionals)
             self.last_seq = max(self.last_seq, batch.last_seq)
+        if self.positions is not None:
+            self.positions.count(counted, self.symbols, self.sources.totals)
         self.observed.events[source] += trades
         # Of trades with the same ts the later seq is the newer, whichever side it is on.
         for batch in sorted(batches, key=_READ_NEWEST_SEQ):

@@ -114,7 +114,16 @@ def _describe_metrics(state: dict[str, Any]) -> None:
     workers |= {"metrics": metrics, "retired": []}
 
 
-_STEPS: Final = (_key_buckets, _rename, _label_quotes, _add_sources, _describe_metrics)
+def _add_positions(state: dict[str, Any]) -> None:
+    """Version 7: positions, which totals do not tell, and when sources were first seen: no release had named ones."""
+    state["positions"] = None
+    tallies = [tally for symbol in state.get("symbols", {}).values() for tally in symbol["tallies"].values()]
+    created_at = min((tally["created_at"] for tally in tallies if tally.get("created_at") is not None), default=None)
+    for totals in state.get("sources", {}).get("totals", {}).values():
+        totals["created_at"] = created_at
+
+
+_STEPS: Final = (_key_buckets, _rename, _label_quotes, _add_sources, _describe_metrics, _add_positions)
 
 
 def _rename_keys(fields: dict[str, Any], names: dict[str, str]) -> None:

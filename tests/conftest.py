@@ -38,7 +38,7 @@ AT = "2026-01-31T09:30:00.000000Z"
 TRADE: dict[str, Any] = {"ts": AT, "symbol": "BTCUSDT", "side": "BUY", "price": "100.50", "qty": "2"}
 
 
-def make_event(seq: int, **fields: str) -> Event:
+def make_event(seq: int, **fields: str | None) -> Event:
     accepted: dict[str, Any] = {"seq": seq, "id": f"id-{seq}", "journal_id": JOURNAL_ID, "accepted_at": AT}
     return Event(**(TRADE | accepted | fields))
 

@@ -24,22 +24,24 @@ _READ_TS_AND_SEQ: Final = attrgetter("ts", "seq")
 _BATCHES: Final = f"""
 WITH batches AS (
     SELECT symbol, side, source, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
+        group_concat(seq, ' ') AS seqs, group_concat(fee, ' ') AS fees,
         min(seq) AS first, max(seq) AS last, max(ts || (seq + {_WIDE})) AS newest
     FROM trades
     WHERE seq > ?1
         AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ?1 AND seq <= ?3 ORDER BY seq LIMIT ?2))
     GROUP BY symbol, side, source
 )
-SELECT g.symbol, g.side, g.source, prices, quantities, a.accepted_at, last, b.seq, b.ts, b.price
+SELECT g.symbol, g.side, g.source, prices, quantities, seqs, fees, a.accepted_at, last, b.seq, b.ts, b.price
 FROM batches AS g JOIN trades AS a ON a.seq = first
     JOIN trades AS b ON b.seq = substr(newest, {_TS_LENGTH + 1}) - {_WIDE} ORDER BY first
 """  # noqa: S608 - both are constants
 
 
 class Batch(NamedTuple):
-    """The events of one symbol, side and source, as far as they are counted: prices, quantities, and the newest event.
+    """The events of one symbol, side and source, as far as they are counted: of each its price, quantity and seq.
 
-    The newest is the one with the latest ``ts``, and of those with the same ``ts`` the one with the latest seq.
+    ``fees`` are those that were given. The newest event is the one with the latest ``ts``, and of those with the same
+    ``ts`` the one with the latest seq.
     """
 
     symbol: Symbol
@@ -47,6 +49,8 @@ class Batch(NamedTuple):
     source: Source
     prices: list[DecimalText]
     quantities: list[DecimalText]
+    seqs: list[int]
+    fees: list[DecimalText]
     first_accepted_at: Timestamp
     last_seq: int
     newest_seq: int
@@ -72,6 +76,8 @@ def _join(events: list[Event]) -> Batch:
         first.source,
         prices,
         quantities,
+        [event.seq for event in events],
+        [event.fee for event in events if event.fee is not None],
         first.accepted_at,
         events[-1].seq,
         newest.seq,
@@ -87,6 +93,15 @@ def read_batches(journal: Journal, after: int, limit: int, until: int = SEQ_MAX)
     """
     found = journal.query(_BATCHES, after, limit, until)
     return [
-        Batch(symbol, side, source, prices.split(), quantities.split(), *rest)
-        for symbol, side, source, prices, quantities, *rest in found
+        Batch(
+            symbol,
+            side,
+            source,
+            prices.split(),
+            quantities.split(),
+            list(map(int, seqs.split())),
+            (fees or "").split(),
+            *rest,
+        )
+        for symbol, side, source, prices, quantities, seqs, fees, *rest in found
     ]

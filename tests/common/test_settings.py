@@ -70,6 +70,7 @@ BAD = {
     "FEED_MAX_CLIENTS": "many",
     "QUOTE_CURRENCIES": "US$,EUR",
     "SOURCE_LIMIT": "0",
+    "POSITIONS": "yes",
     "PROMETHEUS_URL": "127.0.0.1:9090",
     "GRAFANA_URL": "javascript:alert(1)",
 }

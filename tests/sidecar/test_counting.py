@@ -31,6 +31,7 @@ from sidecar.snapshot import Snapshots, name_previous
 from sidecar.state import NOTIONAL_BOUNDS, OTHER, State
 from tests.conftest import append, make_event
 from tests.sidecar.test_consumer import FakeReceiver
+from tests.sidecar.test_positions import keep_books, read_books
 
 SETTINGS = Settings(
     symbol_limit=3,
@@ -63,6 +64,7 @@ TRADES = st.fixed_dictionaries(
         "source": st.sampled_from(["", "bot-1", "bot-2", "bot-3"]),
         "price": DECIMALS,
         "qty": DECIMALS,
+        "fee": st.one_of(st.none(), DECIMALS),
         "ts": SECONDS,
         "accepted_at": SECONDS,
     }
@@ -169,7 +171,7 @@ class Counting(RuleBasedStateMachine):
         form=st.sampled_from(["one message", "one each", "range"]),
         order=st.lists(st.integers(0, 5), max_size=8),
     )
-    def accept(self, trades: list[dict[str, str]], *, form: str, order: list[int]) -> Any:  # noqa: ANN401 - hypothesis's own type
+    def accept(self, trades: list[dict[str, Any]], *, form: str, order: list[int]) -> Any:  # noqa: ANN401 - hypothesis's own type
         """Commit trades, and receive their hints in any order; some are lost or late."""
         fresh = append(self.journal, [make_event(0, **trade) for trade in trades])
         self.accepted += fresh
@@ -292,6 +294,7 @@ class Counting(RuleBasedStateMachine):
         quotes = name_quotes(counted)
         assert read_sizes(state) == count_sizes(counted, quotes)
         assert read_sources(state) == count_sources(counted, quotes)
+        assert read_books(state.positions) == keep_books(counted, SETTINGS)
         assert sum(state.observed.events.values()) == len(counted)
 
     @invariant()

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,17 @@ def check_notionals(state: State, folder: Path) -> None:
         assert state.sources.notional[f" {quote}"] == {side: each.total for side, each in histograms.items()}
 
 
+def check_positions(state: State, folder: Path) -> None:
+    """Check the positions: what was pruned before they were kept is in none of them."""
+    quantities: dict[str, Fraction] = defaultdict(Fraction)
+    for trade in json.loads((folder / "trades.json").read_text())[PRUNED:]:
+        if trade["symbol"] in OWN:
+            quantities[trade["symbol"]] += Fraction(trade["qty"]) * (1 if trade["side"] == "BUY" else -1)
+    assert state.positions is not None
+    assert state.positions.after_seq == PRUNED
+    assert {row.symbol: Fraction(row.position.quantity) for row in state.positions.list_rows()} == quantities
+
+
 class NoMessages:
     def use(self, keys: KeyPair) -> None:
         """Ignore the key pair."""
@@ -123,6 +135,7 @@ def test_the_trades_in_a_snapshot_without_quotes_are_counted_again_and_its_other
     check_notionals(state, folder)
     assert state.observed.events == {"live": old.events["live"], "journal": 100 - old.events["live"]}
     assert (state.observed.delay, state.observed.workers) == (old.delay, old.workers)
+    check_positions(state, folder)
 
 
 RENAMED = {

@@ -18,14 +18,22 @@ TOKEN = "sidecar-token-of-this-test"
 
 def ask(path: str, token: str | None = TOKEN, **headers: str) -> Answer:
     registries = Registries(CollectorRegistry(), CollectorRegistry())
-    routes = Routes(HostRule("127.0.0.1"), registries, lambda: None, lambda: None, lambda: 7, token=token)
+    routes = Routes(
+        HostRule("127.0.0.1"),
+        registries,
+        lambda: None,
+        lambda: None,
+        lambda: 7,
+        read_positions=lambda: b"{}",
+        token=token,
+    )
     message = Message()
     for name, value in ({"Host": "127.0.0.1"} | headers).items():
         message[name] = value
     return routes.answer(Request("GET", path, "HTTP/1.1", message))
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/nothing", "/%6detrics", "//metrics"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/positions", "/nothing", "/%6detrics", "//metrics"])
 @pytest.mark.parametrize(
     "authorization", ["", "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer ü"]
 )
@@ -46,6 +54,7 @@ def test_health_is_open_and_shows_no_number_of_trades() -> None:
 def test_with_the_token_everything_is_answered_under_any_name(scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {TOKEN}", "Host": "any.example"}
     assert ask("/metrics", **headers).status == http.HTTPStatus.OK
+    assert ask("/positions", **headers).body == b"{}"
     assert json.loads(ask("/readyz", **headers).body) == {"status": "ready", "last_seq": 7}
 
 
