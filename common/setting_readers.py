@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from common.event import SOURCE_PATTERN
 from common.secret_files import SECRET_MIN
 from common.symbols import read_symbols
 
@@ -130,6 +131,14 @@ def _seconds(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def _silences(text: str) -> dict[str, int]:
+    pairs = [part.strip().rpartition("=") for part in text.split(",")] if text else []
+    limits = {name: read_duration(duration) for name, _, duration in pairs}
+    if len(limits) < len(pairs) or not all(name == "*" or re.match(SOURCE_PATTERN, name) for name in limits):
+        raise ValueError
+    return limits
+
+
 READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "webapp_http_host": (_host, "a host name or an address, like 127.0.0.1"),
     "webapp_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
@@ -153,6 +162,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
     "source_limit": (_whole(1, 10_000), "a number of sources, 1 to 10000"),
     "positions": (_one_of("on", "off", normalise=str.lower), "on or off"),
+    "silence_after": (_silences, "sources with their limits, like bot-1=10m,*=1h; * is every other source, 0 no limit"),
     "writes_per_second": (_whole(0, 1_000_000), "a number of requests, 0 (no limit) to 1000000"),
     "sign_ins_per_minute": (_whole(0, 1_000_000), "a number of attempts, 0 (no limit) to 1000000"),
     "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),

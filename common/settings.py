@@ -48,6 +48,7 @@ class Settings:
     symbol_limit: int = 200
     source_limit: int = 50
     positions: str = "on"
+    silence_after: Mapping[str, int] = field(default_factory=dict)
     trading_symbols: tuple[str, ...] = ()
     quote_currencies: tuple[str, ...] = CURRENCIES
     writes_per_second: int = 100

@@ -1,6 +1,6 @@
 """The collector: reads the state once per scrape and exposes it as metrics (docs/metrics.md)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
@@ -32,6 +32,7 @@ class Sight:
     read_journal: Callable[[], tuple[int, DiskUsage]]
     list_active: Callable[[], Sequence[str]]
     rejections: Rejections = field(default_factory=Rejections)
+    silence_after: Mapping[str, int] = field(default_factory=dict)
 
 
 class StateCollector(Collector):
@@ -54,6 +55,7 @@ class StateCollector(Collector):
             families = [
                 *_expose_trades(state, self._starts),
                 *_expose_sources(state.sources, self._starts),
+                _expose_silence_limits(state.sources, sight.silence_after),
                 *expose_positions(state.positions),
                 *_expose_progress(state),
             ]
@@ -139,6 +141,15 @@ def _expose_sources(sources: Sources, starts: SeriesStarts) -> Iterator[Metric]:
         for side, sum_ in sums.items():
             notional.add_metric([source, side, quote], 0 if is_new else float(sum_))
     yield from (trades, notional, last_trade)
+
+
+def _expose_silence_limits(sources: Sources, limits: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(
+        "trading_silence_limit_seconds", "How long a source may be silent, by SILENCE_AFTER.", labels=["source"]
+    )
+    for source, seconds in sources.find_silence_limits(limits).items():
+        family.add_metric([source], seconds)
+    return family
 
 
 def _expose_progress(state: State) -> Iterator[Metric]:

@@ -107,7 +107,9 @@ class Daemon:
             error = consumer.journal_error
             return None if error is None else error.detail
 
-        sight = Sight(counters, self._snapshots, read_journal, consumer.list_active, rejections)
+        sight = Sight(
+            counters, self._snapshots, read_journal, consumer.list_active, rejections, self._settings.silence_after
+        )
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(
             rule,

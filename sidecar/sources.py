@@ -1,5 +1,6 @@
 """The totals by source: the bot, strategy or account that traded. A pure function of the events."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +17,9 @@ UNNAMED: Final = ""
 
 OTHER_SOURCE: Final = "other"
 """The source of the trades past the limit; no trade may name it."""
+
+ALL_OTHERS: Final = "*"
+"""In SILENCE_AFTER, every source that is not named there."""
 
 
 def _make_sums() -> dict[Side, Decimal]:
@@ -63,6 +67,16 @@ class Sources(Struct):
         key = f"{source} {quote}"
         sums = self.notional.get(key) or self.notional.setdefault(key, _make_sums())
         sums[batch.side] = EXACT.add(sums[batch.side], notional)
+
+    def find_silence_limits(self, limits: Mapping[str, int]) -> dict[str, int]:
+        """Return how many seconds a source may be silent, of those named in ``limits`` and those that have traded.
+
+        ``*`` is the limit of the others, 0 is none.
+        """
+        own = {source: seconds for source, seconds in limits.items() if source != ALL_OTHERS}
+        others = (source for source, totals in self.totals.items() if totals.last_ts is not None)
+        found = dict.fromkeys(others, limits.get(ALL_OTHERS, 0)) | own
+        return {source: seconds for source, seconds in found.items() if seconds}
 
     def count_trades(self, side: Side) -> int:
         """Return how many trades of a side are counted."""

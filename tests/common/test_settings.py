@@ -71,6 +71,7 @@ BAD = {
     "QUOTE_CURRENCIES": "US$,EUR",
     "SOURCE_LIMIT": "0",
     "POSITIONS": "yes",
+    "SILENCE_AFTER": "bot-1",
     "PROMETHEUS_URL": "127.0.0.1:9090",
     "GRAFANA_URL": "javascript:alert(1)",
 }
@@ -107,6 +108,17 @@ def test_an_allowed_host_is_a_whole_name(value: str) -> None:
     with pytest.raises(BadSettingError, match="without a port or a wildcard"):
         Settings.from_env({"ALLOWED_HOSTS": value})
     assert Settings.from_env({"ALLOWED_HOSTS": ""}).allowed_hosts == ()
+
+
+@pytest.mark.parametrize(
+    "value", ["bot-1=", "=10m", "bot 1=10m", "other=10m", "bot-1=10", "bot-1=10m,bot-1=20m", "*=1h,", "**=1h"]
+)
+def test_a_limit_of_silence_names_one_source_and_a_time(value: str) -> None:
+    with pytest.raises(BadSettingError, match=r"expected sources with their limits, like bot-1=10m,\*=1h"):
+        Settings.from_env({"SILENCE_AFTER": value})
+    limits = Settings.from_env({"SILENCE_AFTER": "bot-1=10m, bot_2=0,*=1h"}).silence_after
+    assert limits == {"bot-1": 600, "bot_2": 0, "*": 3600}
+    assert Settings.from_env({"SILENCE_AFTER": ""}).silence_after == {}
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -61,7 +61,7 @@ def read_page(page: Path) -> str:
 def write_default(value: object) -> str:
     if value is None:
         return ""
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(value) if isinstance(value, tuple | dict) else str(value)
 
 
 DEFAULTS = {field.name.upper(): write_default(getattr(Settings(), field.name)) for field in fields(Settings)}

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -90,6 +91,14 @@ def test_totals_by_source_are_exposed_and_trades_without_one_from_the_start() ->
     assert samples["trading_source_notional_total,quote=EUR,side=BUY,source=bot-1"] == 5
     newest = read_seconds(events[0].ts)
     assert samples["trading_source_last_trade_timestamp_seconds,source=bot-1"] == newest
+
+
+def test_limits_of_silence_are_exposed_by_source() -> None:
+    sight = dataclasses.replace(make_sight(State(JOURNAL_ID)), silence_after={"bot-1": 600, "*": 60})
+    registry = CollectorRegistry()
+    registry.register(StateCollector(sight, NO_STARTS))
+    assert registry.get_sample_value("trading_silence_limit_seconds", {"source": "bot-1"}) == 600
+    assert registry.get_sample_value("trading_silence_limit_seconds", {"source": ""}) is None
 
 
 def test_no_lag_is_exposed_while_the_journal_cannot_be_read() -> None:

@@ -37,6 +37,17 @@ def test_totals_by_source_that_no_trades_lead_to_are_a_fault(spoil: object) -> N
     assert state.find_fault() is not None
 
 
+def test_a_source_that_is_named_has_its_limit_of_silence_and_the_others_have_theirs_once_they_trade() -> None:
+    state = State(JOURNAL_ID)
+    state.apply([make_event(1, source="bot-1"), make_event(2, source="bot-2")], "journal", Settings())
+    limits = state.sources.find_silence_limits
+    assert limits({}) == {}
+    assert limits({"bot-1": 600, "bot-9": 60}) == {"bot-1": 600, "bot-9": 60}
+    assert limits({"bot-1": 0, "*": 3600}) == {"bot-2": 3600}
+    state.apply([make_event(3)], "journal", Settings())
+    assert limits({"bot-1": 600, "*": 3600}) == {"bot-1": 600, "bot-2": 3600, UNNAMED: 3600}
+
+
 def test_an_impossible_sum_is_rejected() -> None:
     with pytest.raises(ValueError, match="notional"):
         Sources(notional={" USDT": {"BUY": Decimal(-1)}})
