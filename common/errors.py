@@ -22,6 +22,10 @@ class JournalError(TelemetryError):
     """The journal cannot be read or written now; trying again later may help."""
 
 
+class HubError(TelemetryError):
+    """What a hub's journal does not take: trades that no host sent, or a batch that is not of a host."""
+
+
 class KeyReusedError(TelemetryError):
     """A key that was used before with other fields; ``rows`` are the indexes of the trades with such keys."""
 

@@ -10,7 +10,7 @@ converts them to ``Decimal`` or ``datetime`` where it does so.
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from common.decimals import DecimalText
 from common.symbols import Symbol
@@ -47,12 +47,17 @@ class Trade(Struct, frozen=True):
 
 
 class Event(Trade, frozen=True, kw_only=True):
-    """An accepted trade: ``seq`` is its number in the journal's order, ``journal_id`` names that journal."""
+    """An accepted trade: ``seq`` is its number in the journal's order, ``journal_id`` names that journal.
+
+    On a hub they are the hub's own; those of the host that accepted the trade are ``host_seq`` and ``host_journal_id``.
+    """
 
     seq: Seq
     id: str
     journal_id: str
     accepted_at: Timestamp
+    host_journal_id: str | UnsetType = UNSET
+    host_seq: Seq | UnsetType = UNSET
 
 
 def name_source(trade: Trade, source: str) -> Trade:

@@ -1,11 +1,12 @@
 """How an event is stored as a row of ``trades``, and read back."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import attrgetter
 from typing import Final
 
+from msgspec import UNSET
 from uuid_utils import uuid7
 
 from common.event import TRADE_FIELDS, Event, Trade
@@ -15,7 +16,15 @@ from common.timestamps import Timestamp
 _read_fields = attrgetter(*TRADE_FIELDS)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-_SELECT: Final = f"SELECT seq, id, accepted_at, {', '.join(TRADE_FIELDS)} FROM trades"  # noqa: S608 - names of columns
+_FIELDS: Final = ", ".join(TRADE_FIELDS)
+_SELECT: Final = f"SELECT seq, id, accepted_at, NULL, NULL, {_FIELDS} FROM trades"  # noqa: S608 - names of columns
+_SELECT_ON_HUB: Final = f"""
+SELECT seq, id, accepted_at, (SELECT journal_id FROM marks WHERE marks.host = arrivals.host), host_seq, {_FIELDS}
+FROM trades LEFT JOIN arrivals USING (seq)
+"""  # noqa: S608 - names of columns
+
+_FIND_LIMIT: Final = 500
+"""Ids in one query."""
 
 
 def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: Timestamp) -> list[Event]:
@@ -25,32 +34,78 @@ def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: 
     first_seq = last_seq(db) + 1
     seqs, ids = range(first_seq, first_seq + len(trades)), [uuid7() for _ in trades]
     fields = list(map(_read_fields, trades))
-    columns = dict(zip(TRADE_FIELDS, zip(*fields, strict=True), strict=True))
-    # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
-    used = {name: column for name, column in columns.items() if column.count(None) < len(column)}
-    marks = ", ".join("?" * (3 + len(used)))
-    # 16 bytes instead of a text save a fifth of a row.
-    values = zip(seqs, (each.bytes for each in ids), repeat(accepted_at), *used.values(), strict=False)
-    db.executemany(f"INSERT INTO trades (seq, id, accepted_at, {', '.join(used)}) VALUES ({marks})", values)  # noqa: S608 - names of columns
+    _write(db, fields, seqs, (each.bytes for each in ids), repeat(accepted_at))
     return [
         Event(*each, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=accepted_at)
         for each, seq, new_id in zip(fields, seqs, ids, strict=True)
     ]
 
 
+def insert_events(db: Database, events: Sequence[Event]) -> range:
+    """Insert events of other journals, which keep their ids and times, and return the seqs that they get here."""
+    first_seq = last_seq(db) + 1
+    seqs = range(first_seq, first_seq + len(events))
+    if events:
+        ids, times = (_write_id(event.id) for event in events), (event.accepted_at for event in events)
+        _write(db, list(map(_read_fields, events)), seqs, ids, times)
+    return seqs
+
+
+def _write(
+    db: Database, fields: Sequence[Sequence[str | None]], seqs: range, ids: Iterable[bytes | str], times: Iterable[str]
+) -> None:
+    columns = dict(zip(TRADE_FIELDS, zip(*fields, strict=True), strict=True))
+    # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
+    used = {name: column for name, column in columns.items() if column.count(None) < len(column)}
+    marks = ", ".join("?" * (3 + len(used)))
+    # 16 bytes instead of a text save a fifth of a row.
+    values = zip(seqs, ids, times, *used.values(), strict=False)
+    db.executemany(f"INSERT INTO trades (seq, id, accepted_at, {', '.join(used)}) VALUES ({marks})", values)  # noqa: S608 - names of columns
+
+
+def find_ids(db: Database, ids: Sequence[str]) -> set[str]:
+    """Find which of these ids events of the journal have."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _FIND_LIMIT):
+        wanted = [_write_id(each) for each in ids[start : start + _FIND_LIMIT]]
+        marks = ", ".join("?" * len(wanted))
+        query = f"SELECT id FROM trades WHERE id IN ({marks})"  # noqa: S608 - marks only
+        found.update(read_id(stored) for (stored,) in db.execute(query, wanted))
+    return found
+
+
 def select(db: Database, journal_id: str, rest: str, *values: object) -> list[Event]:
-    """Select the events of the journal named ``journal_id``; ``rest`` is what follows FROM trades."""
-    found = db.execute(f"{_SELECT} {rest}", values)
+    """Select the events of the journal named ``journal_id``; ``rest`` is what follows FROM trades.
+
+    Those of a hub have the ``host_journal_id`` and ``host_seq`` of the host that accepted them.
+    """
+    hub = is_hub(db)
+    found = db.execute(f"{_SELECT_ON_HUB if hub else _SELECT} {rest}", values).fetchall()
+    if found and not hub and is_hub(db):
+        # It became one after the first look, and these may be the first trades of its hosts.
+        return select(db, journal_id, rest, *values)
     return [
-        Event(*fields, seq=seq, id=_read_id(stored), journal_id=journal_id, accepted_at=accepted_at)
-        for seq, stored, accepted_at, *fields in found
+        Event(
+            *fields,
+            seq=seq,
+            id=read_id(stored),
+            journal_id=journal_id,
+            accepted_at=accepted_at,
+            host_journal_id=UNSET if host_seq is None else host,
+            host_seq=UNSET if host_seq is None else host_seq,
+        )
+        for seq, stored, accepted_at, host, host_seq, *fields in found
     ]
 
 
 def select_id(db: Database, journal_id: str, event_id: str) -> list[Event]:
     """Select the event with this id, stored as bytes, or as text by version 1."""
-    stored = bytes.fromhex(event_id.replace("-", "")) if _UUID.fullmatch(event_id) else None
-    return select(db, journal_id, "WHERE id IN (?, ?)", event_id, stored)
+    return select(db, journal_id, "WHERE id IN (?, ?)", event_id, _write_id(event_id))
+
+
+def is_hub(db: Database) -> bool:
+    """Return whether the journal is that of a hub, which has marks of its hosts."""
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'marks'").fetchone() is not None
 
 
 def last_seq(db: Database) -> int:
@@ -59,9 +114,13 @@ def last_seq(db: Database) -> int:
     return found[0] if found else 0
 
 
-def _read_id(stored: bytes | str) -> str:
-    """Read an id that was stored as bytes, or as text by version 1."""
+def read_id(stored: bytes | str) -> str:
+    """Read an id that was stored as bytes, or as text: by version 1, or an id that is no UUID."""
     if isinstance(stored, str):
         return stored
     text = stored.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _write_id(event_id: str) -> bytes | str:
+    return bytes.fromhex(event_id.replace("-", "")) if _UUID.fullmatch(event_id) else event_id

@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from common.errors import KeyReusedError
+from common.errors import HubError, KeyReusedError
 from common.event import Event
-from common.journal import keys, rows
+from common.journal import hub, keys, rows
 from common.journal.appending import AppendResult, Request, append
 from common.journal.connection import Connection, Latch
+from common.journal.hub import Batch, BatchResult, Host
 from common.timestamps import Timestamp
 from common.wire.transport import KeyPair
 
@@ -68,10 +69,26 @@ class Journal:
         """Write the trades of several requests in one synced transaction, and return the outcome of each.
 
         A request whose key, or the key of a trade, was used before with other fields writes nothing. When this returns
-        all others are on disk; when it raises JournalError, none is.
+        all others are on disk; when it raises JournalError, none is. Raises HubError when it is that of a hub.
         """
         with self._connection.writing() as opened:
+            hub.check_own(opened.db)
             return [append(opened.db, opened.journal_id, request) for request in requests]
+
+    def adopt(self) -> None:
+        """Make an empty journal that of a hub; one that is has no change. Raises HubError and JournalError."""
+        with self._connection.writing() as opened:
+            hub.adopt(opened.db)
+
+    def append_batches(self, batches: Sequence[Batch]) -> list[BatchResult | HubError]:
+        """Write batches of hosts in one synced transaction, and return what each did. Raises JournalError."""
+        with self._connection.writing() as opened:
+            return [hub.try_append(opened.db, batch) for batch in batches]
+
+    def list_hosts(self) -> list[Host] | None:
+        """List the hosts of a hub, in the order in which they came; None when it is no hub. Raises JournalError."""
+        with self._connection.reading() as opened:
+            return hub.list_hosts(opened.db)
 
     def check_writable(self) -> None:
         """Write as much as a trade takes; raises JournalError when a trade could not be written now."""
@@ -158,6 +175,7 @@ class Journal:
         with self._connection.writing() as opened:
             opened.db.execute("DELETE FROM trades WHERE seq <= ?", (seq,))
             keys.forget(opened.db, seq)
+            hub.forget(opened.db, seq)
             opened.db.execute("UPDATE journal SET base = ?, pruned_seq = ?", (checkpoint, seq))
         with self._connection.reading() as opened:
             # A plain execute would run one step of it, and free one page.
