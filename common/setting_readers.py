@@ -110,6 +110,16 @@ def _currencies(text: str) -> tuple[str, ...]:
     return currencies
 
 
+def _host_names(text: str) -> dict[str, str]:
+    pairs = [part.strip().partition("=") for part in text.split(",")] if text else []
+    hosts = {name: journal_id for name, _, journal_id in pairs}
+    if not len(pairs) == len(hosts) == len(set(hosts.values())):
+        raise ValueError
+    if not all(re.match(SOURCE_PATTERN, name) and re.fullmatch("[0-9a-f]{32}", hosts[name]) for name in hosts):
+        raise ValueError
+    return hosts
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -171,6 +181,10 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "batch_max_trades": (_whole(1, 100_000), "a number of trades, 1 to 100000"),
     "batch_max_bytes": (_whole(1024, 64 * 1024 * 1024), "a number of bytes, 1024 to 67108864"),
     "trading_symbols": (read_symbols, "symbols of 1 to 64 printable characters, separated by commas"),
+    "relay_host_names": (
+        _host_names,
+        "names of hosts with their journal_ids, like berlin=3ca5cddaa92c4bbcbaee84b5de2a6bb1, each once",
+    ),
     "prometheus_url": (_url, "a URL like http://127.0.0.1:9090, or nothing"),
     "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
 }

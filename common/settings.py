@@ -57,6 +57,7 @@ class Settings:
     body_timeout: int = 10
     batch_max_trades: int = 10_000
     batch_max_bytes: int = 8 * 1024 * 1024
+    relay_host_names: Mapping[str, str] = field(default_factory=dict)
     prometheus_url: str = "http://127.0.0.1:9090"
     grafana_url: str = "http://127.0.0.1:3000"
 

@@ -10,10 +10,12 @@ from prometheus_client.registry import Collector
 from common import __version__
 from common.errors import JournalError
 from common.journal.disk import DiskUsage
+from common.journal.hub import Host
 from common.tally import Tally
 from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
+from sidecar.hosts import expose_hosts
 from sidecar.position_collector import expose_positions
 from sidecar.rejections import Rejections
 from sidecar.series_start import SeriesStarts
@@ -25,7 +27,7 @@ from sidecar.worker_collector import expose_workers
 
 @dataclass(frozen=True)
 class Sight:
-    """What a collector reads; ``read_journal`` may raise JournalError."""
+    """What a collector reads; ``read_journal`` and ``read_hosts`` may raise JournalError."""
 
     counters: Counters
     snapshots: Snapshots
@@ -33,6 +35,7 @@ class Sight:
     list_active: Callable[[], Sequence[str]]
     rejections: Rejections = field(default_factory=Rejections)
     silence_after: Mapping[str, int] = field(default_factory=dict)
+    read_hosts: Callable[[], Mapping[str, Host]] = dict
 
 
 class StateCollector(Collector):
@@ -47,9 +50,9 @@ class StateCollector(Collector):
         """Return every metric of the sidecar and of the web process."""
         sight = self._sight
         try:
-            journal = sight.read_journal()
+            journal, hosts = sight.read_journal(), sight.read_hosts()
         except JournalError:
-            journal = None
+            journal, hosts = None, {}
         with sight.counters.lock:
             state = sight.counters.state
             families = [
@@ -63,6 +66,7 @@ class StateCollector(Collector):
         yield from families
         yield from _expose_observed(sight.snapshots.observed)
         yield from expose_workers(sight.snapshots.observed.workers, sight.list_active())
+        yield from expose_hosts(hosts)
         # Without the journal its last seq is unknown; a made-up lag would hide that.
         if journal is not None:
             yield from _expose_journal(*journal, last_seq)

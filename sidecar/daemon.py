@@ -9,6 +9,7 @@ from typing import Final
 from common.errors import JournalError
 from common.hosts import HostRule
 from common.journal.disk import DiskUsage, measure_disk
+from common.journal.hub import Host
 from common.journal.store import Journal
 from common.links import find_links
 from common.settings import Settings
@@ -16,6 +17,7 @@ from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight, make_registry
 from sidecar.consumer import Consumer
 from sidecar.counters import Counters
+from sidecar.hosts import name_hosts
 from sidecar.lock import locked
 from sidecar.overflow import OverflowLog
 from sidecar.position_answer import encode_positions
@@ -103,12 +105,22 @@ class Daemon:
             with lock:
                 return journal.last_seq(), measure_disk(journal.path)
 
+        def read_hosts() -> dict[str, Host]:
+            with lock:
+                return name_hosts(journal.list_hosts() or [], self._settings)
+
         def check_ready() -> str | None:
             error = consumer.journal_error
             return None if error is None else error.detail
 
         sight = Sight(
-            counters, self._snapshots, read_journal, consumer.list_active, rejections, self._settings.silence_after
+            counters,
+            self._snapshots,
+            read_journal,
+            consumer.list_active,
+            rejections,
+            self._settings.silence_after,
+            read_hosts,
         )
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(

@@ -10,7 +10,7 @@ from webapp import clients, footer
 from webapp.cli import show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.cli.users import users_cli
-from webapp.middleware import access_log, auth, cors, hosts, problems, rate_limits, security_headers
+from webapp.middleware import access_log, auth, cors, hosts, hub, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
 from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, sign_in, trades
 
@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     hosts.init_app(app)
     auth.init_app(app)
     rate_limits.init_app(app)
+    hub.init_app(app)
     security_headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from common.errors import JournalError, KeyInFlightError, KeyReusedError
+from common.errors import HubError, JournalError, KeyInFlightError, KeyReusedError
 from common.event import Event
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.keys import Key
@@ -59,10 +59,11 @@ class Publisher:
 
         When this returns, the trades are on disk. A trade whose key was used before is not written again, and a
         request whose ``request_key`` was used before returns the earlier result. ``request_id`` is sent with the hints.
-        Raises JournalError when none is on disk, KeyReusedError when a key was used with other fields, and
-        KeyInFlightError when the key of the request, or of its only trade, is in flight; with ``wait_for_key`` such a
-        request is queued instead. Without a result after ``timeout`` seconds it raises JournalError too, with the
-        reason ``slow``: the trades are then on disk if their commit has begun and succeeds, and not otherwise.
+        Raises JournalError when none is on disk, HubError when the journal is that of a hub, KeyReusedError when a key
+        was used with other fields, and KeyInFlightError when the key of the request, or of its only trade, is in
+        flight; with ``wait_for_key`` such a request is queued instead. Without a result after ``timeout`` seconds it
+        raises JournalError too, with the reason ``slow``: the trades are then on disk if their commit has begun and
+        succeeds, and not otherwise.
         """
         request = Request(trades, format_timestamp(now()), request_key)
         key = request_key or (trades[0].key if len(trades) == 1 else None)
@@ -94,10 +95,10 @@ class Publisher:
             try:
                 requests = [queued.request for queued in group]
                 outcomes, seconds = run_in_threadpool(partial(self._append, requests))
-            except JournalError as error:
+            except (JournalError, HubError) as error:
                 for queued in group:
                     # One error per request: a shared one would collect the tracebacks of all.
-                    queued.future.set_exception(JournalError(error.reason, error.detail))
+                    queued.future.set_exception(type(error)(error.reason, error.detail))
                 return
             accepted: list[tuple[Queued, AppendResult]] = []
             for queued, outcome in zip(group, outcomes, strict=True):

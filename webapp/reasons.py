@@ -41,6 +41,7 @@ ROUTE_REASONS: Final = (
     Reason(403, "scope", "the credential does not have the scope that the route needs"),
     Reason(403, "forwarded", "it came through a proxy, and no token was made yet; the detail says how to make one"),
     Reason(403, "csrf", "a form, or another write with a session, without its token; the detail says what to send"),
+    Reason(403, "hub", "this server is a hub, which shows the trades of its hosts: send the trade to a host"),
     Reason(403, "origin", "a write from a page of another origin"),
     Reason(404, "not_found", "no trade has this id, or no webhook has this token"),
     Reason(408, "request_timeout", "the body did not arrive within `BODY_TIMEOUT`"),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from flask import Flask, current_app
 
+from common.errors import JournalError
 from common.journal.connection import Latch
 from common.journal.store import Journal
 from common.settings import Settings
@@ -24,6 +25,7 @@ from webapp.rate_limit import RateLimit
 from webapp.reader import JournalReader
 from webapp.readiness import Readiness
 from webapp.search import Search
+from webapp.sharing import share
 from webapp.sidecar import SidecarClient
 from webapp.summaries import Summaries
 from webapp.worker_metrics import Route, WorkerMetrics
@@ -33,6 +35,9 @@ DOWNLOADS_LIMIT: Final = 2
 
 SIGN_INS_AT_ONCE: Final = 5
 """How many attempts to sign in an address may send at once."""
+
+HUB_SECONDS: Final = 1.0
+"""How long it is not noticed that a journal was made that of a hub; what is written is checked again."""
 
 PASSWORDS_AT_ONCE: Final = 2
 """The most passwords that one worker checks at once."""
@@ -67,6 +72,8 @@ class Services:
         self.credentials = Credentials(settings.auth, make_reader(), make_reader())
         # For histories of the feed, downloads, and searches without an index.
         self.bulk_reader = make_reader(throttled=True)
+        # A journal that cannot be read is reported by what needs it.
+        self.is_hub: Callable[[], bool] = share(partial(_ask_hub, self.reader), HUB_SECONDS, 1)
         self.search = Search(self.reader, self.bulk_reader)
         self.summaries = Summaries(make_reader(), settings.quote_currencies)
         self.broadcaster = Broadcaster(
@@ -105,3 +112,10 @@ def _list_routes(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - UNLISTED):
             yield method, rule.rule
+
+
+def _ask_hub(reader: JournalReader) -> bool:
+    try:
+        return reader.ask(Journal.list_hosts) is not None
+    except JournalError:
+        return False

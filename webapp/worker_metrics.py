@@ -41,6 +41,7 @@ REJECTIONS: Final = (
     "rate_limit",
     "unsupported_media_type",
     "bug",
+    "hub",
     *AUTH_FAILURES,
     *(f"journal_{reason}" for reason in JOURNAL_REASONS),
 )

@@ -20,6 +20,7 @@ FILTERS: Final = {
     "source": "source = ?",
     "since": "accepted_at >= ?",
     "until": "accepted_at < ?",
+    "host": "host = (SELECT host FROM marks WHERE journal_id = ?)",
 }
 """What trades are selected by, besides their seqs; only ``symbol`` has an index."""
 
@@ -138,7 +139,8 @@ class Journal:
     ) -> list[Event]:
         """Select up to ``limit`` events: the ``newest`` (the default without ``after``) or the oldest; oldest first.
 
-        Their seqs are above ``after`` and below ``before``, and they match the FILTERS that are given.
+        Their seqs are above ``after`` and below ``before``, and they match the FILTERS that are given; ``host`` is the
+        journal_id of a hub's host.
         Raises JournalError.
         """
         wanted = {"seq > ?": after, "seq < ?": before} | {FILTERS[name]: value for name, value in filters.items()}
@@ -146,6 +148,8 @@ class Journal:
         where = f"WHERE {' AND '.join(given)}" if given else ""
         order = "DESC" if newest or (newest is None and after is None) else "ASC"
         with self._connection.reading() as opened:
+            if filters.get("host") is not None and not rows.is_hub(opened.db):
+                return []
             found = rows.select(
                 opened.db, opened.journal_id, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit
             )

@@ -41,6 +41,7 @@ def test_values_are_read_from_their_variables() -> None:
 
 
 BAD = {
+    "RELAY_HOST_NAMES": "berlin",
     "BATCH_MAX_TRADES": "0",
     "BATCH_MAX_BYTES": "8 MiB",
     "BODY_TIMEOUT": "0",
@@ -119,6 +120,20 @@ def test_a_limit_of_silence_names_one_source_and_a_time(value: str) -> None:
     limits = Settings.from_env({"SILENCE_AFTER": "bot-1=10m, bot_2=0,*=1h"}).silence_after
     assert limits == {"bot-1": 600, "bot_2": 0, "*": 3600}
     assert Settings.from_env({"SILENCE_AFTER": ""}).silence_after == {}
+
+
+HOST = "3ca5cddaa92c4bbcbaee84b5de2a6bb1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["berlin", "berlin=", f"={HOST}", f"other={HOST}", f"a={HOST},a={'0' * 32}", f"a={HOST},b={HOST}", f"{HOST}=a"],
+)
+def test_a_name_of_a_host_is_given_with_its_journal_id_once(value: str) -> None:
+    with pytest.raises(BadSettingError, match="expected names of hosts with their journal_ids, like berlin="):
+        Settings.from_env({"RELAY_HOST_NAMES": value})
+    names = Settings.from_env({"RELAY_HOST_NAMES": f"berlin={HOST}, b-2={'0' * 32}"}).relay_host_names
+    assert names == {"berlin": HOST, "b-2": "0" * 32}
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestTimeout
 from werkzeug.test import TestResponse
 
 from common.errors import CredentialError, KeyInFlightError
+from common.journal.store import Journal
 from common.settings import Settings
 from tests.webapp.conftest import GOOD
 from tests.webapp.described import describe_api
@@ -113,6 +114,11 @@ class Sender:
         assert self.send(method, path, headers=headers).status_code == 201
         other = GOOD | {"price": "1"}
         return self.send(method, path, headers=headers, json=[other] if path == "/trades" else other)
+
+    def hub(self, method: str, path: str) -> TestResponse:
+        with Journal(self.settings.journal_path) as journal:
+            journal.adopt()
+        return self.send(method, path)
 
     def key_in_flight(self, method: str, path: str) -> TestResponse:
         self.raise_from(services(self.app).publisher, "accept", KeyInFlightError("key_in_flight", "It is in flight"))

@@ -31,7 +31,7 @@ class ExpectedError(ValueError):
     """A value that is not accepted; says what was expected, when that depends on more than the field."""
 
 
-class _NamingField(fields.Field[T]):
+class NamingField(fields.Field[T]):
     """A field whose errors show the value and what was expected."""
 
     expected: str
@@ -60,7 +60,7 @@ class _NamingField(fields.Field[T]):
             raise ValidationError(message) from None
 
 
-class SymbolField(_NamingField[str]):
+class SymbolField(NamingField[str]):
     """A symbol, in its canonical form."""
 
     expected = f"1 to {LENGTH} printable characters (no space at either end)"
@@ -71,7 +71,7 @@ class SymbolField(_NamingField[str]):
         return read_symbol(_text(value))
 
 
-class SideField(_NamingField[str]):
+class SideField(NamingField[str]):
     """BUY or SELL, in any case."""
 
     expected = " or ".join(SIDES)
@@ -79,13 +79,13 @@ class SideField(_NamingField[str]):
 
     def read(self, value: object) -> str:
         """Read a side. Raises ValueError."""
-        side = _ascii(value).upper()
+        side = read_ascii(value).upper()
         if side not in SIDES:
             raise ValueError
         return side
 
 
-class DecimalField(_NamingField[str]):
+class DecimalField(NamingField[str]):
     """An exact decimal above 0; every digit is kept."""
 
     may_be_zero = False
@@ -108,7 +108,7 @@ class FeeField(DecimalField):
     accepts = DecimalText | Annotated[float, Meta(ge=0)]
 
 
-class SourceField(_NamingField[str]):
+class SourceField(NamingField[str]):
     """The name of what traded."""
 
     expected = "a name of 1 to 64 characters (A-Z a-z 0-9 . _ -, but not other)"
@@ -116,13 +116,13 @@ class SourceField(_NamingField[str]):
 
     def read(self, value: object) -> str:
         """Read a source. Raises ValueError."""
-        source = _ascii(value)
+        source = read_ascii(value)
         if not _SOURCE.match(source):
             raise ValueError
         return source
 
 
-class RefField(_NamingField[str]):
+class RefField(NamingField[str]):
     """An exchange's id of an order or a fill; every character is kept."""
 
     expected = f"1 to {REF_LENGTH} printable characters"
@@ -136,7 +136,7 @@ class RefField(_NamingField[str]):
         return ref
 
 
-class KeyField(_NamingField[str]):
+class KeyField(NamingField[str]):
     """The name of a trade's key."""
 
     expected = "1 to 255 visible ASCII characters"
@@ -150,7 +150,7 @@ class KeyField(_NamingField[str]):
         return key
 
 
-class TradeTimeField(_NamingField[str]):
+class TradeTimeField(NamingField[str]):
     """The time of a trade, with an offset, converted to UTC; any past time is valid, for replays of histories."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00.5Z)"
@@ -158,7 +158,7 @@ class TradeTimeField(_NamingField[str]):
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
-        (timestamp, time), current = read_timestamp(_ascii(value)), now()
+        (timestamp, time), current = read_timestamp(read_ascii(value)), now()
         if time > current + MAX_AHEAD:
             raise ExpectedError(
                 f"a time at most {MAX_AHEAD.seconds} s ahead (the server's time is {format_timestamp(current)})"
@@ -166,7 +166,7 @@ class TradeTimeField(_NamingField[str]):
         return timestamp
 
 
-class TimestampField(_NamingField[str]):
+class TimestampField(NamingField[str]):
     """A time with an offset, converted to UTC."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00Z)"
@@ -175,10 +175,10 @@ class TimestampField(_NamingField[str]):
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
         # In a query string, an unescaped plus of the offset arrives as a space.
-        return format_timestamp(parse_timestamp(_ascii(value).strip().replace(" ", "+")))
+        return format_timestamp(parse_timestamp(read_ascii(value).strip().replace(" ", "+")))
 
 
-class WholeField(_NamingField[int]):
+class WholeField(NamingField[int]):
     """A whole number from ``low`` to ``high``, both included."""
 
     def __init__(self, low: int, high: int, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
@@ -189,7 +189,7 @@ class WholeField(_NamingField[int]):
 
     def read(self, value: object) -> int:
         """Read a whole number from its digits. Raises ValueError."""
-        text = _ascii(value)
+        text = read_ascii(value)
         number = int(text) if re.fullmatch("[0-9]{1,19}", text) else -1
         if not self.low <= number <= self.high:
             raise ValueError
@@ -226,7 +226,8 @@ def _text(value: object) -> str:
     raise ValueError
 
 
-def _ascii(value: object) -> str:
+def read_ascii(value: object) -> str:
+    """Read a text of ASCII characters. Raises ValueError."""
     # Upper-casing converts some non-ASCII letters to ASCII, so they are rejected first.
     text = _text(value)
     if not text.isascii():

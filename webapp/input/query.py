@@ -1,18 +1,31 @@
 """The schemas of query strings, one per route."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from flask import request
+from flask import current_app, request
 from marshmallow import ValidationError, validates_schema
+from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
-from common.event import SEQ_MAX
+from common.event import SEQ_MAX, SOURCE_PATTERN
 from common.journal.store import FILTERS
 from webapp.input.encoding import check_encoding
-from webapp.input.fields import SideField, SourceField, StrictSchema, SymbolField, TimestampField, WholeField
+from webapp.input.fields import (
+    NamingField,
+    SideField,
+    SourceField,
+    StrictSchema,
+    SymbolField,
+    TimestampField,
+    WholeField,
+    read_ascii,
+)
 
 BARS_MAX: Final = 2000
+
+_JOURNAL_ID = re.compile("[0-9a-f]{32}")
 
 Query = MultiDict[str, str]
 
@@ -23,12 +36,29 @@ class _QuerySchema(StrictSchema[dict[str, Any]]):
     """Whether a parameter without a value is as one that is left out: a page's form sends all of its fields."""
 
 
+class HostField(NamingField[str]):
+    """A host of a hub, by its name in the setting RELAY_HOST_NAMES or by its journal_id, which is what it becomes."""
+
+    expected = "the name of a host in RELAY_HOST_NAMES, or a journal_id of 32 hexadecimal digits"
+    accepts = Annotated[str, Meta(pattern=SOURCE_PATTERN)]
+
+    def read(self, value: object) -> str:
+        """Read a host. Raises ValueError."""
+        text, names = read_ascii(value), current_app.config["SETTINGS"].relay_host_names
+        if _JOURNAL_ID.fullmatch(text):
+            return text
+        if text not in names:
+            raise ValueError
+        return str(names[text])
+
+
 class PageSchema(_QuerySchema):
     """The parameters of ``GET /trades``."""
 
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
     source = SourceField(load_default=None)
+    host = HostField(load_default=None)
     after = WholeField(0, SEQ_MAX, load_default=None)
     limit = WholeField(1, 1000, load_default=100)
 
@@ -62,6 +92,7 @@ class BlotterSchema(_QuerySchema):
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
     source = SourceField(load_default=None)
+    host = HostField(load_default=None)
     since = TimestampField(load_default=None)
     until = TimestampField(load_default=None)
     before = WholeField(1, SEQ_MAX, load_default=None)

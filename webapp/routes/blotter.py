@@ -5,7 +5,8 @@ import csv
 import http
 import io
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
@@ -28,6 +29,8 @@ from webapp.services import DOWNLOADS_LIMIT, services
 CHUNK: Final = 500
 
 COLUMNS: Final = ("seq", "id", "accepted_at", *TRADE_FIELDS)
+HOST_COLUMNS: Final = ("host_journal_id", "host_seq")
+"""Further columns of a hub."""
 
 _FILE: Final = {"Content-Disposition": "The name of the file"}
 _DOWNLOAD_PROBLEMS: Final = (*QUERY, "downloads_limit", "journal")
@@ -64,6 +67,7 @@ def show_blotter() -> Response:
         errors=errors,
         filters=filters,
         sides=SIDES,
+        hosts=_name_hosts() if services().is_hub() else None,
         older=url_for("blotter.show_blotter", **filters, before=older) if older else None,  # type: ignore[arg-type]
         newest=url_for("blotter.show_blotter", **filters) if "before" in request.args else None,  # type: ignore[arg-type]
     )
@@ -79,7 +83,8 @@ def show_blotter() -> Response:
 )
 def send_csv() -> Response:
     """Send the trades that match the filters, oldest first, as CSV."""
-    return _send(_write_csv, "text/csv; charset=utf-8", "trades.csv")
+    columns = COLUMNS + HOST_COLUMNS if services().is_hub() else COLUMNS
+    return _send(partial(_write_csv, columns), "text/csv; charset=utf-8", "trades.csv")
 
 
 @bp.get("/blotter.json")
@@ -92,6 +97,10 @@ def send_csv() -> Response:
 def send_json() -> Response:
     """Send the trades that match the filters, oldest first, as one JSON array."""
     return _send(_write_json, "application/json", "trades.json")
+
+
+def _name_hosts() -> dict[str, str]:
+    return {journal_id: name for name, journal_id in services().settings.relay_host_names.items()}
 
 
 def _send(write: Callable[[Iterator[list[Event]]], Iterator[bytes]], kind: str, name: str) -> Response:
@@ -125,11 +134,11 @@ def _read_chunks(wanted: dict[str, Any]) -> Iterator[list[Event]]:
     return itertools.chain([] if first is None else [first], chunks)
 
 
-def _write_csv(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
-    yield (",".join(COLUMNS) + "\r\n").encode()
+def _write_csv(columns: Sequence[str], chunks: Iterator[list[Event]]) -> Iterator[bytes]:
+    yield (",".join(columns) + "\r\n").encode()
     for events in chunks:
         text = io.StringIO()
-        csv.writer(text).writerows([_write_cell(getattr(event, name)) for name in COLUMNS] for event in events)
+        csv.writer(text).writerows([_write_cell(getattr(event, name)) for name in columns] for event in events)
         yield text.getvalue().encode()
 
 

@@ -61,7 +61,17 @@ _READ_FROM: Final = {"symbol": "ticker", "side": "action", "price": "close", "qt
             {"Location": "The path of the trade", "Idempotent-Replayed": "`true` for a duplicate"},
         )
     },
-    problems=("bad_request", "json", "forwarded", "not_found", "request_timeout", "too_large", "invalid", "journal"),
+    problems=(
+        "bad_request",
+        "json",
+        "forwarded",
+        "hub",
+        "not_found",
+        "request_timeout",
+        "too_large",
+        "invalid",
+        "journal",
+    ),
 )
 def accept_hook(token: str) -> Response:
     """Accept the trade of a payload, and answer 201 with it and with what it was read from.

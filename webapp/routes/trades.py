@@ -66,7 +66,7 @@ class TradePage(Struct):
         ),
         303: Answer("The trade of a form was accepted", (PAGE,), {"Location": "The desk"}),
     },
-    problems=(*BODY, "json", "csrf", "invalid", "key_reused", "key_in_flight", "journal"),
+    problems=(*BODY, "json", "csrf", "hub", "invalid", "key_reused", "key_in_flight", "journal"),
 )
 def accept_trade() -> BaseResponse:
     """Accept one trade, as JSON or as the form of the desk, chosen by the content type. Raises UnsupportedMediaType."""
@@ -100,7 +100,7 @@ def accept_trade() -> BaseResponse:
             {"Preference-Applied": f"`{RETURNED}` when it was asked for", **_REPLAYED},
         )
     },
-    problems=(*BODY, "json", "invalid", "key_reused", "key_in_flight", "journal"),
+    problems=(*BODY, "json", "hub", "invalid", "key_reused", "key_in_flight", "journal"),
 )
 def accept_trades() -> Response:
     """Accept a batch of trades, all or none."""
