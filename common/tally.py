@@ -30,6 +30,11 @@ def check_sum(name: str, value: Decimal) -> None:
         raise ValueError(message)
 
 
+def write_sum(value: Decimal) -> str:
+    """Write a sum with all its digits, and no zeros at the end."""
+    return f"{value.normalize(EXACT):f}"
+
+
 class Tally(Struct):
     """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity.
 

@@ -12,7 +12,7 @@ from webapp.cli.tokens import tokens_cli
 from webapp.cli.users import users_cli
 from webapp.middleware import access_log, auth, cors, hosts, hub, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, sign_in, trades
+from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, positions, sign_in, trades
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(feed.bp)
     app.register_blueprint(market.bp)
     app.register_blueprint(pipeline.bp)
+    app.register_blueprint(positions.bp)
     app.register_blueprint(blotter.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(docs.bp)

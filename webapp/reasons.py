@@ -44,6 +44,7 @@ ROUTE_REASONS: Final = (
     Reason(403, "hub", "this server is a hub, which shows the trades of its hosts: send the trade to a host"),
     Reason(403, "origin", "a write from a page of another origin"),
     Reason(404, "not_found", "no trade has this id, or no webhook has this token"),
+    Reason(404, "positions_off", "positions are not kept: `POSITIONS` is `off`"),
     Reason(408, "request_timeout", "the body did not arrive within `BODY_TIMEOUT`"),
     Reason(409, "key_in_flight", "the first request with this `Idempotency-Key` is in flight: send it again"),
     Reason(413, "too_large", "the body, or the batch, is larger than its limit"),
@@ -58,6 +59,7 @@ ROUTE_REASONS: Final = (
     Reason(429, "rate_limit", "this token, or this address, has sent more writes than it may"),
     Reason(503, "downloads_limit", "this worker sends as many downloads as it may"),
     Reason(503, "journal", "the journal cannot be used now: nothing was accepted"),
+    Reason(503, "sidecar_unreachable", "the sidecar, which keeps the positions, does not answer"),
     Reason(503, "service_unavailable", "this worker has as many subscribers, or checks as many passwords, as it may"),
 )
 """The reasons that a route names in its description. ``journal`` stands for ``journal_locked``, ``journal_full``, …"""

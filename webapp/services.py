@@ -20,6 +20,7 @@ from webapp.description import UNLISTED
 from webapp.openapi import build_document
 from webapp.pipeline import Pipeline
 from webapp.pipeline_watch import PipelineWatch
+from webapp.positions import Positions
 from webapp.publisher import Publisher
 from webapp.rate_limit import RateLimit
 from webapp.reader import JournalReader
@@ -82,7 +83,9 @@ class Services:
             settings.feed_max_clients,
             lambda: self.is_stopping(),  # noqa: PLW0108 - a worker sets it when it starts
         )
-        self.pipeline = Pipeline(self.readiness, self.reader, SidecarClient(settings))
+        sidecar = SidecarClient(settings)
+        self.pipeline = Pipeline(self.readiness, self.reader, sidecar)
+        self.positions = Positions(sidecar)
         self.pipeline_watch = PipelineWatch(self.pipeline.get)
         # Each worker counts for itself; a proxy in front can count over all of them.
         self.write_limit = RateLimit(settings.writes_per_second, 2 * settings.writes_per_second)

@@ -39,6 +39,7 @@ SEVERAL_MODULES = {
             "webapp/cli/",
             "webapp/input/",
             "webapp/openapi.py",
+            "webapp/positions.py",
             "webapp/routes/hooks.py",
             "webapp/routes/trade_batch.py",
             "webapp/routes/trades.py",

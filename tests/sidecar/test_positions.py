@@ -18,9 +18,9 @@ from common.event import SIDES, Event
 from common.journal.batches import read_batches
 from common.journal.store import Journal
 from common.settings import Settings
-from common.tally import EXACT
+from common.tally import EXACT, write_sum
 from sidecar.counters import Counters
-from sidecar.position_answer import encode_positions, write_decimal
+from sidecar.position_answer import encode_positions
 from sidecar.positions import Position, Positions
 from sidecar.retention import read_checkpoint
 from sidecar.snapshot import Snapshots, decode_state, encode_state
@@ -213,7 +213,11 @@ def test_a_row_has_its_quote_its_fees_and_its_last_price() -> None:
         "realized_pnl": "0", "unrealized_pnl": "0", "fees": "0.2", "last_price": "10",
     }  # fmt: skip
     since = {"overflow": 0, "after_seq": 0, "since": make_event(1).accepted_at, "last_seq": 2}
-    assert answer(state) == {"positions": [row, row | {"source": "bot-1"}], **since}
+    sources = since | {"sources": [{
+        "source": "bot-1", "buys": 2, "sells": 0, "first_seen": make_event(1).accepted_at,
+        "last_seen": make_event(1).ts, "silence_limit": None,
+    }]}  # fmt: skip
+    assert answer(state) == {"positions": [row, row | {"source": "bot-1"}], **sources}
 
 
 def test_a_second_source_takes_nothing_from_the_first() -> None:
@@ -221,6 +225,17 @@ def test_a_second_source_takes_nothing_from_the_first() -> None:
     state = count(make_events([*own, trade("SELL", "4", "11", source="bot-2", fee="4"), *own]), [1, 1, 1])
     rows = [(row["source"], row["quantity"], row["realized_pnl"], row["fees"]) for row in answer(state)["positions"]]
     assert rows == [(None, "-2", "5", "10"), ("bot-1", "2", "4", "6"), ("bot-2", "-4", "0", "4")]
+
+
+def test_sources_are_listed_with_their_limits_also_those_that_never_traded() -> None:
+    state = count(make_events([trade("BUY", "1", "2", source="bot-1"), trade("SELL", "1", "2")]), [])
+    listed = answer(state, Settings(silence_after={"bot-9": 60, "*": 600}))["sources"]
+    assert [(row["source"], row["buys"], row["sells"], row["silence_limit"]) for row in listed] == [
+        ("", 0, 1, 600),
+        ("bot-1", 1, 0, 600),
+        ("bot-9", 0, 0, 60),
+    ]
+    assert [row["last_seen"] is None for row in listed] == [False, False, True]
 
 
 def test_sources_past_the_limit_share_a_position_of_each_symbol() -> None:
@@ -241,8 +256,8 @@ def test_sources_past_the_limit_share_a_position_of_each_symbol() -> None:
 
 @pytest.mark.parametrize("value", ["0", "1", "-1", "0.000000000000000001", "-120.5", "9" * 20 + "." + "9" * 18])
 def test_a_number_is_written_with_all_its_digits(value: str) -> None:
-    assert write_decimal(Decimal(value)) == value
-    assert write_decimal(EXACT.add(Decimal(value), Decimal("0E-38"))) == value
+    assert write_sum(Decimal(value)) == value
+    assert write_sum(EXACT.add(Decimal(value), Decimal("0E-38"))) == value
 
 
 def test_metrics_have_the_digits_of_the_answer() -> None:

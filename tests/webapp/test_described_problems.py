@@ -19,6 +19,7 @@ from webapp import create_app
 from webapp.credentials import ANYONE
 from webapp.middleware.hosts import ANY_NAME
 from webapp.services import services
+from webapp.sidecar import SidecarAnswer, SidecarClient
 
 EVERYWHERE = [("400", "host"), ("500", "bug")]
 BODIES: dict[str, Any] = {"/trade": GOOD, "/trades": [GOOD], "/hooks/{token}": GOOD}
@@ -133,6 +134,16 @@ class Sender:
         slots = services(self.app).download_slots
         while slots.acquire(blocking=False):
             pass
+        return self.send(method, path)
+
+    def positions_off(self, method: str, path: str) -> TestResponse:
+        return self.answer_from_sidecar(method, path, SidecarAnswer(404, b'{"reason": "positions_off"}'))
+
+    def sidecar_unreachable(self, method: str, path: str) -> TestResponse:
+        return self.answer_from_sidecar(method, path, None)
+
+    def answer_from_sidecar(self, method: str, path: str, answer: SidecarAnswer | None) -> TestResponse:
+        self.monkeypatch.setattr(SidecarClient, "get", lambda *_: answer)
         return self.send(method, path)
 
     def no_credential(self, method: str, path: str) -> TestResponse:

@@ -48,6 +48,8 @@ NEEDS = {
     "GET /feed": READ,
     "GET /market": READ,
     "GET /pipeline": READ,
+    "GET /positions": READ,
+    "GET /positions.csv": READ,
     "GET /blotter": READ,
     "GET /blotter.csv": READ,
     "GET /blotter.json": READ,
