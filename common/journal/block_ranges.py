@@ -1,10 +1,11 @@
 """A block range index, in memory: which parts of a journal can hold trades accepted in a window of time.
 
 Clocks step, so the order by seq is not the order by time, and a binary search would be wrong. For each block of seqs
-the earliest and the latest time of acceptance are kept instead; only blocks that overlap a window are searched.
+the earliest and the latest time are kept instead, of acceptance and of the trades themselves; only blocks that overlap
+a window are searched.
 """
 
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from common.event import SEQ_MAX
 from common.journal.store import Journal
@@ -16,10 +17,39 @@ BLOCK: Final = 4096
 STEP: Final = 32
 """Blocks that one step reads, in about ten milliseconds."""
 
-_TIMES: Final = "SELECT min(accepted_at), max(accepted_at) FROM trades WHERE seq > ? AND seq <= ?"
+_TIMES: Final = """
+SELECT min(accepted_at), max(accepted_at), min(ts), max(ts) FROM trades WHERE seq > ? AND seq <= ?
+"""
 
 Range = tuple[int, int]
 """The first and the last seq of a part of the journal."""
+
+TimeColumn = Literal["accepted_at", "ts"]
+"""The two times of a trade."""
+
+Times = tuple[Timestamp, Timestamp]
+"""The earliest and the latest time."""
+
+
+class Part(NamedTuple):
+    """The seqs of one block, or those past the last full one, whose ``times`` are unknown."""
+
+    first: int
+    last: int
+    times: Times | None
+
+    @property
+    def is_block(self) -> bool:
+        """Whether all of a block is here: it never changes."""
+        return self.times is not None and self.last - self.first + 1 == BLOCK
+
+    def is_inside(self, since: Timestamp, until: Timestamp) -> bool:
+        """Return whether no trade of it can be outside of a window."""
+        return self.times is not None and since <= self.times[0] and self.times[1] <= until
+
+    def cut(self) -> "Part":
+        """Return it as a part that is not a block, since only some of its trades are meant."""
+        return self._replace(times=None)
 
 
 class BlockRanges:
@@ -30,7 +60,7 @@ class BlockRanges:
         self._read_from: tuple[Journal, int] | None = None
         self._after = 0
         self._read_to = 0
-        self._times: list[tuple[Timestamp, Timestamp] | None] = []
+        self._times: list[dict[TimeColumn, Times] | None] = []
 
     def step(self, journal: Journal) -> bool:
         """Read up to STEP more blocks; return whether every full block is known. Raises JournalError."""
@@ -44,19 +74,34 @@ class BlockRanges:
             end = self._read_to + BLOCK
             if end > last_seq:
                 return True
-            earliest, latest = journal.query(_TIMES, self._read_to, end)[0]
-            self._times.append(None if earliest is None else (earliest, latest))
+            earliest, latest, first, last = journal.query(_TIMES, self._read_to, end)[0]
+            times: dict[TimeColumn, Times] = {"accepted_at": (earliest, latest), "ts": (first, last)}
+            self._times.append(None if earliest is None else times)
             self._read_to = end
         return False
+
+    def list_parts(
+        self, since: Timestamp | None, until: Timestamp | None, last_seq: int, column: TimeColumn = "accepted_at"
+    ) -> list[Part]:
+        """List the parts, in order, that hold every trade up to ``last_seq`` from ``since`` to ``until``, inclusive."""
+        parts: list[Part] = []
+        for index, known in enumerate(self._times):
+            first, last = self._after + index * BLOCK + 1, self._after + (index + 1) * BLOCK
+            if known is None or last > last_seq:
+                continue
+            times = known[column]
+            if (since is None or times[1] >= since) and (until is None or times[0] <= until):
+                parts.append(Part(first, last, times))
+        # Trades past the last full block may have any time.
+        if self._read_to < last_seq:
+            parts.append(Part(self._read_to + 1, last_seq, None))
+        return parts
 
     def find(self, since: Timestamp | None, until: Timestamp | None) -> list[Range]:
         """Find the ranges, in order, that hold every trade accepted from ``since`` to ``until``, both included."""
         found: list[Range] = []
-        for index, times in enumerate(self._times):
-            if times is not None and (since is None or times[1] >= since) and (until is None or times[0] <= until):
-                _extend(found, self._after + index * BLOCK + 1, self._after + (index + 1) * BLOCK)
-        # Trades past the last full block may have been accepted at any time.
-        _extend(found, self._read_to + 1, SEQ_MAX)
+        for part in self.list_parts(since, until, SEQ_MAX):
+            _extend(found, part.first, part.last)
         return found
 
 

@@ -50,7 +50,10 @@ SOURCE = (
 )
 """A file of the repository, with or without backticks."""
 
-STATUS = r"Status: (?:accepted|superseded by \d{4}|accepted, superseded in part by \d{4}) · Date: \d{4}-\d{2}-\d{2}"
+STATUS = (
+    r"Status: (?:accepted|superseded by \d{4}|accepted, superseded in part by \d{4}(?: and \d{4})?) · "
+    r"Date: \d{4}-\d{2}-\d{2}"
+)
 
 
 def read_page(page: Path) -> str:

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.webapp.described import describe_api, resolve, write_path
 from webapp.description import Answer, Description, find_description, list_operations
-from webapp.input.query import BlotterSchema, FeedSchema, MarketSchema, PageSchema
+from webapp.input.query import BarsSchema, BlotterSchema, FeedSchema, MarketSchema, PageSchema
 from webapp.input.schemas import BatchTradeSchema, TradeSchema
 from webapp.openapi import build_document
 from webapp.reasons import COMMON_REASONS, ROUTE_REASONS
@@ -68,6 +68,7 @@ def test_every_description_has_an_answer_and_a_summary(app: Flask) -> None:
         ("/trades", PageSchema),
         ("/feed", FeedSchema),
         ("/market", MarketSchema),
+        ("/market/bars", BarsSchema),
         ("/blotter", BlotterSchema),
         ("/blotter.csv", BlotterSchema),
         ("/blotter.json", BlotterSchema),
@@ -79,7 +80,8 @@ def test_every_parameter_of_a_schema_is_described(path: str, schema: Any) -> Non
     for each in parameters:
         field = schema().fields[each["name"]]
         assert each["description"] == field.expected
-        assert each["schema"].get("default") == field.load_default
+        assert each["required"] == field.required
+        assert each["schema"].get("default") == (None if field.required else field.load_default)
 
 
 @pytest.mark.parametrize(("name", "schema"), [("Trade", TradeSchema), ("BatchTrade", BatchTradeSchema)])

@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 from msgspec import Meta
@@ -12,6 +12,7 @@ from msgspec import Meta
 from common.decimals import DIGITS, PLACES, DecimalText, is_zero, read_decimal
 from common.display import shorten
 from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN, Ref
+from common.journal.block_ranges import TimeColumn
 from common.symbols import LENGTH, Symbol, read_symbol
 from common.timestamps import format_timestamp, now, parse_timestamp, read_timestamp
 from webapp.input.json_body import JsonNumber, show
@@ -176,6 +177,20 @@ class TimestampField(NamingField[str]):
         """Read a time. Raises ValueError or OverflowError."""
         # In a query string, an unescaped plus of the offset arrives as a space.
         return format_timestamp(parse_timestamp(read_ascii(value).strip().replace(" ", "+")))
+
+
+class TimeColumnField(NamingField[str]):
+    """One of the two times of a trade."""
+
+    expected = "accepted_at or ts"
+    accepts = TimeColumn
+
+    def read(self, value: object) -> str:
+        """Read the name of a time. Raises ValueError."""
+        name = read_ascii(value)
+        if name not in get_args(TimeColumn):
+            raise ValueError
+        return name
 
 
 class WholeField(NamingField[int]):

@@ -18,6 +18,7 @@ from webapp.input.fields import (
     SourceField,
     StrictSchema,
     SymbolField,
+    TimeColumnField,
     TimestampField,
     WholeField,
     read_ascii,
@@ -84,6 +85,15 @@ class MarketSchema(_QuerySchema):
             raise ValidationError(message, "step")
 
 
+class BarsSchema(MarketSchema):
+    """The parameters of ``GET /market/bars``; ``until`` is a time of the kind that ``time`` names."""
+
+    symbol = SymbolField(required=True)
+    window = WholeField(1, BARS_MAX * 86_400, load_default=900)
+    time = TimeColumnField(load_default="accepted_at")
+    until = TimestampField(load_default=None)
+
+
 class BlotterSchema(_QuerySchema):
     """The parameters of the blotter; ``since`` and ``until`` are times of acceptance."""
 
@@ -102,7 +112,7 @@ class BlotterSchema(_QuerySchema):
 BLOTTER_FILTERS: Final = (*FILTERS, "limit")
 """The parameters that the links between pages keep, besides ``before``."""
 
-_PAGE, _FEED, _MARKET, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BlotterSchema()
+_PAGE, _FEED, _MARKET, _BARS, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BarsSchema(), BlotterSchema()
 
 
 def read_page(query: Query) -> dict[str, Any]:
@@ -118,6 +128,11 @@ def read_feed(query: Query, last_event_id: str | None) -> dict[str, Any]:
 def read_market(query: Query) -> dict[str, Any]:
     """Read the parameters of ``GET /market``. Raises marshmallow's ValidationError."""
     return _read(_MARKET, query)
+
+
+def read_bars(query: Query) -> dict[str, Any]:
+    """Read the parameters of ``GET /market/bars``. Raises marshmallow's ValidationError."""
+    return _read(_BARS, query)
 
 
 def read_blotter(query: Query) -> dict[str, Any]:

@@ -47,6 +47,7 @@ NEEDS = {
     "GET /trades/<event_id>": READ,
     "GET /feed": READ,
     "GET /market": READ,
+    "GET /market/bars": READ,
     "GET /pipeline": READ,
     "GET /positions": READ,
     "GET /positions.csv": READ,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from common.journal import block_ranges, summaries
+from common.journal import block_ranges
 from common.journal.store import Journal
 from common.tally import EXACT
 from common.timestamps import format_timestamp, now
@@ -103,16 +103,33 @@ def test_a_summary_is_shared_by_later_requests_with_the_same_parameters(
 def test_an_empty_journal_has_an_empty_summary(client: FlaskClient) -> None:
     market: Any = client.get("/market").json
     assert (market["last_seq"], market["symbols"], market["symbol"], market["bars"]) == (0, [], None, [])
+    chart: Any = client.get("/market/bars?symbol=A").json
+    assert (chart["last_seq"], chart["last_at"], chart["complete"], chart["bars"]) == (0, None, True, [])
 
 
-def test_a_summary_reads_a_limited_number_of_trades_and_is_marked_incomplete(
+def test_a_symbol_without_trades_in_the_window_stays_listed_with_its_newest_one(
+    client: FlaskClient, journal: Journal
+) -> None:
+    old, older = ago(2000), ago(3000)
+    rows = (("B", "7", older), ("A", "5", older), ("A", "6", old), ("C", "1", ago(2)), ("C", "2", ago(1)))
+    append(journal, [make_event(0, symbol=symbol, price=price, accepted_at=at) for symbol, price, at in rows])
+    market: Any = client.get("/market").json
+    listed = [(each["symbol"], each["trades"], each["last_price"], each["last_at"]) for each in market["symbols"]]
+    assert listed == [("C", 2, "2", rows[4][2]), ("A", 0, "6", old), ("B", 0, "7", older)]
+    assert client.get("/market?symbol=A").json["bars"] == []  # type: ignore[index]
+
+
+def test_a_summary_reads_for_a_limited_time_the_newest_trades_first(
     client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(summaries, "ROWS_LIMIT", 10)
-    append(journal, [make_event(0, accepted_at=ago(5)) for n in range(30)])
+    monkeypatch.setattr(block_ranges, "BLOCK", 10)
+    monkeypatch.setattr(summaries_module, "BUDGET_SECONDS", 0)
+    append(journal, [make_event(0, accepted_at=ago(5)) for n in range(25)])
     market: Any = client.get("/market").json
-    assert market["complete"] is False
-    assert market["symbols"][0]["trades"] == 10
+    assert (market["complete"], market["symbols"][0]["trades"]) == (False, 5)
+    monkeypatch.setattr(summaries_module, "BUDGET_SECONDS", 600)
+    market = client.get("/market?step=6").json
+    assert (market["complete"], market["symbols"][0]["trades"]) == (True, 25)
 
 
 @pytest.mark.parametrize("query", ["window=1", "window=2592000&step=86400", "window=600&step=1", "step=86400"])
@@ -172,16 +189,3 @@ def test_a_window_is_exact_after_any_steps_of_the_clock(
         assert market["symbols"][0]["trades"] == sum(0 <= age <= window for age in ages) > 0
         assert sum(bar["trades"] for bar in market["bars"]) == market["symbols"][0]["trades"]
         assert market["complete"] is True
-
-
-def test_old_trades_stamped_in_the_window_are_left_out_only_above_the_limit_and_marked(
-    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(block_ranges, "BLOCK", 2)
-    monkeypatch.setattr(summaries, "ROWS_LIMIT", 10)
-    append(journal, [make_event(0, accepted_at=ago(9000 if n > 1 else 5)) for n in range(40)])
-    market: Any = client.get("/market").json
-    assert (market["symbols"][0]["trades"], market["complete"]) == (2, True)
-    append(journal, [make_event(0, accepted_at=ago(5)) for n in range(10)])
-    market = client.get("/market?step=6").json
-    assert (market["symbols"][0]["trades"], market["complete"]) == (10, False)

@@ -1,0 +1,59 @@
+"""What was computed from full blocks of a journal, kept in memory: their trades never change."""
+
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from cachetools import LRUCache
+
+from common.journal.block_ranges import BlockRanges, Part, TimeColumn
+from common.journal.store import Journal
+from common.timestamps import Timestamp
+
+T = TypeVar("T")
+
+ENTRIES: Final = 100_000
+"""Bars, or totals of symbols, that are kept: 60 MB at most; the least recently used ones are computed again."""
+
+
+def list_parts(
+    journal: Journal, blocks: BlockRanges, since: Timestamp, until: Timestamp, column: TimeColumn
+) -> list[Part]:
+    """List the parts of a window, in order, without what was pruned. Raises JournalError."""
+    oldest = journal.query("SELECT min(seq) FROM trades")[0][0] or 1
+    parts = blocks.list_parts(since, until, journal.last_seq(), column)
+    return [part._replace(first=max(part.first, oldest)) for part in parts if part.last >= oldest]
+
+
+class BlockCache(Generic[T]):
+    """What ``compute`` returns for each block, by name; it belongs to the connection that reads the journal."""
+
+    def __init__(self, get_size: Callable[[T], int]) -> None:
+        """Start with nothing kept; ``get_size`` counts the entries of one value."""
+        self._kept: LRUCache[Hashable, T] = LRUCache(ENTRIES, getsizeof=lambda value: 1 + get_size(value))
+
+    def step(self, journal: Journal, parts: list[Part], name: Hashable, compute: Callable[[Part], T]) -> list[T]:
+        """Take parts from the end of ``parts`` until one of them had to be computed, and return their values.
+
+        Raises JournalError.
+        """
+        found: list[T] = []
+        while parts:
+            part = parts.pop()
+            # A reopened connection may be to another journal.
+            key = (journal.times_opened, part.first, name)
+            value = self._kept.get(key) if part.is_block else None
+            if value is not None:
+                found.append(value)
+                continue
+            value = compute(part)
+            if part.is_block:
+                self._keep(key, value)
+            return [*found, value]
+        return found
+
+    def _keep(self, key: Hashable, value: T) -> None:
+        try:
+            self._kept[key] = value
+        except ValueError:
+            # It has more entries than are kept in all.
+            return
