@@ -6,7 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROMETHEUS_PORT ?= 9090
 GRAFANA_PORT ?= 3000
-export PROMETHEUS_PORT GRAFANA_PORT
+ALERTMANAGER_PORT ?= 9093
+export PROMETHEUS_PORT GRAFANA_PORT ALERTMANAGER_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench images release
@@ -39,7 +40,7 @@ apps-down: env-setup ## Stop web and sidecar, however they were left running
 	@python -m infra.apps down
 
 infra-up: env-setup ## Run Prometheus and Grafana: in Docker when available, otherwise natively
-	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT) $(if $(ALERTS),--alerts)
+	@honcho run python -m infra.stack up --prometheus-port $(PROMETHEUS_PORT) --grafana-port $(GRAFANA_PORT) $(if $(ALERTS),--alerts --alertmanager-port $(ALERTMANAGER_PORT))
 
 infra-down: env-setup ## Stop Prometheus and Grafana
 	@python -m infra.stack down

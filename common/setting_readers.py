@@ -187,4 +187,5 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     ),
     "prometheus_url": (_url, "a URL like http://127.0.0.1:9090, or nothing"),
     "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
+    "runbook_url": (_url, "a URL like https://wiki.example/runbooks, or nothing"),
 }

@@ -60,6 +60,7 @@ class Settings:
     relay_host_names: Mapping[str, str] = field(default_factory=dict)
     prometheus_url: str = "http://127.0.0.1:9090"
     grafana_url: str = "http://127.0.0.1:3000"
+    runbook_url: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

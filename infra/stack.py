@@ -17,6 +17,7 @@ from typing import Final
 
 from common.errors import BadSettingError
 from common.settings import Settings, write_address
+from infra import runbooks
 from infra.scrape_token import provide_token
 
 INFRA: Final = Path(__file__).resolve().parent
@@ -54,7 +55,9 @@ def write_target(kind: str, *addresses: str) -> None:
     draft.replace(folder / "sidecar.json")
 
 
-def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False) -> None:
+def up(
+    settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False, alertmanager_port: int = 9093
+) -> None:
     """Start Prometheus and Grafana, with ``alerts`` also Alertmanager, and print their addresses. Raises InfraError."""
     in_container = has_engine()
     if not in_container and shutil.which("prometheus") is None:
@@ -66,21 +69,24 @@ def up(settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: b
     if changed:
         _print(f"Written to .env, so that only Prometheus can read the sidecar: {', '.join(changed)}")
         _print("A stack that runs already needs a restart: make apps-down, then make apps-up.")
+    runbooks.write_page(VAR / "prometheus" / "pages")
+    links = {"RUNBOOK_URL": runbooks.find_url(settings, prometheus_port), "GRAFANA_URL": settings.grafana_url}
     if in_container:
         write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
         write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
         profile = ["--profile", "alerts"] if alerts else []
-        if subprocess.run([*_COMPOSE, *profile, "up", "--detach", "--wait"], check=False).returncode != 0:
+        command, environment = [*_COMPOSE, *profile, "up", "--detach", "--wait"], {**os.environ, **links}
+        if subprocess.run(command, env=environment, check=False).returncode != 0:
             raise InfraError("docker compose could not start the containers; see its message above.")
         _print(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
         return
     host = settings.sidecar_http_host
     write_target("targets", write_address("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port))
-    write_target("alertmanagers", *(["127.0.0.1:9093"] if alerts else []))
+    write_target("alertmanagers", *([f"127.0.0.1:{alertmanager_port}"] if alerts else []))
     if alerts:
-        _print("Prometheus sends alerts to 127.0.0.1:9093; start an Alertmanager there yourself.")
+        _start_alertmanager(alertmanager_port)
     url = f"http://127.0.0.1:{prometheus_port}"
-    _start("prometheus", _prometheus_command(prometheus_port), {}, f"{url}/-/ready")
+    _start("prometheus", _prometheus_command(prometheus_port), links, f"{url}/-/ready")
     if shutil.which("grafana-server") is None:
         _print("Grafana is not installed, so there are no dashboards: see grafana.com/grafana/download.")
         return
@@ -109,14 +115,34 @@ def _prometheus_command(port: int) -> list[str]:
         f"--config.file={INFRA / 'prometheus' / 'prometheus.yml'}",
         f"--storage.tsdb.path={VAR / 'prometheus' / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.user-assets={VAR / 'prometheus' / 'pages'}",
+        # Prometheus 3 always does, and says that the flag is not needed.
+        "--enable-feature=expand-external-labels",
     ]
+
+
+def _start_alertmanager(port: int) -> None:
+    # Debian's name is the second one.
+    program = next(filter(shutil.which, ("alertmanager", "prometheus-alertmanager")), None)
+    if program is None:
+        _print(f"No alertmanager is installed; start one at 127.0.0.1:{port}, to which Prometheus sends alerts.")
+        return
+    command = [
+        program,
+        f"--config.file={INFRA / 'alertmanager' / 'alertmanager.yml'}",
+        f"--storage.path={VAR / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        # No other Alertmanager to agree with.
+        "--cluster.listen-address=",
+    ]
+    _start("alertmanager", command, {}, f"http://127.0.0.1:{port}/-/ready")
 
 
 def down() -> None:
     """Stop what ``up`` started, in Docker and natively."""
     if has_engine():
         subprocess.run([*_COMPOSE, "--profile", "alerts", "down"], check=False)
-    for name in ("prometheus", "grafana"):
+    for name in ("prometheus", "grafana", "alertmanager"):
         pid = _running(name)
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
@@ -186,11 +212,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("up", "down"))
     parser.add_argument("--prometheus-port", type=int, default=9090)
     parser.add_argument("--grafana-port", type=int, default=3000)
+    parser.add_argument("--alertmanager-port", type=int, default=9093)
     parser.add_argument("--alerts", action="store_true", help="start Alertmanager too")
     given = parser.parse_args(arguments)
     try:
         if given.what == "up":
-            up(Settings.from_env(), given.prometheus_port, given.grafana_port, alerts=given.alerts)
+            up(
+                Settings.from_env(),
+                given.prometheus_port,
+                given.grafana_port,
+                alerts=given.alerts,
+                alertmanager_port=given.alertmanager_port,
+            )
         else:
             down()
     except (InfraError, BadSettingError, OSError) as error:

@@ -21,6 +21,9 @@ ACTIVE_LIMIT: Final = 256
 RETIRED_LIMIT: Final = 512
 """Retired workers whose names are kept, so that their late messages are not counted again."""
 
+CONFIGURED: Final = "_configured"
+"""The end of the name of a gauge that shows a setting of the web process."""
+
 Series = dict[str, Values]
 
 
@@ -121,14 +124,22 @@ class Workers(Struct):
         return None
 
     def sum_up(self, reporting: Collection[str] = ()) -> Iterator[tuple[MetricTotals, Series]]:
-        """Yield each metric and its sums over all workers; those of gauges are over the workers in ``reporting``."""
+        """Yield each metric and its sums over all workers; those of gauges are over the workers in ``reporting``.
+
+        A gauge that ends in ``_configured`` is the same in each worker: of it the highest value is taken.
+        """
         for declaration, metric in self.metrics.items():
             sums = dict(metric.series)
+            combine = _take_highest if metric.name.endswith(CONFIGURED) else add
             for worker, report in self.active.items():
                 if metric.type != "gauge" or worker in reporting:
                     for key, values in report.series.get(declaration, {}).items():
-                        sums[key] = add(sums[key], values)
+                        sums[key] = combine(sums[key], values)
             yield metric, sums
+
+
+def _take_highest(a: Values, b: Values) -> Values:
+    return list(map(max, a, b))
 
 
 def _take_newest(held: dict[str, Exemplar], more: dict[str, Exemplar]) -> None:

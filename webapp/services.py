@@ -59,6 +59,7 @@ class Services:
         self.settings = settings
         self.is_stopping: Callable[[], bool] = lambda: False
         self.metrics = WorkerMetrics(_list_routes(app))
+        self.metrics.workers_configured.set(settings.web_concurrency)
         self.publisher = Publisher(
             Journal(settings.journal_path, settings.journal_sync, latch=latch),
             partial(Sender, settings.webapp_zmq_addr),

@@ -96,6 +96,7 @@ class WorkerMetrics:
         self.feed_drops = Counter(
             "webapp_feed_dropped", "Feed subscribers rejected, by reason.", ["reason"], registry=registry
         )
+        self.workers_configured = Gauge("webapp_workers_configured", "Web workers that should run.", registry=registry)
         self.feed_subscribers = Gauge("webapp_feed_subscribers", "Subscribers of the live feed.", registry=registry)
         self.connections = Gauge("webapp_connections", "Open connections.", registry=registry)
         self.connection_drops = Counter(

@@ -33,9 +33,9 @@ OTHER: Final = "other"
 """Each label value of the series that counts what is past the limit of a metric."""
 
 Name = Annotated[
-    str, Meta(pattern=r"^webapp_(?!workers)(?!.*_(bucket|count|created|info|sum|total)\Z)[a-z0-9_]{1,64}\Z")
+    str, Meta(pattern=r"^webapp_(?!workers\Z)(?!.*_(bucket|count|created|info|sum|total)\Z)[a-z0-9_]{1,64}\Z")
 ]
-"""Of a family, so without the suffixes of samples; names from ``webapp_workers`` on are the sidecar's own."""
+"""Of a family, so without the suffixes of samples; ``webapp_workers`` is the sidecar's own."""
 
 Label = Annotated[str, Meta(pattern=r"^(?!le\Z)[a-z][a-z0-9_]{0,31}\Z")]
 Bound = Annotated[str, Meta(pattern=r"^[0-9+eEInf.-]{1,24}\Z")]

@@ -75,6 +75,7 @@ BAD = {
     "SILENCE_AFTER": "bot-1",
     "PROMETHEUS_URL": "127.0.0.1:9090",
     "GRAFANA_URL": "javascript:alert(1)",
+    "RUNBOOK_URL": "docs/runbooks.md",
 }
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from common.settings import Settings
+from infra import runbooks
+from infra.grafana.dashboard import FILES
 from tests.conftest import ROOT, require_program
 
 PROMETHEUS = ROOT / "infra" / "prometheus"
@@ -22,7 +25,7 @@ CASES: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "tests" / "alerts.yml
 
 def run_promtool(*arguments: str | Path) -> str:
     command = [require_program("promtool"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -52,15 +55,19 @@ def test_an_alert_has_a_severity_a_summary_a_description_and_a_runbook(alert: di
     assert alert["annotations"]["summary"].endswith(".")
     assert alert["annotations"]["description"].endswith(".")
     page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
-    assert page == "docs/runbooks.md"
-    sections = re.findall(r"^## (.+)$", (ROOT / page).read_text(), re.MULTILINE)
-    assert anchor in sections
+    assert page == "{{ $externalLabels.runbook_url }}"
+    assert anchor in list_runbooks()
     assert anchor.replace("-", "") == alert["alert"].lower()
+    dashboard = alert["annotations"]["dashboard_url"].removeprefix("{{ $externalLabels.grafana_url }}/d/")
+    assert dashboard in {each.uid for each in FILES.values()}
+
+
+def list_runbooks() -> list[str]:
+    return re.findall(r"^## (.+)$", runbooks.SOURCE.read_text(), re.MULTILINE)
 
 
 def test_every_runbook_has_its_alert() -> None:
-    sections = re.findall(r"^## (.+)$", (ROOT / "docs" / "runbooks.md").read_text(), re.MULTILINE)
-    assert sections == [alert["annotations"]["runbook_url"].partition("#")[2] for alert in ALERTS]
+    assert list_runbooks() == [alert["annotations"]["runbook_url"].partition("#")[2] for alert in ALERTS]
 
 
 def test_recording_rules_are_named_level_metric_operations_and_are_used_or_documented() -> None:
@@ -75,3 +82,36 @@ def test_the_alertmanager_configuration_refers_to_existing_receivers_and_alerts(
     assert config["route"]["receiver"] in {receiver["name"] for receiver in config["receivers"]}
     named = re.findall(r"alertname = (\w+)", str(config["inhibit_rules"]))
     assert set(named) <= {alert["alert"] for alert in ALERTS}
+
+
+def test_the_page_of_runbooks_has_an_anchor_for_each_and_working_links(tmp_path: Path) -> None:
+    runbooks.write_page(tmp_path)
+    page = (tmp_path / "runbooks.html").read_text()
+    anchors = re.findall(r' id="([^"]+)"', page)
+    assert anchors == list_runbooks()
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(anchors)
+    assert "](#" not in page
+    assert "&lt;reason&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("runbook_url", "prometheus_url", "expected"),
+    [
+        ("https://wiki.example/runbooks", "http://p.example", "https://wiki.example/runbooks"),
+        ("", "https://p.example/prometheus/", "https://p.example/prometheus/user/runbooks.html"),
+        ("", "", "http://127.0.0.1:9091/user/runbooks.html"),
+    ],
+)
+def test_the_link_of_an_alert_is_the_setting_or_the_page_that_prometheus_serves(
+    runbook_url: str, prometheus_url: str, expected: str
+) -> None:
+    settings = Settings(runbook_url=runbook_url, prometheus_url=prometheus_url)
+    assert runbooks.find_url(settings, 9091) == expected
+
+
+def test_the_alertmanager_configuration_is_valid() -> None:
+    config = ROOT / "infra" / "alertmanager" / "alertmanager.yml"
+    done = subprocess.run(
+        [require_program("amtool"), "check-config", config], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

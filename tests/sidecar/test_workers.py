@@ -54,6 +54,14 @@ def count(workers: Workers) -> float:
     return expose(workers).get("webapp_http_requests_total,method=POST,route=/trade,status=201", 0)
 
 
+def test_a_gauge_of_a_setting_is_the_highest_and_not_the_sum() -> None:
+    workers = Workers()
+    for worker, configured in ((A, 8), (B, 2), (C, 9)):
+        workers.update(WorkerTotals(worker, 1, metrics=[gauge("webapp_workers_configured", configured)]))
+    assert expose(workers, [A, B])["webapp_workers_configured"] == 8
+    assert expose(workers)["webapp_workers_configured"] == 0
+
+
 def test_the_newest_totals_of_every_worker_are_summed() -> None:
     workers = Workers()
     assert workers.update(make_totals(A, 1, 5))
