@@ -1,3 +1,6 @@
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,6 +9,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.canaries import SUITE_KEY, list_files, search
 from tests.conftest import require, require_program
+from tests.system.image import IMAGE_PROGRAMS, end_build, start_build
 from tests.system.stack import REAL_DATA, Stack
 
 # A bound on waiting, not a measurement: five seconds, the default, are too few on a busy machine.
@@ -27,6 +31,27 @@ def no_secret_has_got_out(tmp_path_factory: pytest.TempPathFactory, pytestconfig
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.write_line(f"{config.stash.get(searched, 0):,} bytes searched for secrets")
+
+
+ImageBuild = tuple["subprocess.Popen[bytes]", Path]
+"""The build of the image, and its log."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image_build(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ImageBuild | None]:
+    """Build the image beside the other tests, if any test of this run needs it and the programs are there."""
+    is_needed = any("image" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    if not is_needed or os.geteuid() != 0 or not all(map(shutil.which, IMAGE_PROGRAMS)):
+        yield None
+        return
+    log = tmp_path_factory.mktemp("image") / "build.log"
+    build = start_build(log)
+    try:
+        yield build, log
+    finally:
+        end_build(build)
 
 
 @pytest.fixture(scope="module")
