@@ -11,13 +11,13 @@ from common import __version__
 from common.errors import JournalError
 from common.journal.disk import DiskUsage
 from common.journal.hub import Host
+from common.serving.rejections import Rejections
 from common.tally import Tally
 from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.counters import Counters
 from sidecar.families import add_histogram, count, count_by, gauge
 from sidecar.hosts import expose_hosts
 from sidecar.position_collector import expose_positions
-from sidecar.rejections import Rejections
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
 from sidecar.sources import Sources

@@ -12,23 +12,23 @@ from common.journal.disk import DiskUsage, measure_disk
 from common.journal.hub import Host
 from common.journal.store import Journal
 from common.links import find_links
+from common.serving.lock import locked
+from common.serving.rejections import Rejections
+from common.serving.server import Server
+from common.serving.threads import Threads
 from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight, make_registry
 from sidecar.consumer import Consumer
 from sidecar.counters import Counters
 from sidecar.hosts import name_hosts
-from sidecar.lock import locked
 from sidecar.overflow import OverflowLog
 from sidecar.position_answer import encode_positions
-from sidecar.rejections import Rejections
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.routes import Registries, Routes
 from sidecar.series_start import SeriesStarts
-from sidecar.server import Server
 from sidecar.snapshot import Snapshots
 from sidecar.state import State
-from sidecar.threads import Threads
 
 SNAPSHOT_SECONDS: Final = 0.5
 PRUNE_SECONDS: Final = 0.1

@@ -4,10 +4,10 @@ import logging
 import signal
 from functools import partial
 
+from common.serving.threads import Threads
 from common.settings import Settings
 from common.supervisor import POLL_SECONDS, find_supervisor
 from sidecar.daemon import Daemon
-from sidecar.threads import Threads
 
 _log = logging.getLogger(__name__)
 

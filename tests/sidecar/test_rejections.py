@@ -8,11 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from common.hosts import HostRule
-from sidecar import server as module
+from common.serving import server as module
+from common.serving.rejections import REASONS, Rejections
+from common.serving.server import HEAD_BYTES, Connections, Server
 from sidecar.collector import StateCollector
-from sidecar.rejections import REASONS, Rejections
 from sidecar.routes import Registries, Routes
-from sidecar.server import HEAD_BYTES, Connections, Server
 from sidecar.state import State
 from tests.conftest import JOURNAL_ID
 from tests.docs.test_docs import DOCS

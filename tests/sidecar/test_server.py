@@ -14,9 +14,10 @@ from prometheus_client.core import GaugeMetricFamily
 from common import __version__
 from common.errors import AddressError
 from common.hosts import HostRule
-from sidecar import server as module
-from sidecar.routes import Answer, Registries, Request, Routes
-from sidecar.server import CONNECTIONS_LIMIT, Server
+from common.serving import server as module
+from common.serving.answers import Answer, Request
+from common.serving.server import CONNECTIONS_LIMIT, Server
+from sidecar.routes import Registries, Routes
 from tests.waiting import wait_for
 
 
@@ -313,7 +314,7 @@ def test_a_client_that_does_not_read_is_disconnected(url: str, monkeypatch: pyte
 def test_one_scrape_runs_at_a_time_and_a_waiting_one_is_answered_503(
     url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.routes.SCRAPE_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("common.serving.routes.SCRAPE_WAIT_SECONDS", 0.2)
     gate.open.clear()
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(connect(url))

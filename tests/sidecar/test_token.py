@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from common.errors import BadSettingError
 from common.hosts import HostRule
+from common.serving.answers import Answer, Request
 from common.settings import Settings
-from sidecar.routes import Answer, Registries, Request, Routes
+from sidecar.routes import Registries, Routes
 
 TOKEN = "sidecar-token-of-this-test"
 

@@ -112,7 +112,7 @@ def test_a_second_sidecar_on_a_journal_or_a_snapshot_exits_with_one_line(shared:
         assert second.returncode == 1
         (line,) = [json.loads(line) for line in second.stderr.splitlines()]
         assert line["reason"] == "in_use"
-        assert line["detail"] == f"{resource.strip()} is in use by another sidecar, process {pid}"
+        assert line["detail"] == f"{resource.strip()} is in use by another process, {pid}"
     shared.post()
     shared.wait_counted(round(before) + 1)
 

@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry
 
 from common.hosts import HostRule
 from common.journal.store import Journal
+from common.serving.server import Server
 from common.settings import Settings
 from sidecar.routes import Registries, Routes
-from sidecar.server import Server
 from tests.conftest import append, make_trade
 from webapp import create_app
 

@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry
 
 from common.event import SIDES, Event
 from common.hosts import HostRule
+from common.serving.server import Server
 from common.settings import Settings
 from sidecar.counters import Counters
 from sidecar.position_answer import encode_positions
 from sidecar.routes import Registries, Routes
-from sidecar.server import Server
 from sidecar.state import State
 from tests.conftest import JOURNAL_ID, make_event
 from tests.sidecar.test_collector import expose

@@ -1,4 +1,4 @@
-"""Requests that the sidecar rejects: each is counted by its reason, and the reasons are logged at a bounded rate."""
+"""Requests that are rejected: each is counted by its reason, and the reasons are logged at a bounded rate."""
 
 import logging
 import threading

@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from sidecar.threads import Threads
+from common.serving.threads import Threads
 from tests.waiting import wait_for
 
 
@@ -32,7 +32,7 @@ def test_a_thread_that_fails_is_named_and_its_error_logged(caplog: pytest.LogCap
 def test_a_thread_that_does_not_stop_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.threads.JOIN_SECONDS", 0.0)
+    monkeypatch.setattr("common.serving.threads.JOIN_SECONDS", 0.0)
     threads, stopping = Threads(), threading.Event()
     threads.start("busy", partial(wait, stopping))
     threads.join()

@@ -1,4 +1,4 @@
-"""The sidecar's HTTP server: one thread and one request per connection, limited in number, size and time."""
+"""The HTTP server: one thread and one request per connection, limited in number, size and time."""
 
 import contextlib
 import errno
@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 
 from common.errors import AddressError
-from sidecar.rejections import Rejections
-from sidecar.routes import Answer, Request, make_problem
+from common.serving.answers import Answer, Request, make_problem
+from common.serving.rejections import Rejections
 
 CONNECTIONS_LIMIT: Final = 32
 """Open connections; one more closes the oldest that is waiting for its client."""

@@ -1,4 +1,4 @@
-"""The lock: one sidecar for each journal and for each snapshot.
+"""The lock: one process for each file that two must not use at once.
 
 The operating system releases it when the process ends, however it ends; the lock file stays.
 """
@@ -35,7 +35,7 @@ def _lock(name: str, path: Path) -> int:
     except BlockingIOError as error:
         holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "of unknown id"
         os.close(descriptor)
-        raise LockError("in_use", f"{name} {path} is in use by another sidecar, process {holder}") from error
+        raise LockError("in_use", f"{name} {path} is in use by another process, {holder}") from error
     except OSError as error:
         os.close(descriptor)
         raise LockError("lock", f"{name} {path} cannot be locked: {file}: {error.strerror}") from error
