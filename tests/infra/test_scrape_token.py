@@ -94,9 +94,9 @@ def test_the_settings_of_0_1_0_need_no_hand(checkout: Checkout, host: str) -> No
     checkout.launch("make apps-up")
     checkout.wait_ready()
     url = f"{checkout.sidecar_url}/metrics"
-    assert requests.get(url, timeout=20).status_code == 401
-    assert requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code == 200
-    pipeline = requests.get(f"{checkout.web_url}/pipeline", timeout=20).json()
+    assert requests.get(url, timeout=60).status_code == 401
+    assert requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60).status_code == 200
+    pipeline = requests.get(f"{checkout.web_url}/pipeline", timeout=60).json()
     assert pipeline["sidecar"] == {"reachable": True, "ready": True, "last_seq": 0}
 
 
@@ -117,12 +117,12 @@ def test_prometheus_sends_the_token_by_its_own_configuration(
     (port,) = free_ports(1)
     with Stack(tmp_path, SIDECAR_TOKEN_FILE=str(token)) as stack:
         stack.start()
-        assert requests.get(f"{stack.sidecar_url}/metrics", timeout=20).status_code == 401
+        assert requests.get(f"{stack.sidecar_url}/metrics", timeout=60).status_code == 401
         try:
             infra_stack.up(Settings.from_env(stack.settings), port, 3000)
 
             def ask() -> list[str]:
-                answer = requests.get(f"http://127.0.0.1:{port}/api/v1/query", {"query": "up"}, timeout=10).json()
+                answer = requests.get(f"http://127.0.0.1:{port}/api/v1/query", {"query": "up"}, timeout=60).json()
                 return [sample["value"][1] for sample in answer["data"]["result"]]
 
             wait_for(lambda: ask() == ["1"], "Prometheus reads the sidecar", 30)

@@ -83,7 +83,7 @@ def url(health: Health, gate: Gate) -> Iterator[str]:
 
 @contextlib.contextmanager
 def connect(url: str) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=60) as connection:
         yield connection
 
 
@@ -106,7 +106,7 @@ def talk(url: str, sent: bytes) -> tuple[int, bytes]:
 
 def get(url: str, **headers: str) -> tuple[int, str, str]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -124,7 +124,7 @@ def test_metrics_are_text_or_openmetrics_by_the_accept_header(url: str) -> None:
 
 def test_metrics_are_compressed_and_limited_to_names_on_request(url: str) -> None:
     request = urllib.request.Request(f"{url}/metrics?name[]=none", headers={"Accept-Encoding": "gzip"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
     assert "seen" not in get(f"{url}/metrics?name[]=none")[2]
     assert "seen" in get(f"{url}/metrics?name[]=seen_total")[2]
@@ -194,7 +194,7 @@ def test_other_routes_and_methods_are_rejected(url: str) -> None:
     assert get(f"{url}/nope")[0] == 404
     request = urllib.request.Request(f"{url}/metrics", data=b"x", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=60)
     assert caught.value.code == 405
     assert caught.value.headers["Allow"] == "GET"
     caught.value.close()
@@ -351,7 +351,7 @@ def test_when_every_connection_is_being_answered_one_more_gets_503() -> None:
 def test_connections_are_refused_until_the_server_is_opened() -> None:
     server = Server("127.0.0.1", 0)
     with pytest.raises(urllib.error.URLError, match="refused"):
-        urllib.request.urlopen(f"http://127.0.0.1:{server.server_address[1]}/metrics", timeout=20)
+        urllib.request.urlopen(f"http://127.0.0.1:{server.server_address[1]}/metrics", timeout=60)
     server.server_close()
 
 

@@ -113,7 +113,7 @@ class Checkout:
 
         def ready(url: str) -> bool:
             with contextlib.suppress(requests.RequestException):
-                return requests.get(f"{url}/readyz", timeout=20).status_code == 200
+                return requests.get(f"{url}/readyz", timeout=60).status_code == 200
             return False
 
         for url in urls or (self.web_url, self.sidecar_url):
@@ -122,7 +122,7 @@ class Checkout:
     def wait_counted(self) -> None:
         """Wait until the sidecar has counted every trade of the journal."""
         wait_for(
-            lambda: "\nsidecar_lag_events 0.0" in requests.get(f"{self.sidecar_url}/metrics", timeout=20).text, "lag 0"
+            lambda: "\nsidecar_lag_events 0.0" in requests.get(f"{self.sidecar_url}/metrics", timeout=60).text, "lag 0"
         )
 
     def wait_gone(self, seconds: float = 20) -> None:

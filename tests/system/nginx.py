@@ -79,7 +79,7 @@ class Nginx:
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, self.read_logs()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=60):
             return True
         return False
 

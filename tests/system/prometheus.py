@@ -48,25 +48,25 @@ class Prometheus:
     def _ready(self) -> bool:
         assert self._process.poll() is None, (self._folder / "prometheus.log").read_text()
         with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.url}/-/ready", timeout=20).status_code == 200
+            return requests.get(f"{self.url}/-/ready", timeout=60).status_code == 200
         return False
 
     def ask_exemplars(self, query: str) -> list[str]:
         """Return the request ids in the exemplars of a query."""
         params = {"query": query, "start": "0", "end": "9999999999"}
-        answer = requests.get(f"{self.url}/api/v1/query_exemplars", params=params, timeout=10).json()
+        answer = requests.get(f"{self.url}/api/v1/query_exemplars", params=params, timeout=60).json()
         assert answer["status"] == "success", answer
         return [each["labels"]["request_id"] for series in answer["data"] for each in series["exemplars"]]
 
     def list_values(self, label: str) -> list[str]:
         """Return all values of a label."""
-        answer = requests.get(f"{self.url}/api/v1/label/{label}/values", timeout=10).json()
+        answer = requests.get(f"{self.url}/api/v1/label/{label}/values", timeout=60).json()
         assert answer["status"] == "success", answer
         values: list[str] = answer["data"]
         return values
 
     def ask(self, query: str) -> list[float]:
         """Return the values of an instant query."""
-        answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=10).json()
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=60).json()
         assert answer["status"] == "success", answer
         return [float(sample["value"][1]) for sample in answer["data"]["result"]]

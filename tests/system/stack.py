@@ -98,7 +98,7 @@ class Stack:
     def _ready(self, process: subprocess.Popen[bytes], url: str) -> bool:
         assert process.poll() is None, self.log.read_text()
         with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{url}/readyz", timeout=20).status_code == 200
+            return requests.get(f"{url}/readyz", timeout=60).status_code == 200
         return False
 
     def stop(self, name: str = "", seconds: float = 10) -> int:
@@ -140,7 +140,7 @@ class Stack:
                 other.resume()
 
     def post(self, trade: dict[str, Any] | None = None, **fields: str) -> requests.Response:
-        return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=10)
+        return self._session.post(f"{self.web_url}/trade", json=(trade or TRADE) | fields, timeout=60)
 
     def renew(self) -> None:
         """Drop the connections to processes that have ended."""
@@ -152,7 +152,7 @@ class Stack:
             assert self.post().status_code == 201
 
     def samples(self) -> Samples:
-        text = self._session.get(f"{self.sidecar_url}/metrics", timeout=10).text
+        text = self._session.get(f"{self.sidecar_url}/metrics", timeout=60).text
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(text)

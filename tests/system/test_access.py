@@ -59,7 +59,7 @@ def test_with_a_credential_or_when_told_so_it_starts_beyond_loopback(cold: Stack
         add(cold, "bot", "trade:read")
     cold.settings |= {"WEBAPP_HTTP_HOST": "0.0.0.0", "AUTH": auth}
     cold.start("web")
-    assert requests.get(f"{cold.web_url}/trades", timeout=10).status_code == (200 if auth == "off" else 401)
+    assert requests.get(f"{cold.web_url}/trades", timeout=60).status_code == (200 if auth == "off" else 401)
     messages = {"off": "access is not protected", "required": "no credential exists"}
     assert {name: text in cold.log.read_text() for name, text in messages.items()} == {
         name: name == auth for name in messages
@@ -72,7 +72,7 @@ def test_every_worker_follows_a_new_a_rotated_and_a_revoked_token(cold: Stack) -
     journal_path = Path(cold.settings["JOURNAL_PATH"])
 
     def get_status(headers: dict[str, str]) -> int:
-        return requests.get(f"{cold.web_url}/trades", headers=headers, timeout=10).status_code
+        return requests.get(f"{cold.web_url}/trades", headers=headers, timeout=60).status_code
 
     workers = sorted(cold.workers(), key=lambda worker: worker.pid)
     assert len(workers) == 4
@@ -91,9 +91,9 @@ def test_every_worker_follows_a_new_a_rotated_and_a_revoked_token(cold: Stack) -
 def test_the_stack_works_while_it_is_locked(cold: Stack) -> None:
     header = add(cold, "bot", "trade:write", "trade:read")
     cold.start()
-    assert requests.post(f"{cold.web_url}/trade", json=TRADE, timeout=10).status_code == 401
+    assert requests.post(f"{cold.web_url}/trade", json=TRADE, timeout=60).status_code == 401
     for _ in range(3):
-        assert requests.post(f"{cold.web_url}/trade", json=TRADE, headers=header, timeout=10).status_code == 201
+        assert requests.post(f"{cold.web_url}/trade", json=TRADE, headers=header, timeout=60).status_code == 201
     cold.wait_counted(3)
     assert cold.total("trading_source_trades_total", source="bot") == 3
     wait_for(lambda: cold.total("webapp_auth_failures_total", reason="no_credential") == 1, "the failure is exposed")

@@ -98,7 +98,7 @@ def test_a_simulation_outlives_a_restart_and_nothing_counts_twice(cold: Stack, t
 def test_a_simulation_goes_on_from_the_last_price(shared: Stack) -> None:
     assert shared.post(symbol="ONWARD", price="7000000").status_code == 201
     assert shared.run_cli("simulate", "--count", "3", "--rate", "1000", "--symbols", "ONWARD").returncode == 0
-    trades = requests.get(f"{shared.web_url}/trades", params={"symbol": "ONWARD"}, timeout=10).json()["trades"]
+    trades = requests.get(f"{shared.web_url}/trades", params={"symbol": "ONWARD"}, timeout=60).json()["trades"]
     assert all(6_900_000 < float(trade["price"]) < 7_100_000 for trade in trades)
     assert len(trades) == 4
 

@@ -67,7 +67,7 @@ class LossyProxy:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-                answer = requests.post(target + self.path, body, headers=headers, timeout=20)
+                answer = requests.post(target + self.path, body, headers=headers, timeout=60)
                 proxy.keys.append(self.headers["Idempotency-Key"])
                 if len(proxy.keys) == 1:
                     self.close_connection = True
@@ -199,7 +199,7 @@ def post(stack: Stack, body: str | dict[str, str], kind: str | None = None) -> r
     """Post to the webhook, and post again when the disk was slow."""
     headers = {} if kind is None else {"Content-Type": kind}
     for _ in range(10):
-        answer = requests.post(f"{stack.web_url}/hooks/open", body, headers=headers, timeout=20)
+        answer = requests.post(f"{stack.web_url}/hooks/open", body, headers=headers, timeout=60)
         if answer.status_code != 503:
             break
     return answer

@@ -189,7 +189,7 @@ def test_clients_that_post_every_five_seconds_keep_their_connections(shared: Sta
     failed: list[Exception] = []
 
     def post_repeatedly(first: float, pauses: list[float]) -> None:
-        connection = http.client.HTTPConnection(*address_of(shared), timeout=10)
+        connection = http.client.HTTPConnection(*address_of(shared), timeout=60)
         try:
             for pause in (first, *pauses):
                 time.sleep(pause)
@@ -266,7 +266,7 @@ def test_with_64_file_descriptors_it_rejects_excess_connections_and_recovers(col
 
 def _readyz(stack: Stack) -> int:
     with contextlib.suppress(requests.RequestException):
-        return requests.get(f"{stack.web_url}/readyz", timeout=20).status_code
+        return requests.get(f"{stack.web_url}/readyz", timeout=60).status_code
     return 0
 
 

@@ -83,7 +83,7 @@ def test_a_trade_sent_by_form_has_its_source_ref_and_fee(desk: Page, shared: Sta
     desk.locator("[name=fee]").fill("0.05")
     desk.get_by_role("button", name="Send trade").click()
     expect(desk.locator("#notices")).to_contain_text("BUY 2 DETAILS at 1")
-    (trade,) = requests.get(f"{shared.web_url}/trades?symbol=details", timeout=10).json()["trades"]
+    (trade,) = requests.get(f"{shared.web_url}/trades?symbol=details", timeout=60).json()["trades"]
     assert (trade["source"], trade["ref"], trade["fee"]) == ("grid", None, "0.05")
     expect(desk.locator("[name=source]")).to_have_value("grid")
     expect(desk.locator("[name=fee]")).to_have_value("")
@@ -362,7 +362,7 @@ def test_a_restart_of_the_web_process_causes_no_gap_and_no_duplicate(browser: Br
         wait_for(started, "the web process is back", 30)
         with requests.Session() as session:
             for _ in range(5):
-                assert session.post(f"{cold.web_url}/trade", json=TRADE, timeout=10).status_code == 201
+                assert session.post(f"{cold.web_url}/trade", json=TRADE, timeout=60).status_code == 201
         expect(page.locator("#status-feed")).to_contain_text("live", timeout=15_000)
     last = cold.journalled()
     assert last == 20

@@ -29,7 +29,7 @@ def post(stack: Stack, alert: object, token: str = "open") -> requests.Response:
     """Send an alert, and send it again when the disk was slow."""
     headers = {"Content-Type": "text/plain; charset=utf-8"}
     for _ in range(10):
-        answer = requests.post(f"{stack.web_url}/hooks/{token}", json.dumps(alert), headers=headers, timeout=20)
+        answer = requests.post(f"{stack.web_url}/hooks/{token}", json.dumps(alert), headers=headers, timeout=60)
         if answer.status_code != 503:
             break
     return answer
@@ -62,12 +62,12 @@ def test_no_log_and_no_metric_has_the_token_of_a_path(cold: Stack) -> None:
     cold.start()
     assert post(cold, ALERT, SECRET).status_code == 404
     assert post(cold, ALERT, f"{SECRET}/x").status_code == 404
-    assert requests.get(f"{cold.web_url}/hooks/{SECRET}", timeout=20).status_code == 405
+    assert requests.get(f"{cold.web_url}/hooks/{SECRET}", timeout=60).status_code == 405
     assert post(cold, ALERT).status_code == 201
     labels = {"route": "/hooks/<token>", "status": "404"}
     wait_for(lambda: cold.total("webapp_http_requests_total", **labels) == 1, "the requests are counted")
     assert cold.total("webapp_trades_rejected_total", reason="not_found") == 1
-    assert SECRET not in requests.get(f"{cold.sidecar_url}/metrics", timeout=20).text
+    assert SECRET not in requests.get(f"{cold.sidecar_url}/metrics", timeout=60).text
     cold.stop()
     assert '"token_hash"' in cold.log.read_text()
     assert SECRET not in cold.log.read_text()

@@ -79,7 +79,7 @@ class Containers:
     def post(self) -> int:
         """Send a trade, and return the status of the answer."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        return requests.post(f"{self.stack.web_url}/trade", json=TRADE, headers=headers, timeout=20).status_code
+        return requests.post(f"{self.stack.web_url}/trade", json=TRADE, headers=headers, timeout=60).status_code
 
     def start_both(self) -> tuple[str, str]:
         """Start web and sidecar if they do not run, wait until both are ready, and return their names."""
@@ -101,7 +101,7 @@ class Containers:
 
 def is_ready(url: str) -> bool:
     try:
-        return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        return requests.get(f"{url}/readyz", timeout=60).status_code == 200
     except requests.RequestException:
         return False
 

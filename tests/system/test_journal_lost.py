@@ -13,7 +13,7 @@ from tests.waiting import wait_for
 
 
 def ask_ready(stack: Stack) -> requests.Response:
-    return requests.get(f"{stack.web_url}/readyz", timeout=10)
+    return requests.get(f"{stack.web_url}/readyz", timeout=60)
 
 
 def kill(stack: Stack, *services: str) -> None:

@@ -101,7 +101,7 @@ def _no_effect(shared: Stack) -> Iterator[None]:
     seq, read = shared.journalled(), len(shared.log.read_text())
     workers = shared.workers()
     yield
-    assert requests.get(f"{shared.web_url}/healthz", timeout=20).status_code == 200
+    assert requests.get(f"{shared.web_url}/healthz", timeout=60).status_code == 200
     log = shared.log.read_text()[read:]
     assert "Traceback" not in log
     assert '"level": "ERROR"' not in log

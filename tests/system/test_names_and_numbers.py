@@ -123,15 +123,15 @@ def table(shared: Stack) -> tuple[Stack, list[Event]]:
 
 def post(stack: Stack, body: str) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
-    answer = requests.post(f"{stack.web_url}/trade", data=body.encode(), headers=headers, timeout=10)
+    answer = requests.post(f"{stack.web_url}/trade", data=body.encode(), headers=headers, timeout=60)
     assert answer.status_code == 201, answer.text
     event: dict[str, Any] = answer.json()
-    assert requests.get(f"{stack.web_url}{answer.headers['Location']}", timeout=10).json() == event
+    assert requests.get(f"{stack.web_url}{answer.headers['Location']}", timeout=60).json() == event
     return event
 
 
 def get(stack: Stack, path: str, **query: str) -> requests.Response:
-    answer = requests.get(f"{stack.web_url}{path}", params=query, timeout=10)
+    answer = requests.get(f"{stack.web_url}{path}", params=query, timeout=60)
     assert answer.status_code == 200, answer.text
     answer.encoding = "utf-8"
     return answer
@@ -145,7 +145,7 @@ def read_events(stack: Stack, after: int = 0) -> list[Event]:
 def read_feed(stack: Stack, count: int, **query: str) -> list[dict[str, Any]]:
     url = f"{stack.web_url}/feed"
     found: list[dict[str, Any]] = []
-    with requests.get(url, params={"after": "0"} | query, stream=True, timeout=10) as answer:
+    with requests.get(url, params={"after": "0"} | query, stream=True, timeout=60) as answer:
         kind = ""
         for line in answer.iter_lines():
             kind = line.decode().removeprefix("event: ") if line.startswith(b"event: ") else kind

@@ -46,12 +46,12 @@ def read_requests(stack: Stack, request_id: str) -> list[dict[str, Any]]:
 
 def test_the_client_the_scheme_and_the_name_are_those_of_the_browser(behind: Stack, nginx: Nginx) -> None:
     client = nginx.connect(CLIENT)
-    accepted = client.post(f"{nginx.url}/trade", json=TRADE, headers={"Origin": nginx.url}, timeout=20)
+    accepted = client.post(f"{nginx.url}/trade", json=TRADE, headers={"Origin": nginx.url}, timeout=60)
     assert accepted.status_code == 201
     (line,) = wait_for(lambda: read_requests(behind, accepted.headers["X-Request-ID"]), "it is logged")
     assert line["client"] == CLIENT
     assert accepted.headers["Strict-Transport-Security"] == "max-age=31536000"
-    page = client.get(nginx.url, timeout=20)
+    page = client.get(nginx.url, timeout=60)
     assert f"curl {nginx.url}/trade" in page.text
     assert {"Secure", "HttpOnly", "SameSite=Lax"} <= {part.strip() for part in page.headers["Set-Cookie"].split(";")}
 
@@ -65,7 +65,7 @@ def test_nothing_that_a_client_writes_into_a_proxys_headers_is_believed(behind: 
         "X-Real-IP": "203.0.113.7",
         "Forwarded": "for=203.0.113.7;host=evil.example",
     }
-    answer = nginx.connect(CLIENT).post(f"{nginx.url}/trade", json=TRADE, headers=forged, timeout=20)
+    answer = nginx.connect(CLIENT).post(f"{nginx.url}/trade", json=TRADE, headers=forged, timeout=60)
     assert answer.status_code == 201
     assert answer.headers["Location"].startswith("/trades/")
     assert "Strict-Transport-Security" in answer.headers
@@ -74,7 +74,7 @@ def test_nothing_that_a_client_writes_into_a_proxys_headers_is_believed(behind: 
 
 
 def test_events_arrive_at_once(behind: Stack, nginx: Nginx) -> None:
-    with nginx.connect().get(f"{nginx.url}/feed?after={behind.journalled()}", stream=True, timeout=20) as feed:
+    with nginx.connect().get(f"{nginx.url}/feed?after={behind.journalled()}", stream=True, timeout=60) as feed:
         behind.accept(1)
         ids = (line for line in feed.iter_lines() if line.startswith(b"id:"))
         assert next(ids) == f"id: {behind.journalled()}".encode()
@@ -85,7 +85,7 @@ def test_writes_above_the_limit_are_answered_429_and_reads_are_not(behind: Stack
     with Nginx(tmp_path, behind.settings["WEBAPP_HTTP_PORT"], **few) as nginx:
         client = nginx.connect()
         before = behind.journalled()
-        answers = [client.post(f"{nginx.url}/trade", json=TRADE, timeout=20) for _ in range(5)]
+        answers = [client.post(f"{nginx.url}/trade", json=TRADE, timeout=60) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [201, 201, 201, 429, 429]
         assert behind.journalled() == before + 3
         assert answers[-1].headers["Retry-After"] == "1"
@@ -93,9 +93,9 @@ def test_writes_above_the_limit_are_answered_429_and_reads_are_not(behind: Stack
         problem = answers[-1].json()
         assert (problem["status"], problem["reason"]) == (429, "rate_limit")
         assert problem["request_id"] == answers[-1].headers["X-Request-ID"]
-        assert {client.get(f"{nginx.url}/trades", timeout=20).status_code for _ in range(5)} == {200}
+        assert {client.get(f"{nginx.url}/trades", timeout=60).status_code for _ in range(5)} == {200}
         # Another address has its own limit.
-        assert nginx.connect(CLIENT).post(f"{nginx.url}/trade", json=TRADE, timeout=20).status_code == 201
+        assert nginx.connect(CLIENT).post(f"{nginx.url}/trade", json=TRADE, timeout=60).status_code == 201
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("trading", ""), ("desk", "/desk")])
@@ -103,10 +103,10 @@ def test_attempts_to_sign_in_have_a_limit_of_their_own(behind: Stack, tmp_path: 
     few = {"rate=10r/m": "rate=1r/m", "burst=5": "burst=2"}
     with Nginx(tmp_path, behind.settings["WEBAPP_HTTP_PORT"], name, **few) as nginx:
         client = nginx.connect()
-        answers = [client.post(f"{nginx.url}{prefix}/sign-in", data={}, timeout=20) for _ in range(4)]
+        answers = [client.post(f"{nginx.url}{prefix}/sign-in", data={}, timeout=60) for _ in range(4)]
         assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
         assert answers[-1].headers["Retry-After"] == "6"
-        assert client.post(f"{nginx.url}{prefix}/trade", json=TRADE, timeout=20).status_code == 201
+        assert client.post(f"{nginx.url}{prefix}/trade", json=TRADE, timeout=60).status_code == 201
 
 
 @pytest.mark.parametrize("name", ["trading", "desk"])
@@ -117,19 +117,19 @@ def test_an_open_server_on_loopback_rejects_what_comes_through_it(cold: Stack, t
         prefix = "/desk" if name == "desk" else ""
         client = nginx.connect(CLIENT)
         for path in ("/", "/trades", "/feed", "/market", "/blotter.csv", "/metrics", "/pipeline"):
-            answer = client.get(f"{nginx.url}{prefix}{path}", timeout=20)
+            answer = client.get(f"{nginx.url}{prefix}{path}", timeout=60)
             assert answer.status_code == 403, path
             assert answer.json()["reason"] == "forwarded"
             assert answer.json()["detail"].endswith(FIRST_TOKEN)
-        assert client.post(f"{nginx.url}{prefix}/trade", json=TRADE, timeout=20).status_code == 403
-        assert client.get(f"{nginx.url}{prefix}/readyz", timeout=20).status_code == 200
+        assert client.post(f"{nginx.url}{prefix}/trade", json=TRADE, timeout=60).status_code == 403
+        assert client.get(f"{nginx.url}{prefix}/readyz", timeout=60).status_code == 200
         assert cold.journalled() == 0
         # On loopback itself it stays open, until the first token is made; then it answers those who have it.
         assert cold.post().status_code == 201
         token = add(cold, "bot", "trade:write")
         wait_for(lambda: cold.post().status_code == 401, "each worker is locked")
         wait_for(
-            lambda: client.post(f"{nginx.url}{prefix}/trade", json=TRADE, headers=token, timeout=20).status_code == 201,
+            lambda: client.post(f"{nginx.url}{prefix}/trade", json=TRADE, headers=token, timeout=60).status_code == 201,
             "the token is known",
         )
 
@@ -141,13 +141,13 @@ def test_the_token_of_a_webhook_is_in_no_log(behind: Stack, tmp_path: Path, name
     with Nginx(tmp_path, behind.settings["WEBAPP_HTTP_PORT"], name, **few) as nginx:
         client = nginx.connect()
         paths = [f"/hooks/{token}", f"/%68ooks/{token}?x={token}", f"/x/../hooks/{token}", f"/hooks/{token}/more"]
-        answers = [client.post(f"{nginx.url}{prefix}{path}", json={}, timeout=20) for path in paths]
+        answers = [client.post(f"{nginx.url}{prefix}{path}", json={}, timeout=60) for path in paths]
         assert 429 in {answer.status_code for answer in answers}
     # Without its upstream, nginx logs an error for each request.
     with Nginx(tmp_path / "down", "1", name) as nginx:
         client = nginx.connect()
-        assert client.post(f"{nginx.url}{prefix}/hooks/{token}", json={}, timeout=20).status_code == 502
-        assert client.get(f"{nginx.url}{prefix}/", timeout=20).status_code == 502
+        assert client.post(f"{nginx.url}{prefix}/hooks/{token}", json={}, timeout=60).status_code == 502
+        assert client.get(f"{nginx.url}{prefix}/", timeout=60).status_code == 502
         down = nginx.read_logs()
     logs = down + (tmp_path / "nginx" / "trading.log").read_text() + (tmp_path / "nginx" / "error.log").read_text()
     assert f'"path": "{prefix}/hooks/***"' in logs
@@ -157,7 +157,7 @@ def test_the_token_of_a_webhook_is_in_no_log(behind: Stack, tmp_path: Path, name
 
 def test_plain_http_is_redirected_to_tls(nginx: Nginx) -> None:
     url = f"http://127.0.0.1:{nginx.http_port}/blotter?symbol=A"
-    answer = requests.get(url, headers={"Host": nginx.host}, allow_redirects=False, timeout=20)
+    answer = requests.get(url, headers={"Host": nginx.host}, allow_redirects=False, timeout=60)
     assert answer.status_code == http.HTTPStatus.MOVED_PERMANENTLY
     assert answer.headers["Location"] == f"https://{nginx.host}/blotter?symbol=A"
 

@@ -53,7 +53,7 @@ def check_unchanged(stack: Stack, trades: int) -> None:
     stack.wait_counted(trades + 30)
     assert stack.total("trading_notional_total") == pytest.approx((trades + 30) * 27123.45 * 0.25)
     assert stack.total("webapp_http_requests_total", route="/forged") == 0
-    assert requests.get(f"{stack.sidecar_url}/readyz", timeout=20).status_code == 200
+    assert requests.get(f"{stack.sidecar_url}/readyz", timeout=60).status_code == 200
 
 
 @contextlib.contextmanager

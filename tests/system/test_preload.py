@@ -27,8 +27,8 @@ def use_routes(stack: Stack) -> int:
     """Read every page and send trades, on one connection; return the status of each trade."""
     with requests.Session() as session:
         for route in ROUTES:
-            assert session.get(stack.web_url + route, timeout=20).status_code == 200
-        statuses = {session.post(f"{stack.web_url}/trade", json=TRADE, timeout=20).status_code for _ in range(TRADES)}
+            assert session.get(stack.web_url + route, timeout=60).status_code == 200
+        statuses = {session.post(f"{stack.web_url}/trade", json=TRADE, timeout=60).status_code for _ in range(TRADES)}
     (status,) = statuses
     return status
 
@@ -68,7 +68,7 @@ def replace_workers(stack: Stack) -> None:
 
     def is_ready() -> bool:
         try:
-            return requests.get(f"{stack.web_url}/readyz", timeout=20).status_code == 200
+            return requests.get(f"{stack.web_url}/readyz", timeout=60).status_code == 200
         except requests.RequestException:
             return False
 

@@ -62,14 +62,14 @@ def prometheus(shared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield f"http://127.0.0.1:{port}"
         infra_stack.down()
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=20)
+            requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=60)
 
 
 def ask(prometheus: str, query: str) -> list[float]:
     filled = query
     for name, value in VARIABLES.items():
         filled = filled.replace(name, value)
-    answer = requests.post(f"{prometheus}/api/v1/query", data={"query": filled}, timeout=10).json()
+    answer = requests.post(f"{prometheus}/api/v1/query", data={"query": filled}, timeout=60).json()
     assert answer["status"] == "success", answer
     values = [float(sample["value"][1]) for sample in answer["data"]["result"]]
     return [value for value in values if not math.isnan(value)]
@@ -116,7 +116,7 @@ def test_prometheus_agrees_with_the_journal(shared: Stack, prometheus: str) -> N
 
 def test_each_rule_is_evaluated_and_no_alert_fires(prometheus: str) -> None:
     def all_evaluated() -> list[dict[str, Any]] | None:
-        groups = requests.get(f"{prometheus}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        groups = requests.get(f"{prometheus}/api/v1/rules", timeout=60).json()["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         assert not [rule for rule in rules if rule["health"] == "err"]
         return rules if all(rule["health"] == "ok" for rule in rules) else None
@@ -141,7 +141,7 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
 
 def test_the_metrics_follow_prometheus_conventions(shared: Stack) -> None:
     shared.accept(1)
-    text = requests.get(f"{shared.sidecar_url}/metrics", timeout=20).text
+    text = requests.get(f"{shared.sidecar_url}/metrics", timeout=60).text
     ours = "".join(
         line for line in text.splitlines(keepends=True) if not any(part in line for part in ("python_", "process_"))
     )

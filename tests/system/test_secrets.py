@@ -47,7 +47,7 @@ class Answers:
             file.write(" ".join(map(str, parts)) + "\n")
 
     def ask(self, method: str, url: str, **options: object) -> requests.Response:
-        with requests.request(method, url, timeout=20, stream="/feed" in url, **options) as answer:  # type: ignore[arg-type]
+        with requests.request(method, url, timeout=60, stream="/feed" in url, **options) as answer:  # type: ignore[arg-type]
             body = b"" if "/feed" in url else answer.content
             self.write(answer.status_code, answer.headers, body.decode("utf-8", "replace"))
         return answer
@@ -114,9 +114,9 @@ def sign_in(stack: Stack, answers: Answers) -> str:
     with requests.Session() as browser:
 
         def post(path: str, page: str, **fields: str) -> int:
-            token = read_token(browser.get(f"{stack.web_url}{page}", timeout=20).text)
+            token = read_token(browser.get(f"{stack.web_url}{page}", timeout=60).text)
             form = {"csrf_token": token, **fields}
-            answer = browser.post(f"{stack.web_url}{path}", data=form, timeout=20, allow_redirects=False)
+            answer = browser.post(f"{stack.web_url}{path}", data=form, timeout=60, allow_redirects=False)
             answers.write(answer.status_code, answer.text)
             return answer.status_code
 

@@ -92,9 +92,9 @@ def test_all_workers_count_the_failures_of_a_client_together(locked: Stack) -> N
 
     def guess(worker: psutil.Process) -> int:
         with locked.only(worker), requests.Session() as session:
-            token = read_token(session.get(f"{locked.web_url}/sign-in", timeout=20).text)
+            token = read_token(session.get(f"{locked.web_url}/sign-in", timeout=60).text)
             form = {"csrf_token": token, "username": "eve", "password": "a wrong password"}
-            return session.post(f"{locked.web_url}/sign-in", data=form, timeout=20).status_code
+            return session.post(f"{locked.web_url}/sign-in", data=form, timeout=60).status_code
 
     guesses = itertools.takewhile(lambda status: status == 401, map(guess, itertools.cycle(workers)))
     # Each worker for itself would check 20 before one has to wait. The waits grow to a minute, so speed matters little.
@@ -117,7 +117,7 @@ def test_a_desk_whose_session_ends_keeps_what_is_typed_and_misses_no_trade(
     def accept() -> None:
         headers = {"Authorization": f"Bearer {text}"}
         for _ in range(3):
-            assert requests.post(f"{locked.web_url}/trade", json=TRADE, headers=headers, timeout=20).status_code == 201
+            assert requests.post(f"{locked.web_url}/trade", json=TRADE, headers=headers, timeout=60).status_code == 201
 
     with browser.new_context(base_url=locked.web_url) as context:
         page, other = context.new_page(), context.new_page()

@@ -157,7 +157,7 @@ def test_a_corrupt_journal_stops_the_sidecar_in_one_line(cold: Stack) -> None:
 def test_gunicorn_listens_only_where_the_settings_say(shared: Stack) -> None:
     # honcho sets PORT=5000 for the first process, which gunicorn would bind to by default.
     assert f"Listening at: {shared.web_url} " in shared.log.read_text()
-    assert requests.get(f"{shared.web_url}/healthz", timeout=20).json() == {"status": "alive"}
+    assert requests.get(f"{shared.web_url}/healthz", timeout=60).json() == {"status": "alive"}
 
 
 def test_every_line_of_the_log_is_json_without_the_secret(shared: Stack) -> None:
@@ -169,12 +169,12 @@ def test_every_line_of_the_log_is_json_without_the_secret(shared: Stack) -> None
 
 
 def test_the_sidecar_serves_its_page_and_every_metrics_format(shared: Stack) -> None:
-    assert "/metrics" in requests.get(shared.sidecar_url, timeout=20).text
+    assert "/metrics" in requests.get(shared.sidecar_url, timeout=60).text
     openmetrics = requests.get(
-        f"{shared.sidecar_url}/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=5
+        f"{shared.sidecar_url}/metrics", headers={"Accept": "application/openmetrics-text"}, timeout=60
     )
     assert openmetrics.text.endswith("# EOF\n")
-    selected = requests.get(f"{shared.sidecar_url}/metrics?name[]=sidecar_last_seq", timeout=20)
+    selected = requests.get(f"{shared.sidecar_url}/metrics?name[]=sidecar_last_seq", timeout=60)
     assert "sidecar_last_seq" in selected.text
     assert "trading_trades_total" not in selected.text
 

@@ -92,7 +92,7 @@ def test_honcho_starts_in_a_clean_shell_and_ends_with_sigterm(checkout: Checkout
     (checkout.folder / ".env").rename(checkout.folder / ("other.env" if "other" in command else ".env"))
     started = checkout.launch(command)
     checkout.wait_ready()
-    assert requests.post(f"{checkout.web_url}/trade", json=TRADE, timeout=10).status_code == 201
+    assert requests.post(f"{checkout.web_url}/trade", json=TRADE, timeout=60).status_code == 201
     started.send_signal(signal.SIGTERM)
     started.wait(10)
     checkout.wait_gone(5)
@@ -185,7 +185,7 @@ def test_apps_dev_starts_again_what_changed(checkout: Checkout) -> None:
 
     def shows() -> bool:
         try:
-            return "reloaded page" in requests.get(checkout.web_url, timeout=20).text
+            return "reloaded page" in requests.get(checkout.web_url, timeout=60).text
         except requests.RequestException:
             return False
 

@@ -105,7 +105,7 @@ class Host:
 
 def is_ready(url: str) -> bool:
     try:
-        return requests.get(f"{url}/readyz", timeout=20).status_code == 200
+        return requests.get(f"{url}/readyz", timeout=60).status_code == 200
     except requests.RequestException:
         return False
 
@@ -115,16 +115,16 @@ def test_the_commands_of_the_units_count_a_trade(tmp_path: Path) -> None:
     with host.service("sidecar"), host.service("web"):
         for url in (host.web_url, host.sidecar_url):
             wait_for(lambda url=url: is_ready(url), f"{url} is ready", 60)  # type: ignore[misc]
-        assert requests.post(f"{host.web_url}/trade", json=TRADE, timeout=20).status_code == 401
+        assert requests.post(f"{host.web_url}/trade", json=TRADE, timeout=60).status_code == 401
         headers = {"Authorization": f"Bearer {host.make_token()}"}
 
         def is_accepted() -> bool:
-            return requests.post(f"{host.web_url}/trade", json=TRADE, headers=headers, timeout=20).status_code == 201
+            return requests.post(f"{host.web_url}/trade", json=TRADE, headers=headers, timeout=60).status_code == 201
 
         wait_for(is_accepted, "the token is known to the workers")
 
         def is_counted() -> bool:
-            text = requests.get(f"{host.sidecar_url}/metrics", timeout=20).text
+            text = requests.get(f"{host.sidecar_url}/metrics", timeout=60).text
             return f'trading_trades_total{{side="BUY",symbol="{TRADE["symbol"]}"}} 1.0' in text
 
         wait_for(is_counted, "it is counted")

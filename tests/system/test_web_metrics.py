@@ -30,7 +30,7 @@ def send_requests(stack: Stack, count: int, half: threading.Barrier) -> int:
                 half.wait(60)
             while True:
                 try:
-                    answered += session.get(f"{stack.web_url}/healthz", timeout=10).ok
+                    answered += session.get(f"{stack.web_url}/healthz", timeout=60).ok
                     break
                 except requests.ConnectionError:
                     pass
@@ -57,7 +57,7 @@ def test_no_counter_falls_when_workers_are_recycled_and_the_sidecar_is_killed(tm
             stack.start("sidecar")
             before = count_answers(stack)
             answered = sum(answer.result() for answer in answers)
-            requests.get(f"{stack.web_url}/healthz", timeout=10)
+            requests.get(f"{stack.web_url}/healthz", timeout=60)
             wait_for(lambda: count_answers(stack) > before, "counting continues")
         assert answered == CLIENTS * 500
         assert (monitor.decreased, monitor.disappeared) == ([], [])
@@ -69,12 +69,12 @@ def test_a_worker_that_ended_stays_counted_and_is_not_counted_again(cold: Stack)
     cold.start()
     ended = cold.workers()
     for _ in range(20):
-        requests.get(f"{cold.web_url}/healthz", timeout=10)
+        requests.get(f"{cold.web_url}/healthz", timeout=60)
     wait_for(lambda: count_answers(cold) == 20, "the requests are counted")
     cold.find("web").send_signal(signal.SIGHUP)
     wait_for(lambda: len(cold.workers() - ended) == 2 and not cold.workers() & ended, "the workers are replaced")
     for _ in range(5):
-        requests.get(f"{cold.web_url}/healthz", timeout=10)
+        requests.get(f"{cold.web_url}/healthz", timeout=60)
     wait_for(lambda: count_answers(cold) == 25, "the new workers' requests are added")
     wait_for(lambda: cold.total("webapp_workers") == 2, "the new workers are active")
     cold.find("sidecar").kill()
@@ -137,13 +137,13 @@ def test_a_slow_bucket_has_an_exemplar_with_its_request_id(cold: Stack) -> None:
         def accept_until_live(name: str, query: str) -> bool:
             url = f"{cold.web_url}/trade"
             # A new socket may lose its first hints, and only live events have a delay.
-            requests.post(url, json=TRADE, headers={"X-Request-ID": name}, timeout=10)
+            requests.post(url, json=TRADE, headers={"X-Request-ID": name}, timeout=60)
             return name in prometheus.ask_exemplars(query)
 
         wait_for(lambda: accept_until_live("desk-delay", DELAY), "the delay has an exemplar", every=0.2)
         route = f'{DURATION}{{method="POST",route="/trade"}}'
         wait_for(lambda: accept_until_live("desk-duration", route), "the duration has an exemplar", every=0.2)
-    text = requests.get(f"{cold.sidecar_url}/metrics", timeout=20).text
+    text = requests.get(f"{cold.sidecar_url}/metrics", timeout=60).text
     assert DELAY in text
     assert "desk-d" not in text
 

@@ -84,7 +84,7 @@ class Fuzzer:
         self._lock = threading.Lock()
         self.report = Report(seed)
         with requests.Session() as browser:
-            page = browser.get(stack.web_url, timeout=10).text
+            page = browser.get(stack.web_url, timeout=60).text
             cookie = f"trading_session={browser.cookies['trading_session']}"
         self._session = Session(cookie, read_token(page))
         self._ports = {
@@ -200,9 +200,9 @@ def run_fuzz(folder: Path, inputs: range, seed: int) -> Report:
         report.rejected = _read_rejected(stack)
         # Prometheus drops a whole scrape for one invalid line.
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
-        text = requests.get(f"{stack.sidecar_url}/metrics", headers=accept, timeout=10).text
+        text = requests.get(f"{stack.sidecar_url}/metrics", headers=accept, timeout=60).text
         assert list(text_string_to_metric_families(text))
-        assert all(requests.get(f"{url}/readyz", timeout=20).ok for url in (stack.web_url, stack.sidecar_url))
+        assert all(requests.get(f"{url}/readyz", timeout=60).ok for url in (stack.web_url, stack.sidecar_url))
         now = {stack.find("sidecar"), stack.find("web")} | stack.workers()
         report.restarts = len(processes - now)
         log = stack.log.read_text()

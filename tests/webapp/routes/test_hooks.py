@@ -597,7 +597,7 @@ def test_a_commit_is_waited_for_no_longer_than_the_tools_wait(tmp_path: Path, mo
         publisher.accept([KeyedTrade(BUY)], timeout=0.01)
     assert caught.value.reason == "slow"
     StuckJournal.gate.set()
-    assert publisher.accept([KeyedTrade(BUY)], timeout=20).events
+    assert publisher.accept([KeyedTrade(BUY)], timeout=60).events
     publisher.close()
 
 
