@@ -34,6 +34,7 @@ except BadSettingError as error:
 # Explicit, since honcho sets PORT and gunicorn would then listen on every interface.
 bind = _settings.write_webapp_address()
 worker_class = "webapp.server.worker.Worker"
+logger_class = "webapp.server.worker.ServerLog"
 # At this number gunicorn stops accepting; the worker rejects connections above its own limit before that.
 worker_connections = _connections + 1
 # Files are sent like all responses, under a deadline.

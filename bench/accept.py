@@ -1,4 +1,7 @@
-"""Accepting trades under gunicorn, compared with the floor: an endpoint that does nothing, same server and settings."""
+"""Accepting trades, beside bare Flask under gunicorn, and FastAPI under uvicorn with and without our journal.
+
+``python -m bench.accept`` prints the table alone.
+"""
 
 import contextlib
 import json
@@ -11,57 +14,72 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
+
+import psutil
 
 from bench.fold import read_journal
+from tests.system.stack import free_ports
 
 WORKERS = 2
 COUNT = 6000
-ROUNDS = 7
-LOAD_SECONDS = 30
-START_SECONDS = 20
+ROUNDS = 5
+LOAD_SECONDS = 60
+START_SECONDS = 30
 STOP_SECONDS = 10
 
-PEERS = {"accept, requests/s": "floor, requests/s", "accept, p99 in ms": "floor, p99 in ms"}
+GUNICORN = (sys.executable, "-m", "gunicorn")
+BARE = ("--config", "/dev/null", "--workers", str(WORKERS), "--worker-class", "gevent", "--bind", "127.0.0.1:{port}")
+UVICORN = (sys.executable, "-m", "uvicorn", "--workers", str(WORKERS), "--no-access-log", "bench.fastapi_peer:app")
+
+SERVERS = {
+    "accept": (*GUNICORN, "--config", "gunicorn.conf.py", "webapp:create_app()"),
+    "bare Flask": (*GUNICORN, *BARE, "bench.floor:app"),
+    "FastAPI": UVICORN,
+    "FastAPI, durable": UVICORN,
+}
+DURABLE = ("accept", "FastAPI, durable")
+FIGURES = ("µs of CPU a request", "requests/s", "p99 in ms")
+
+PEERS = {f"accept, {figure}": f"FastAPI, durable, {figure}" for figure in FIGURES}
 
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure() -> dict[str, list[float]]:
-    """Return requests per second and the 99th percentile in ms, round by round, of accepting and of the floor."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with (
-            _serve("webapp:create_app()", folder / "accept") as port,
-            _serve("bench.floor:app", folder / "floor") as floor_port,
-        ):
-            found, created = _alternate({"accept": port, "floor": floor_port})
-        _check_journal(folder / "accept" / "journal.db", created["accept"])
+    """Return the FIGURES of each of the SERVERS, round by round."""
+    found: dict[str, list[float]] = {f"{name}, {figure}": [] for name in SERVERS for figure in FIGURES}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(_serve(name, _find_folder(folder, name))) for name in SERVERS}
+        # The first load warms the servers up. It is not measured, but its trades are in the journal.
+        for round_ in range(ROUNDS + 1):
+            for name, (port, process) in servers.items():
+                result = _load(port, process)
+                for figure in FIGURES if round_ else ():
+                    found[f"{name}, {figure}"].append(result[figure])
+        for name in DURABLE:
+            _check_journal(_find_folder(folder, name) / "journal.db", COUNT * (ROUNDS + 1))
     return found
 
 
-def _alternate(ports: dict[str, int]) -> tuple[dict[str, list[float]], dict[str, int]]:
-    found: dict[str, list[float]] = {
-        f"{name}, {figure}": [] for figure in ("requests/s", "p99 in ms") for name in ports
-    }
-    # The first load warms both servers up. It is not measured, but its trades are in the journal.
-    created = {name: _load(port)["created"] for name, port in ports.items()}
-    for _ in range(ROUNDS):
-        for name, port in ports.items():
-            result = _load(port)
-            created[name] += result["created"]
-            found[f"{name}, requests/s"].append(result["rate"])
-            found[f"{name}, p99 in ms"].append(result["p99_ms"])
-    return found, {name: int(count) for name, count in created.items()}
+def _find_folder(parent: str, name: str) -> Path:
+    return Path(parent) / str(list(SERVERS).index(name))
 
 
-def _load(port: int) -> dict[str, float]:
+def _load(port: int, server: psutil.Process) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.load", str(port), str(COUNT)]
+    before = _read_cpu(server)
     done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, check=True, timeout=LOAD_SECONDS)
     result: dict[str, float] = json.loads(done.stdout)
     if result["created"] != COUNT:
         message = f"{COUNT} requests were sent, but {result['created']} were answered 201"
         raise AssertionError(message)
-    return result
+    cpu = (_read_cpu(server) - before) / COUNT * 1e6
+    return {"µs of CPU a request": cpu, "requests/s": result["rate"], "p99 in ms": result["p99_ms"]}
+
+
+def _read_cpu(server: psutil.Process) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in (server, *server.children(recursive=True)))
 
 
 def _check_journal(path: Path, created: int) -> None:
@@ -72,10 +90,10 @@ def _check_journal(path: Path, created: int) -> None:
 
 
 @contextlib.contextmanager
-def _serve(app: str, folder: Path) -> Iterator[int]:
-    """Serve with the product's gunicorn settings, its journal, hints and log in ``folder``; yields the port."""
+def _serve(name: str, folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """Run a server with its journal, hints and log in ``folder``; yields its port and its process."""
     folder.mkdir()
-    port = _find_port()
+    (port,) = free_ports(1)
     settings = {
         "WEBAPP_HTTP_HOST": "127.0.0.1",
         "WEBAPP_HTTP_PORT": str(port),
@@ -85,13 +103,15 @@ def _serve(app: str, folder: Path) -> Iterator[int]:
         "SECRET_KEY": secrets.token_urlsafe(32),
         "WEB_CONCURRENCY": str(WORKERS),
         "LOG_LEVEL": "INFO",
+        "UVICORN_PORT": str(port),
+        "DURABLE": str(int(name in DURABLE)),
     }
-    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", app]
     with (folder / "log").open("wb") as log:
+        command = [part.format(port=port) for part in SERVERS[name]]
         process = subprocess.Popen(command, cwd=_ROOT, env=os.environ | settings, stdout=log, stderr=log)
     try:
         _wait_until_served(process, port, folder / "log")
-        yield port
+        yield port, psutil.Process(process.pid)
     finally:
         _stop(process)
 
@@ -115,8 +135,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def main() -> None:
+    """Print the medians of ROUNDS rounds."""
+    found = measure()
+    for name in SERVERS:
+        cells = (f"{median(found[f'{name}, {figure}']):9.1f} {figure}" for figure in FIGURES)
+        sys.stdout.write(f"{name:17}" + "  ".join(cells) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -30,6 +30,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     except BadSettingError as error:
         raise show_to_command(error) from None
     app = Flask(__name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static"))
+    # No function here is asynchronous, and Flask would look for that in each one at each request.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign] # as Flask documents it
     app.config.from_mapping(
         SETTINGS=settings,
         SECRET_KEY=secret_key,

@@ -42,12 +42,15 @@ def read_address(text: str) -> IPAddress | None:
     return mapped or address
 
 
-def find_site(address: IPAddress) -> str | None:
-    """Return what limits per address are counted by; None for loopback, which has no such limits.
+# Parsing an address takes longer than all the rest.
+@lru_cache(maxsize=1024)
+def find_site(text: str) -> str | None:
+    """Return what limits per address are counted by; None for loopback, which has no such limits, and no address.
 
     One site has 2^64 IPv6 addresses.
     """
-    if address.is_loopback:
+    address = read_address(text)
+    if address is None or address.is_loopback:
         return None
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, _SITE_BITS), strict=False))
@@ -65,7 +68,6 @@ class Proxies:
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         """Trust the addresses in these networks."""
         self._networks = tuple(networks)
-        # Proxies are few, and parsing an address takes longer than all the rest.
         self.trusts = lru_cache(maxsize=1024)(self._trusts)
 
     def _trusts(self, peer: str) -> bool:
@@ -78,8 +80,7 @@ class Proxies:
 
     def find_site(self, peer: str) -> str | None:
         """Return what the connections of a peer are counted by; None for a proxy, which has all its clients'."""
-        address = read_address(peer)
-        return None if address is None or self._contains(address) else find_site(address)
+        return None if self.trusts(peer) else find_site(peer)
 
     def resolve(self, environ: dict[str, Any]) -> None:
         """Write what a trusted proxy reports into the WSGI environment of a request."""

@@ -41,6 +41,7 @@ class Publisher:
         self._journal = journal
         self._observe_commit = observe_commit
         self._hints = Hints(open_sender)
+        self._times_opened = 0
         self._journal_lock = threading.Lock()
         self._commits = CommitQueue(self._commit)
         self._in_flight: set[tuple[bool, str, str]] = set()
@@ -132,24 +133,27 @@ class Publisher:
             self._hints.send(messages.encode_message(*zip(*written, strict=True)))
 
     def _append(self, requests: Sequence[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
-        self._hints.use(self._journal.key_pair)
         began = time.perf_counter()
         outcomes = self._journal.append(requests)
-        return outcomes, time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        if self._journal.times_opened != self._times_opened:
+            self._use_keys()
+        return outcomes, seconds
 
     def report(self, totals: WorkerTotals) -> None:
         """Send this worker's totals to the sidecar; the message may be lost."""
         with self._journal_lock:
             # A worker that ends must not wait for the journal: its last report uses the key pair it has.
             if not totals.ended:
-                self._read_keys()
+                run_in_threadpool(self._use_keys)
             self._hints.send(messages.encode_report(totals))
 
-    def _read_keys(self) -> None:
+    def _use_keys(self) -> None:
         # Fails when the open journal was replaced, and saves what a removed write-ahead log holds. Without the journal
-        # the report is lost or sent with the last key pair; the next one has all totals again.
+        # a hint or a report is lost or sent with the last key pair; the next report has all totals again.
         with contextlib.suppress(JournalError):
-            self._hints.use(run_in_threadpool(lambda: self._journal.key_pair))
+            self._hints.use(self._journal.key_pair)
+            self._times_opened = self._journal.times_opened
 
     def check(self) -> None:
         """Check that a trade could be accepted now. Raises JournalError."""

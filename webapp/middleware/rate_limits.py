@@ -7,7 +7,7 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from common.hosts import SAFE_METHODS
-from webapp.clients import find_site, read_address
+from webapp.clients import find_site
 from webapp.credentials import ANYONE, Caller
 from webapp.middleware.problems import answer_problem
 from webapp.services import services
@@ -18,8 +18,7 @@ SIGN_IN: Final = "/sign-in"
 def _check() -> Response | None:
     if request.method in SAFE_METHODS:
         return None
-    address = read_address(request.remote_addr or "")
-    site = None if address is None else find_site(address)
+    site = find_site(request.remote_addr or "")
     if site is None:
         return None
     if request.path == SIGN_IN:

@@ -4,10 +4,10 @@ import secrets
 import time
 from typing import Final
 
-from flask import Flask, Request, current_app, request, session
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Response as BaseResponse
 
 from webapp.credentials import SignIn
 
@@ -31,6 +31,11 @@ class CookieSessions(SecureCookieSessionInterface):
             return self.session_class()
         return super().open_session(app, request)
 
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Save the session, unless it is an empty one that nothing has used."""
+        if session or session.modified or session.accessed:
+            super().save_session(app, session, response)
+
     def get_cookie_path(self, app: Flask) -> str:
         """Return the path under which the browser sees the application."""
         return request.script_root or super().get_cookie_path(app)
@@ -42,7 +47,8 @@ class CookieSessions(SecureCookieSessionInterface):
 
 def find_sign_in() -> SignIn | None:
     """Return the sign-in of this request's session, None without one."""
-    found = session.get(_KEY)
+    # Without a cookie it is empty, and need not be saved if nothing asks for it.
+    found = session.get(_KEY) if request.cookies else None
     return None if found is None else SignIn(*found)
 
 
@@ -73,7 +79,7 @@ def find_device(name: str) -> str | None:
     return str(device) if user == name else None
 
 
-def keep_device(response: Response, name: str) -> Response:
+def keep_device(response: BaseResponse, name: str) -> BaseResponse:
     """Let the browser of a response be known as one of this user's."""
     interface = current_app.session_interface
     response.set_cookie(

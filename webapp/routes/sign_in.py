@@ -15,7 +15,7 @@ from wtforms import HiddenField, PasswordField, StringField
 from common.credentials import SESSION
 from common.errors import CredentialError
 from common.passwords import is_password
-from webapp.clients import find_site, read_address
+from webapp.clients import find_site
 from webapp.concurrency import run_in_threadpool
 from webapp.description import PAGE, Answer, Content, Description
 from webapp.input.encoding import check_encoding
@@ -134,8 +134,7 @@ def sign_out() -> BaseResponse:
 
 
 def _find_address() -> str:
-    address = read_address(request.remote_addr or "")
-    return (find_site(address) if address is not None else None) or "this machine"
+    return find_site(request.remote_addr or "") or "this machine"
 
 
 def _go_on(form: SignInForm) -> BaseResponse:

@@ -5,7 +5,7 @@ import json
 from typing import Annotated, Final
 
 import msgspec
-from flask import Blueprint, Response, abort, g, request, url_for
+from flask import Blueprint, Response, abort, g, request
 from msgspec import Meta, Struct
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
@@ -123,7 +123,8 @@ def accept_json() -> Response:
     response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
     if not result.accepted:
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = url_for("trades.show_trade", event_id=event.id)
+    # Not by url_for, which takes half as long as reading the trade; tests follow it to the trade.
+    response.headers["Location"] = f"{request.script_root}/trades/{event.id}"
     return response
 
 

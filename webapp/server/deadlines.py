@@ -43,6 +43,7 @@ class DeadlineSocket:
         self._idle = idle
         self._drop = drop
         self._on_timeout: Callable[[], None] = lambda: None
+        self._head: bytes | None = b""
         self._wait_for(Phase.IDLE, timeout)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the attributes of a socket
@@ -50,13 +51,22 @@ class DeadlineSocket:
         return getattr(self._client, name)
 
     def expect_body(self, on_timeout: Callable[[], None]) -> None:
-        """Start the deadline of the body; ``on_timeout`` is called when it expires."""
+        """Start the deadline of the body; ``on_timeout`` is called when it expires.
+
+        The head of the answer, which is what is sent first, waits for its body: one packet instead of two.
+        """
         self._on_timeout = on_timeout
+        self._head = None
         self._wait_for(Phase.BODY, self._timeout)
 
     def expect_request(self) -> None:
         """Start the deadline of another request."""
         self._wait_for(Phase.IDLE, self._idle)
+
+    def end_answer(self) -> None:
+        """Send the head of an answer that has no body. Raises BrokenPipeError."""
+        if self._head:
+            self.sendall(b"")
 
     def end_idle(self) -> None:
         """Close the connection for reading if no byte of a next request was received."""
@@ -85,7 +95,11 @@ class DeadlineSocket:
 
     def sendall(self, data: bytes) -> None:
         """Send all data, however slowly the client reads. Raises BrokenPipeError when the client reads nothing."""
-        left = memoryview(data)
+        if self._head is None:
+            self._head = data
+            return
+        left = memoryview(self._head + data)
+        self._head = b""
         waiting = None
         while left:
             try:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
 from common.supervisor import POLL_SECONDS, find_supervisor
@@ -108,6 +109,13 @@ def _stop_with_supervisor(master: int) -> None:
             os.kill(master, signal.SIGTERM)
 
 
+class ServerLog(Logger):  # type: ignore[misc] # gunicorn's classes are not typed
+    """gunicorn's log without its access lines, which it would format also while ``accesslog`` is off."""
+
+    def access(self, *_: object) -> None:
+        """Leave it to webapp/middleware/access_log.py."""
+
+
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not typed
     """A gevent worker with deadlines for each connection, and limits for all."""
 
@@ -168,7 +176,10 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
     def handle_request(self, listener_name: object, req: Any, sock: DeadlineSocket, addr: Address) -> None:  # noqa: ANN401 - gunicorn's request is not typed
         """Serve one request, then read the rest of its body, which precedes the next request."""
         sock.expect_body(req.force_close)
-        super().handle_request(listener_name, req, sock, addr)
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            sock.end_answer()
         try:
             while req.body.read(_DRAIN_BYTES):
                 pass

@@ -109,7 +109,7 @@ def test_a_write_waits_for_a_slow_client_and_ends_for_one_that_reads_nothing(
 ) -> None:
     server, client = pair
     server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    sock = DeadlineSocket(server, 0.1, 60, dropped.append)
+    sock = DeadlineSocket(server, 1, 60, dropped.append)
     stop = threading.Event()
 
     def read() -> None:
@@ -138,3 +138,38 @@ def test_a_disconnected_client_is_a_connection_error(
     server.close()
     with pytest.raises(ConnectionResetError):
         sock.recv(1)
+
+
+def test_an_answer_is_sent_with_its_head_in_one_piece_and_a_head_alone_at_its_end(
+    pair: tuple[socket.socket, socket.socket], dropped: list[str]
+) -> None:
+    server, client = pair
+    sent: list[bytes] = []
+    sock = DeadlineSocket(server, 10, 10, dropped.append)
+    sock.__dict__["_client"] = Recorder(server, sent)
+    sock.expect_body(lambda: None)
+    sock.sendall(b"head")
+    sock.sendall(b"body")
+    sock.sendall(b"more")
+    sock.end_answer()
+    sock.expect_body(lambda: None)
+    sock.sendall(b"head alone")
+    sock.end_answer()
+    sock.end_answer()
+    assert sent == [b"headbody", b"more", b"head alone"]
+    assert client.recv(100) == b"headbodymorehead alone"
+
+
+class Recorder:
+    """A socket that keeps each piece it sends."""
+
+    def __init__(self, inner: socket.socket, sent: list[bytes]) -> None:
+        self._inner = inner
+        self._sent = sent
+
+    def settimeout(self, seconds: float) -> None:
+        self._inner.settimeout(seconds)
+
+    def send(self, data: memoryview) -> int:
+        self._sent.append(bytes(data))
+        return self._inner.send(data)
