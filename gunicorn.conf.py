@@ -1,5 +1,6 @@
 """The configuration of gunicorn for the web process; its settings are in docs/settings.md."""
 
+import gc
 import os
 import socket
 import sys
@@ -116,6 +117,8 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker i
     mine.attempts = _attempts
     mine.is_stopping = lambda: not worker.alive
     start_reporting(mine)
+    # What is loaded by now stays: a collection then looks only at what requests leave.
+    gc.freeze()
 
 
 def worker_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker is not typed

@@ -1,6 +1,8 @@
 """Decimals: the text in which a price, a quantity or a fee is kept, and what is read as one."""
 
 import re
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -15,6 +17,7 @@ DECIMAL_PATTERN: Final = rf"^[0-9]{{1,{DIGITS}}}(\.[0-9]{{1,{PLACES}}})?\Z"
 
 DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
 
+_ZERO: Final = "0."
 _PLAIN = re.compile(DECIMAL_PATTERN)
 _SCIENTIFIC = re.compile(r"([0-9]+)(?:\.([0-9]+))?[Ee]([+-]?[0-9]{1,9})")
 
@@ -27,9 +30,14 @@ def read_decimal(text: str) -> DecimalText:
     return text if _PLAIN.match(text) else _write_out(text)
 
 
+def are_plain(texts: Sequence[str], *, may_be_zero: bool) -> bool:
+    """Return whether ``read_decimal`` returns each text as it is, and it is above 0 unless it ``may_be_zero``."""
+    return all(map(_PLAIN.match, texts)) and (may_be_zero or all(map(str.strip, texts, repeat(_ZERO))))
+
+
 def is_zero(decimal: DecimalText) -> bool:
     """Return whether a decimal is 0."""
-    return not decimal.strip("0.")
+    return not decimal.strip(_ZERO)
 
 
 def _write_out(text: str) -> DecimalText:

@@ -1,6 +1,7 @@
 """Timestamps: RFC 3339 text in UTC with microseconds, whose text order is their time order."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Final
@@ -19,6 +20,7 @@ _DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 20}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"([0-9]{1,20})(\.[0-9]{1,18})?")
+_CANONICAL = re.compile(TIMESTAMP_PATTERN)
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
 )
@@ -52,6 +54,11 @@ def read_timestamp(text: str) -> tuple[Timestamp, datetime]:
     # In UTC already: only the digits after the point change.
     timestamp = f"{found[1]}T{found[2]}.{(found[3] or '')[1:7]:0<6}Z"
     return timestamp, datetime.fromisoformat(timestamp)
+
+
+def are_canonical(texts: Sequence[str]) -> bool:
+    """Return whether each text is in its canonical form already. Raises ValueError for one that does not exist."""
+    return all(map(_CANONICAL.match, texts)) and all(map(datetime.fromisoformat, texts))
 
 
 def parse_number(text: str, unit: str | None = None) -> datetime | None:

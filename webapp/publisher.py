@@ -121,8 +121,9 @@ class Publisher:
                 self._send_events(waiting)
                 waiting = []
             if len(result.written) > messages.EVENTS_MAX:
-                first, last = result.written[0], result.written[-1]
-                written = messages.SeqRange(first.journal_id, first.seq, last.seq, first.accepted_at, queued.request_id)
+                seqs, journal_id = result.written.seqs, result.written.journal_id
+                accepted_at = result.written.accepted_at
+                written = messages.SeqRange(journal_id, seqs[0], seqs[-1], accepted_at, queued.request_id)
                 self._hints.send(messages.encode_range(written))
             else:
                 waiting += [(event, queued.request_id) for event in result.written]

@@ -8,6 +8,7 @@ from common.event import Event, Trade
 from common.journal import keys, rows
 from common.journal.file import Database
 from common.journal.keys import Key
+from common.journal.rows import Written
 from common.timestamps import Timestamp
 
 
@@ -37,8 +38,8 @@ class AppendResult(NamedTuple):
     has the events, still in the journal, and the numbers of the first request with its key.
     """
 
-    events: list[Event]
-    written: list[Event]
+    events: Sequence[Event]
+    written: Written
     accepted: int
     duplicates: int
     last_seq: int
@@ -55,8 +56,17 @@ def append(db: Database, journal_id: str, request: Request) -> AppendResult | Ke
         return earlier
     new = [each for each, use in zip(request.trades, earlier, strict=True) if use is None]
     written = rows.insert(db, journal_id, [each.trade for each in new], request.accepted_at)
-    used = [(each.key, event.seq) for each, event in zip(new, written, strict=True) if each.key is not None]
-    keys.add_rows(db, used)
+    keys.add_rows(db, [(seq, each.key) for seq, each in zip(written.seqs, new, strict=True) if each.key is not None])
+    accepted, duplicates = len(written), len(earlier) - len(written)
+    events = _merge(db, journal_id, written, earlier) if duplicates else written
+    last_seq = written.seqs[-1] if accepted else 0
+    if request.key is not None:
+        keys.add_request(db, request.key, last_seq or rows.last_seq(db), accepted, duplicates)
+    return AppendResult(events, written, accepted, duplicates, last_seq)
+
+
+def _merge(db: Database, journal_id: str, written: Written, earlier: Sequence["_Earlier | None"]) -> list[Event]:
+    """Put the events of earlier uses among those that were written, in the order of the request."""
     events: list[Event] = []
     unused = iter(written)
     for use in earlier:
@@ -66,11 +76,7 @@ def append(db: Database, journal_id: str, request: Request) -> AppendResult | Ke
             events.append(events[use.row])
         else:
             events += rows.select(db, journal_id, "WHERE seq = ?", use.seq)
-    accepted, last_seq = len(written), written[-1].seq if written else 0
-    duplicates = len(events) - accepted
-    if request.key is not None:
-        keys.add_request(db, request.key, last_seq or rows.last_seq(db), accepted, duplicates)
-    return AppendResult(events, written, accepted, duplicates, last_seq)
+    return events
 
 
 class _Earlier(NamedTuple):
@@ -112,4 +118,5 @@ def _replay(db: Database, journal_id: str, used: keys.RequestUse) -> AppendResul
         return KeyReusedError("key_reused", "this key was used before, for another request")
     events = rows.select(db, journal_id, "WHERE seq > ? AND seq <= ?", used.last_seq - used.accepted, used.last_seq)
     last_seq = used.last_seq if used.accepted else 0
-    return AppendResult(events, [], used.accepted, used.duplicates, last_seq, replayed=True)
+    nothing = Written(journal_id, "", range(0), (), ())
+    return AppendResult(events, nothing, used.accepted, used.duplicates, last_seq, replayed=True)

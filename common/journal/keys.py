@@ -1,7 +1,7 @@
 """Keys: clients' names for trades and for requests. A key lives as long as its trade is in the journal."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from common.journal.file import Database
@@ -96,9 +96,9 @@ def _find_version_1(db: Database, key: Key) -> RowUse | None:
     return next((use for use in uses if use.same), uses[0] if uses and key.owner == SERVER else None)
 
 
-def add_rows(db: Database, used: Sequence[tuple[Key, int]]) -> None:
+def add_rows(db: Database, used: Iterable[tuple[int, Key]]) -> None:
     """Keep the keys of trades, each with the seq of its trade."""
-    rows = [(seq, key.owner, key.name, key.digest[:_DIGEST_BYTES]) for key, seq in used]
+    rows = ((seq, owner, name, digest[:_DIGEST_BYTES]) for seq, (owner, name, digest) in used)
     db.executemany("INSERT INTO row_keys VALUES (?, ?, ?, ?)", rows)
 
 

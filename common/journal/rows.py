@@ -1,13 +1,14 @@
 """How an event is stored as a row of ``trades``, and read back."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import repeat
 from operator import attrgetter
-from typing import Final
+from typing import Final, overload
 
 from msgspec import UNSET
-from uuid_utils import uuid7
+from uuid_utils import UUID, uuid7
 
 from common.event import TRADE_FIELDS, Event, Trade
 from common.journal.file import Database
@@ -27,18 +28,55 @@ _FIND_LIMIT: Final = 500
 """Ids in one query."""
 
 
-def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: Timestamp) -> list[Event]:
+class Written(Sequence[Event]):
+    """The events that a request wrote, with contiguous seqs; they are made when one is read.
+
+    Nobody reads those of a large batch, which is announced by its first and last seq.
+    """
+
+    def __init__(
+        self, journal_id: str, accepted_at: Timestamp, seqs: range, ids: Sequence[UUID], trades: Sequence[Trade]
+    ) -> None:
+        """Keep what the events are made of."""
+        self.journal_id = journal_id
+        self.accepted_at = accepted_at
+        self.seqs = seqs
+        self._ids = ids
+        self._trades = trades
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.seqs)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        """Return one event, or some."""
+        return self._events[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield each event."""
+        return iter(self._events)
+
+    @cached_property
+    def _events(self) -> list[Event]:
+        journal_id, at = self.journal_id, self.accepted_at
+        return [
+            Event(*_read_fields(trade), seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=at)
+            for trade, seq, new_id in zip(self._trades, self.seqs, self._ids, strict=True)
+        ]
+
+
+def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: Timestamp) -> Written:
     """Insert trades, which gives them their ids and the next seqs, and return the events that they are now."""
     if not trades:
-        return []
+        return Written(journal_id, accepted_at, range(0), (), ())
     first_seq = last_seq(db) + 1
     seqs, ids = range(first_seq, first_seq + len(trades)), [uuid7() for _ in trades]
-    fields = list(map(_read_fields, trades))
-    _write(db, fields, seqs, (each.bytes for each in ids), repeat(accepted_at))
-    return [
-        Event(*each, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=accepted_at)
-        for each, seq, new_id in zip(fields, seqs, ids, strict=True)
-    ]
+    _write(db, list(map(_read_fields, trades)), seqs, (each.bytes for each in ids), repeat(accepted_at))
+    return Written(journal_id, accepted_at, seqs, ids, trades)
 
 
 def insert_events(db: Database, events: Sequence[Event]) -> range:

@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import JournalError
 from common.journal.appending import AppendResult, KeyedTrade, Request
+from common.journal.rows import Written
 from tests.conftest import AT, BUY, ROOT
 from tests.waiting import wait_for
 from webapp import commit_queue
@@ -16,7 +17,7 @@ from webapp.commit_queue import CommitQueue, Queued
 
 WAIT = 60
 REQUEST = Request([KeyedTrade(BUY)], AT)
-RESULT = AppendResult([], [], 1, 0, 1)
+RESULT = AppendResult([], Written("", AT, range(0), (), ()), 1, 0, 1)
 
 
 class Commits:

@@ -3,16 +3,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from common.errors import JournalError, KeyReusedError
 from common.event import Event
+from common.journal import rows
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.keys import SERVER, Key
 from common.journal.store import Journal
-from common.wire.messages import EVENTS_MAX, Hint, SeqRange, decode_message
+from common.wire.messages import EVENTS_MAX, RANGE, Hint, SeqRange, decode_message
 from common.wire.transport import Sender
 from tests.conftest import AT, BUY, SELL
 from tests.waiting import wait_for
@@ -162,6 +164,19 @@ def test_a_large_request_is_announced_as_a_range_in_the_order_of_its_commit(
     ]
 
 
+def test_no_event_is_made_for_a_large_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[bytes]] = []
+    sender = SimpleNamespace(send=sent.append, close=lambda: None)
+    publisher = Publisher(Journal(tmp_path / "journal.db"), lambda _keys: cast("Sender", sender))
+    with monkeypatch.context() as without:
+        without.delattr(rows, "Event")
+        result = publisher.accept([KeyedTrade(BUY)] * (EVENTS_MAX + 1))
+    assert len(sent) == 1
+    assert sent[0][0].startswith(RANGE)
+    assert [event.seq for event in result.events] == list(range(1, EVENTS_MAX + 2))
+    publisher.close()
+
+
 def key(name: str, fields: str = "the same", owner: str = SERVER) -> Key:
     return Key(owner, name, hashlib.sha256(fields.encode()).digest())
 
@@ -180,7 +195,7 @@ def test_every_trade_of_a_request_is_written_with_a_key_or_without(publisher: Pu
     mixed = publisher.accept([KeyedTrade(SELL), KeyedTrade(SELL, key("b")), KeyedTrade(BUY, key("c"))])
     assert [event.seq for event in mixed.events] == [4, 2, 5]
     assert mixed.events[1] == first.events[1]
-    assert mixed.written == [mixed.events[0], mixed.events[2]]
+    assert list(mixed.written) == [mixed.events[0], mixed.events[2]]
     assert (mixed.accepted, mixed.duplicates, mixed.last_seq) == (2, 1, 5)
 
 
@@ -223,7 +238,7 @@ def test_a_request_sent_again_with_its_key_gets_the_same_events(publisher: Publi
     assert again.replayed
     assert (again.accepted, again.duplicates, again.last_seq) == (first.accepted, first.duplicates, 2)
     assert again.events == first.events[:2]
-    assert again.written == []
+    assert not again.written
     with pytest.raises(KeyReusedError):
         publisher.accept(rows, key("request", "other"))
     nothing_new = [KeyedTrade(BUY, key("a"))]
@@ -245,8 +260,8 @@ def test_a_bad_request_does_not_fail_the_others_of_its_commit(tmp_path: Path) ->
         assert isinstance(first, AppendResult)
         assert isinstance(bad, KeyReusedError)
         assert isinstance(third, AppendResult)
-        assert (first.accepted, third.accepted, third.events) == (1, 0, first.events)
-        assert journal.read_after(0) == first.events
+        assert (first.accepted, third.accepted, third.events) == (1, 0, list(first.events))
+        assert journal.read_after(0) == list(first.events)
 
 
 def test_the_key_of_a_request_is_pruned_with_its_last_trade(tmp_path: Path) -> None:

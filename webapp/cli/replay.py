@@ -1,5 +1,6 @@
 """``replay``: sends the trades of a file to a running stack, each row once."""
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -136,6 +137,8 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of the command
     opened = TextFile(file, encoding, "\t" if delimiter and delimiter.lower() == "tab" else delimiter)
     outcome = Import()
     outcome.open_rejects(rejects)
+    # What is loaded by now stays: a collection then looks only at the rows.
+    gc.freeze()
     # A replay with pauses waits for no row that comes later; its input may be a pipe.
     together = BATCH if speed is None or dry_run else 1
     rows = read_rows(opened, Wanted(name, symbol, source, columns, time_unit, time_zone), run, outcome, together)

@@ -25,6 +25,7 @@ STEP_SECONDS: Final = 0.005
 """How long a batch is read before other requests of the worker have their turn."""
 
 _STEP_ROWS = 256
+_TEXTS = frozenset({str, UnsetType})
 _QUOTE = b'"'
 _NEGATIVE_ZERO = re.compile(rb"-0\s*[,}]")
 
@@ -137,12 +138,13 @@ def _read_together(array: bytes, limit: int, steps: _Steps) -> list[SentTrade] |
 
 
 def _count_quotes(column: Sequence[object]) -> int:
-    return 2 * (len(column) - column.count(UNSET)) + 2 * sum(type(value) is str for value in column)
+    types = list(map(type, column))
+    return 2 * (len(column) - types.count(UnsetType)) + 2 * types.count(str)
 
 
 def _write_texts(column: Sequence[Any]) -> Sequence[Any]:
     """Write the numbers of a column as texts. Raises TypeError for other values."""
-    if set(map(type, column)) <= {str, UnsetType}:
+    if set(map(type, column)) <= _TEXTS:
         return column
     return [_write_text(value) for value in column]
 

@@ -1,17 +1,20 @@
 """Trades read many at once, by columns: the quick way for batches and files whose trades are all good.
 
-Each value is read by the function that its marshmallow field calls. What cannot be read here is left to the schema,
-which says why.
+Values of a field that are all canonical already are accepted with one look; any other is read by the function that its
+marshmallow field calls. What cannot be read here is left to the schema, which says why.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 from msgspec import UNSET
 from msgspec.structs import fields
 
+from common.decimals import are_plain
 from common.event import TRADE_FIELDS, Trade
+from common.timestamps import are_canonical
+from webapp.input.fields import DecimalField, TradeTimeField
 from webapp.input.schemas import BatchTradeSchema
 
 T = TypeVar("T")
@@ -24,10 +27,30 @@ KEY: Final = "key"
 _FEW = ("symbol", "side", "source")
 """Fields with few different values, which are read once each."""
 
-_READERS: dict[str, Callable[[Any], str]] = {
-    name: lru_cache(4096)(field.read) if name in _FEW else field.read  # type: ignore[attr-defined]
-    for name, field in SENT_FIELDS.items()
-}
+_Reader = Callable[[Sequence[str]], Iterable[str]]
+
+
+def _read_decimals(field: DecimalField, texts: Sequence[str]) -> Iterable[str]:
+    return texts if are_plain(texts, may_be_zero=field.may_be_zero) else map(field.read, texts)
+
+
+def _read_times(field: TradeTimeField, texts: Sequence[str]) -> Iterable[str]:
+    if not are_canonical(texts):
+        return map(field.read, texts)
+    # Their text order is their time order, so the others are not too far ahead if the last one is not.
+    field.read(max(texts))
+    return texts
+
+
+def _choose_reader(name: str, field: Any) -> _Reader:  # noqa: ANN401 - marshmallow does not type what fields read
+    if isinstance(field, DecimalField):
+        return partial(_read_decimals, field)
+    if isinstance(field, TradeTimeField):
+        return partial(_read_times, field)
+    return partial(map, lru_cache(4096)(field.read) if name in _FEW else field.read)
+
+
+_READERS: dict[str, _Reader] = {name: _choose_reader(name, field) for name, field in SENT_FIELDS.items()}
 _DEFAULTS: dict[str, str | None] = {field.name: field.default for field in fields(Trade) if not field.required}
 
 
@@ -38,11 +61,12 @@ def read_column(name: str, values: Sequence[Any]) -> Iterable[Any]:
     """
     missing = values.count(UNSET)
     if not missing:
-        return map(_READERS[name], values)
+        return _READERS[name](values)
     default = SENT_FIELDS["ts"].load_default() if name == "ts" else _DEFAULTS.get(name)
     if missing == len(values):
         return [default] * missing
-    return [default if value is UNSET else _READERS[name](value) for value in values]
+    given = iter(_READERS[name]([value for value in values if value is not UNSET]))
+    return [default if value is UNSET else next(given) for value in values]
 
 
 def read_trades(columns: Mapping[str, Sequence[Any]], make: Callable[..., T]) -> list[T]:

@@ -1,6 +1,7 @@
 """Batches of trades: ``POST /trades``. It has no blueprint of its own."""
 
 import http
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -60,18 +61,23 @@ def accept_batch() -> Response:
         sent = read_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
         caller = current_caller()
         key = read_request_header(caller.own({each.trade.source for each in sent}), body)
+    trades = _name(sent, caller)
     try:
-        result = mine.publisher.accept([_name(each, caller) for each in sent], key, request_id=g.request_id)
+        result = mine.publisher.accept(trades, key, request_id=g.request_id)
     except KeyReusedError as error:
         errors = {str(row): {"key": [error.detail]} for row in error.rows[:ERRORS_LIMIT]}
         return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail, errors)
-    log_trades(result.events, result.accepted)
+    log_trades(result.events if len(trades) == 1 else [each.trade for each in trades], result.accepted)
     return _answer(result)
 
 
-def _name(sent: SentTrade, caller: Caller) -> KeyedTrade:
-    key = None if sent.key is None else Key(caller.own({sent.trade.source}), sent.key, sent.digest)
-    return KeyedTrade(caller.attribute(sent.trade), key)
+def _name(sent: Sequence[SentTrade], caller: Caller) -> list[KeyedTrade]:
+    """Give each trade the source and each key the owner that the caller decides."""
+    owners = {source: caller.own({source}) for source in {trade.source for trade, _, _ in sent}}
+    return [
+        KeyedTrade(caller.attribute(trade), None if name is None else Key(owners[trade.source], name, digest))
+        for trade, name, digest in sent
+    ]
 
 
 def _answer(result: AppendResult) -> Response:
@@ -84,7 +90,7 @@ def _answer(result: AppendResult) -> Response:
     )
     response = Response(status=http.HTTPStatus.CREATED, content_type="application/json")
     if RETURNED in request.headers.get("Prefer", "").replace(" ", "").lower().split(","):
-        numbers.trades = result.events
+        numbers.trades = list(result.events)
         response.headers["Preference-Applied"] = RETURNED
     response.data = msgspec.json.encode(numbers) + b"\n"
     if result.replayed:
