@@ -1,11 +1,16 @@
 """The desk in a real browser, its latency and its load in a flood of trades: ``python -m bench.desk``."""
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
+from typing import NamedTuple
 
 from playwright.sync_api import Browser, CDPSession, Page, expect, sync_playwright
 
@@ -16,20 +21,24 @@ from tests.conftest import ROOT, append, require_program
 from tests.system.stack import Stack
 
 TRADES = 100
-FLOOD_RATE = 2000
-FLOOD_SECONDS = 60
+FLOOD_SECONDS = 30
 STEP_SECONDS = 0.02
-SYMBOLS = 20
+
+
+class Flood(NamedTuple):
+    """Trades a second, and their symbols; with 0 each trade has a new one."""
+
+    rate: int
+    symbols: int
+
+
+FLOODS = [Flood(2000, 20), Flood(500, 0)]
 
 WATCH = """() => {
   window.seen = {};
-  window.longest = 0;
   new MutationObserver((changes) => {
     for (const change of changes) for (const row of change.addedNodes) window.seen[row.dataset.seq] = Date.now();
   }).observe(document.querySelector("#trades tbody"), { childList: true });
-  new PerformanceObserver((list) => {
-    for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
-  }).observe({ type: "longtask", buffered: false });
 }"""
 
 
@@ -68,36 +77,52 @@ def measure_heap(session: CDPSession) -> float:
     return float(figures["JSHeapUsedSize"]) / 1e6
 
 
-def measure_flood(browser: Browser, stack: Stack) -> None:
-    """Append FLOOD_RATE trades per second with one desk open, and print the load on the page."""
+def find_longest_task(trace: bytes) -> tuple[float, float]:
+    """Return the longest task of the page's main thread in a trace: wall time, and the most processor time, in ms."""
+    events = json.loads(trace)["traceEvents"]
+    mains = {
+        (each["pid"], each["tid"])
+        for each in events
+        if each["name"] == "thread_name" and each["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [
+        each
+        for each in events
+        if each["ph"] == "X" and each["name"].endswith("RunTask") and (each["pid"], each["tid"]) in mains
+    ]
+    return max(each["dur"] for each in tasks) / 1000, max(each.get("tdur", 0) for each in tasks) / 1000
+
+
+def measure_flood(browser: Browser, stack: Stack, flood: Flood) -> None:
+    """Append trades with one desk open, and print the load on the page."""
     page = open_desk(browser, stack)
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     time.sleep(2)
-    page.evaluate("window.longest = 0")
     before = measure_heap(session)
-    page.evaluate("window.longest = 0")
-    command = [sys.executable, "-m", "bench.desk", stack.settings["JOURNAL_PATH"]]
+    browser.start_tracing(page=page, categories=["toplevel"])
+    command = [sys.executable, "-m", "bench.desk", stack.settings["JOURNAL_PATH"], *map(str, flood)]
     began = time.monotonic()
     subprocess.run(command, cwd=ROOT, check=True, timeout=FLOOD_SECONDS * 3)
     seconds = time.monotonic() - began
     last = stack.journalled()
-    expect(page.locator("#trades tbody tr").first).to_have_attribute("data-seq", str(last), timeout=20_000)
-    longest = page.evaluate("window.longest")
+    expect(page.locator("#trades tbody tr").first).to_have_attribute("data-seq", str(last), timeout=60_000)
+    wall, processor = find_longest_task(browser.stop_tracing())
     after = measure_heap(session)
-    rows = page.evaluate("document.querySelectorAll('#trades tbody tr').length")
+    rows = page.evaluate("document.querySelectorAll('#trades tbody tr, #symbols tbody tr').length")
     shown = page.locator("#tile-trades").inner_text()
     sys.stdout.write(
-        f"flood of {FLOOD_RATE * FLOOD_SECONDS / seconds:.0f} trades/s for {seconds:.0f} s: "
-        f"longest block of the main thread {longest:.0f} ms, heap {before:.1f} MB before and {after:.1f} MB after, "
-        f"{rows} rows in the table, {shown} trades on the tile of {last}\n"
+        f"flood of {last / seconds:.0f} trades/s for {seconds:.0f} s, {flood.symbols or last} symbols: "
+        f"longest task of the main thread {wall:.0f} ms, most processor time of one {processor:.0f} ms, "
+        f"heap {before:.1f} MB before and {after:.1f} MB after, {rows} rows in the tables, "
+        f"{shown} trades on the tile of {last}; load {os.getloadavg()[0]:.1f}\n"
     )
     page.context.close()
 
 
-def append_flood(path: Path) -> None:
-    """Append trades at FLOOD_RATE in commits like those of web workers: HTTP on two cores is slower."""
-    commit_size = int(FLOOD_RATE * STEP_SECONDS)
+def append_flood(path: Path, flood: Flood) -> None:
+    """Append trades in commits like those of web workers: HTTP on two cores is slower."""
+    commit_size = int(flood.rate * STEP_SECONDS)
     with Journal(path, "normal") as journal:
         began = time.monotonic()
         for step in range(int(FLOOD_SECONDS / STEP_SECONDS)):
@@ -105,8 +130,8 @@ def append_flood(path: Path) -> None:
             append(journal,
                 [
                     Event(
-                        timestamp, f"SYMBOL{n % SYMBOLS}", "BUY" if n % 3 else "SELL", f"{100 + n % 97}.25", "0.5",
-                        seq=0, id=f"flood-{n}", journal_id="", accepted_at=timestamp,
+                        timestamp, f"SYMBOL{n % (flood.symbols or n + 1)}", "BUY" if n % 3 else "SELL",
+                        f"{100 + n % 97}.25", "0.5", seq=0, id=f"flood-{n}", journal_id="", accepted_at=timestamp,
                     )
                     for n in range(first, first + commit_size)
                 ]
@@ -117,13 +142,15 @@ def append_flood(path: Path) -> None:
 def main() -> None:
     """Measure and print."""
     if len(sys.argv) > 1:
-        append_flood(Path(sys.argv[1]))
+        append_flood(Path(sys.argv[1]), Flood(*map(int, sys.argv[2:])))
         return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=require_program("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        for measure in (measure_latency, measure_flood):
+        floods = [partial(measure_flood, flood=flood) for flood in FLOODS]
+        measures: list[Callable[[Browser, Stack], None]] = [measure_latency, *floods]
+        for measure in measures:
             with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), LOG_LEVEL="WARNING") as stack:
                 stack.start()
                 measure(browser, stack)

@@ -1,8 +1,9 @@
 // @ts-check
-// The connection to the live feed: continues where it was, and says what it receives and how it is.
+// The connection to the live feed: continues where it was, and says what it receives and how it is. Trades that arrive together
+// are passed on together.
 import { Since } from "./page.js";
 import { whenSignedIn } from "./session.js";
-/** @import { FeedMessage, FeedState } from "./types.d.ts" */
+/** @import { FeedMessage, FeedState, Trade } from "./types.d.ts" */
 
 const RETRY_MS = 2000;
 const CHECK_MS = 1000;
@@ -24,6 +25,12 @@ export class Feed {
     this.source = undefined;
     /** @type {number | undefined} */
     this.reopenTimer = undefined;
+    /** @type {Trade[]} Received and not passed on yet. */
+    this.received = [];
+    // A message to itself comes after all trades that have arrived, and unlike a timer it is as quick in a hidden page.
+    this.turn = new MessageChannel();
+    this.turn.port1.addEventListener("message", () => this.passOn());
+    this.turn.port1.start();
     this.checkTimer = setInterval(() => this.check(), CHECK_MS);
     this.open();
   }
@@ -35,20 +42,28 @@ export class Feed {
     this.source = source;
     source.addEventListener("heartbeat", ({ data }) => {
       this.hear();
+      this.passOn();
       this.onMessage({ type: "heartbeat", from: this.after, heartbeat: JSON.parse(data) });
     });
     source.addEventListener("trade", ({ data }) => {
-      this.hear();
-      const from = this.after;
-      const trade = JSON.parse(data);
-      this.after = trade.seq;
-      this.onMessage({ type: "trade", from, trade });
+      if (!this.received.length) this.turn.port2.postMessage(null);
+      this.received.push(JSON.parse(data));
     });
     source.addEventListener("pipeline", ({ data }) => this.onMessage({ type: "pipeline", pipeline: JSON.parse(data) }));
     // The journal was replaced: its seq starts again.
     source.addEventListener("reset", () => this.onMessage({ type: "reset" }));
     // EventSource would reconnect with the id of its last event, a second cursor, and not at all after a 503.
     source.addEventListener("error", () => { this.setState("reconnecting"); this.openLater(); });
+  }
+
+  passOn() {
+    const trades = this.received;
+    const from = this.after;
+    if (!trades.length) return;
+    this.received = [];
+    this.after = trades[trades.length - 1].seq;
+    this.hear();
+    this.onMessage({ type: "trades", from, trades });
   }
 
   hear() {
@@ -59,6 +74,8 @@ export class Feed {
   close() {
     clearInterval(this.checkTimer);
     this.disconnect();
+    this.passOn();
+    this.turn.port1.close();
   }
 
   disconnect() {

@@ -134,10 +134,11 @@ export class Live {
     if (message.from > this.position || behind) {
       this.waiting = [message];
       this.catchUp(behind ? message.heartbeat.last_seq : message.from);
-    } else if (message.type === "trade") {
-      if (message.trade.seq <= this.position) return;
-      this.position = message.trade.seq;
-      onTrades([message.trade]);
+    } else if (message.type === "trades") {
+      const trades = message.trades.filter(({ seq }) => seq > this.position);
+      if (!trades.length) return;
+      this.position = trades[trades.length - 1].seq;
+      onTrades(trades);
       onComplete(this.position);
     } else if (this.position >= message.heartbeat.last_seq) {
       onComplete(this.position);

@@ -3,8 +3,10 @@
 import { Chart } from "./chart.js";
 import { formatAmount, formatChange, formatCount, formatShare } from "./format.js";
 import { byId, request, setText } from "./page.js";
+import { Redraw } from "./redraw.js";
 import { SymbolTable } from "./symbols.js";
-/** @import { Summary, SymbolTotals, Trade } from "./types.d.ts" */
+import { Totals } from "./totals.js";
+/** @import { Summary, Trade } from "./types.d.ts" */
 
 const RATE_SECONDS = 5;
 const RELOAD_MS = 30_000;
@@ -25,8 +27,7 @@ export class Market {
     this.url = section.dataset.url ?? "";
     this.window = 0;
     this.step = 0;
-    /** @type {Map<string, SymbolTotals>} */
-    this.symbols = new Map();
+    this.totals = new Totals();
     /** @type {number[]} */
     this.acceptedTimes = [];
     /** @type {Trade[]} */
@@ -45,16 +46,15 @@ export class Market {
     /** @type {number | undefined} */
     this.clockOffset = undefined;
     /** @type {number | undefined} */
-    this.timer = undefined;
-    /** @type {number | undefined} */
     this.quoteTimer = undefined;
     this.complete = true;
     this.chart = new Chart(byId("chart", HTMLElement));
     this.table = new SymbolTable(onSymbol);
+    this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
     // Only a new summary drops the trades that have left the window.
     setInterval(() => { if (!document.hidden) this.reload(); }, RELOAD_MS);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.reload(); });
-    setInterval(() => this.draw(), 1000);
+    setInterval(() => this.redraw.ask(), 1000);
   }
 
   /**
@@ -93,10 +93,10 @@ export class Market {
       setTimeout(() => { if (number === this.requests) this.load(symbol); }, RETRY_MS);
       return this.lastSeq;
     }
-    this.symbols = new Map(summary.symbols.map((each) => [each.symbol, each]));
+    this.totals = new Totals(summary.symbols);
     this.selected = this.wanted = summary.symbol;
     this.lastSeq = summary.last_seq;
-    this.complete = summary.complete;
+    this.complete = summary.complete && summary.symbols.length < SUMMARY_SYMBOLS;
     this.chart.set(summary.bars);
     // Trades newer than the summary are not in it.
     this.count(this.recentTrades);
@@ -135,12 +135,18 @@ export class Market {
   /** @param {Trade[]} trades */
   add(trades) {
     const since = this.now() - RATE_SECONDS;
-    this.acceptedTimes.push(...trades.map((trade) => Date.parse(trade.accepted_at) / 1000).filter((time) => time > since));
-    this.recentTrades.push(...trades);
-    const dropped = this.recentTrades.splice(0, Math.max(0, this.recentTrades.length - RECENT_TRADES));
-    this.recentAfter = dropped.at(-1)?.seq ?? this.recentAfter;
+    for (const trade of trades) {
+      const time = Date.parse(trade.accepted_at) / 1000;
+      if (time > since) this.acceptedTimes.push(time);
+      this.recentTrades.push(trade);
+    }
+    // Not for each trade: deleting the head of a list moves all the rest.
+    if (this.recentTrades.length > 2 * RECENT_TRADES) {
+      const dropped = this.recentTrades.splice(0, this.recentTrades.length - RECENT_TRADES);
+      this.recentAfter = dropped[dropped.length - 1].seq;
+    }
     this.count(trades);
-    this.timer ??= setTimeout(() => this.draw(), REDRAW_MS);
+    this.redraw.ask();
   }
 
   /** @param {Trade[]} trades */
@@ -148,56 +154,33 @@ export class Market {
     for (const trade of trades) {
       if (trade.seq <= (this.lastSeq ?? 0)) continue;
       this.lastSeq = trade.seq;
-      const time = Date.parse(trade.accepted_at) / 1000;
       const price = Number(trade.price);
       const quantity = Number(trade.qty);
-      const buys = trade.side === "BUY";
-      let symbol = this.symbols.get(trade.symbol);
-      if (!symbol) {
-        symbol = { symbol: trade.symbol, quote: "", trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
-        this.symbols.set(trade.symbol, symbol);
-        this.askForQuotes();
-      }
-      symbol.trades += 1;
-      symbol.buys += buys ? 1 : 0;
-      symbol.buy_notional += buys ? price * quantity : 0;
-      symbol.quantity += quantity;
-      symbol.notional += price * quantity;
-      symbol.last_price = trade.price;
+      if (this.totals.add(trade, price, quantity)) this.askForQuotes();
       this.selected ??= trade.symbol;
       if (trade.symbol === this.selected) {
-        this.chart.add(Math.floor(time / this.step) * this.step, price, quantity, buys);
+        const time = Date.parse(trade.accepted_at) / 1000;
+        this.chart.add(Math.floor(time / this.step) * this.step, price, quantity, trade.side === "BUY");
       }
     }
   }
 
   // The server knows the quote currency of a symbol. It names only the symbols with the most notional.
   askForQuotes() {
-    if (this.symbols.size > SUMMARY_SYMBOLS) return;
+    if (this.totals.symbols.size > SUMMARY_SYMBOLS) return;
     this.quoteTimer ??= setTimeout(() => { this.quoteTimer = undefined; this.reload(); }, RETRY_MS);
   }
 
   draw() {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    const { trades, buys, notionals } = this.totals;
     this.chart.draw();
-    const rows = Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional);
-    let [trades, bought] = [0, 0];
-    /** @type {Map<string, number>} */
-    const byQuote = new Map();
-    for (const row of rows) {
-      trades += row.trades;
-      bought += row.buys;
-      if (row.quote) byQuote.set(row.quote, (byQuote.get(row.quote) ?? 0) + row.notional);
-    }
     setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
-    // Amounts of different currencies are not added up.
-    const largest = Array.from(byQuote).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
+    const largest = Array.from(notionals).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
     setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || (trades ? "…" : "0"));
     setText("tile-rate", this.rate().toFixed(1));
-    setText("tile-share", trades ? `${formatShare(bought / trades)} / ${formatShare(1 - bought / trades)}` : "none yet");
-    this.table.draw(rows, this.selected);
-    const selected = this.symbols.get(this.selected ?? "");
+    setText("tile-share", trades ? `${formatShare(buys / trades)} / ${formatShare(1 - buys / trades)}` : "none yet");
+    this.table.draw(this.totals.list(), this.selected);
+    const selected = this.totals.symbols.get(this.selected ?? "");
     setText("chart-symbol", this.selected ?? "Price");
     setText("chart-price", selected?.last_price ?? "");
     this.onPrice(selected ? `${selected.last_price} ${selected.symbol}` : "");

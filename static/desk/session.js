@@ -2,14 +2,18 @@
 // The session: when it has ended, the page keeps what is typed, shows the form of the sign-in page, and goes on after it.
 
 const RETRY_MS = 2000;
+// The form is sent to a server that takes its time for passwords.
+const DEADLINE_MS = { GET: 3000, POST: 15_000 };
+const KEY = "signed-in";
 
 let signedIn = Promise.resolve();
 /** @type {(() => void) | undefined} Set while there is no session. */
 let goOn;
 
-// The other pages of this browser have the same cookie.
-const channel = new BroadcastChannel("session");
-channel.addEventListener("message", () => { if (goOn) load(); });
+const reload = () => { if (goOn) load(); };
+// The other pages of this browser have the same cookie. A channel would keep this page from being kept for the way back.
+addEventListener("storage", ({ key }) => { if (key === KEY) reload(); });
+addEventListener("pageshow", ({ persisted }) => { if (persisted) reload(); });
 
 const box = /** @type {HTMLElement} */ (document.getElementById("session-ended"));
 
@@ -25,15 +29,15 @@ export const watch = (response) => {
   return response;
 };
 
-/** @param {string} url @param {RequestInit} [options] */
-const fetchPage = async (url, options) => {
-  const response = await fetch(url, { ...options, headers: { Accept: "text/html" } });
+/** @param {string} url @param {"GET" | "POST"} method @param {URLSearchParams} [body] */
+const fetchPage = async (url, method, body) => {
+  const response = await fetch(url, { method, body, headers: { Accept: "text/html" }, signal: AbortSignal.timeout(DEADLINE_MS[method]) });
   return { ok: response.ok, page: new DOMParser().parseFromString(await response.text(), "text/html") };
 };
 
 const load = async () => {
   try {
-    show(await fetchPage(box.dataset.url ?? ""));
+    show(await fetchPage(box.dataset.url ?? "", "GET"));
   } catch {
     setTimeout(load, RETRY_MS);
   }
@@ -44,10 +48,18 @@ const send = async (form) => {
   const body = new URLSearchParams();
   for (const [name, value] of new FormData(form)) body.append(name, String(value));
   try {
-    show(await fetchPage(form.action, { method: "POST", body }));
-    if (!goOn) channel.postMessage("signed in");
+    show(await fetchPage(form.action, "POST", body));
+    if (!goOn) tell();
   } catch {
     say("No answer. Try again.");
+  }
+};
+
+const tell = () => {
+  try {
+    localStorage.setItem(KEY, String(Date.now()));
+  } catch {
+    // Storage is forbidden: the other pages keep their forms.
   }
 };
 

@@ -5,37 +5,49 @@ import { byId, makeElement } from "./page.js";
 /** @import { SymbolTotals } from "./types.d.ts" */
 
 const ROWS = 100;
-const SUGGESTIONS = 500;
+const SUGGESTIONS = 20;
 
 export class SymbolTable {
   /** @param {(symbol: string) => void} onSymbol receives a symbol that was clicked */
   constructor(onSymbol) {
-    this.suggested = 0;
+    /** @type {SymbolTotals[]} */
+    this.symbols = [];
+    /** @type {WeakMap<HTMLTableRowElement, string[]>} What is written in each row: to read it from the page takes longer. */
+    this.written = new WeakMap();
     this.body = byId("symbols", HTMLTableElement).tBodies[0];
     this.body.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("button") : null;
       if (button?.dataset.symbol) onSymbol(button.dataset.symbol);
     });
+    byId("symbol", HTMLInputElement).addEventListener("input", ({ target }) => {
+      if (target instanceof HTMLInputElement) this.suggest(target.value.toLowerCase());
+    });
   }
 
   /** @param {SymbolTotals[]} symbols in order @param {string | null} selected */
   draw(symbols, selected) {
-    this.suggest(symbols);
+    this.symbols = symbols;
     const rows = symbols.slice(0, ROWS);
     // Rows are reused, so that a click or the focus is not lost.
     while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
-    rows.forEach((each, index) => {
-      const row = this.body.rows[index] ?? this.makeRow();
-      const button = /** @type {HTMLButtonElement} */ (row.cells[0].firstChild);
-      const texts = [each.last_price, formatCount(each.trades), `${formatAmount(each.notional)} ${each.quote}`.trim(),
-        formatShare(each.notional ? each.buy_notional / each.notional : 0)];
-      if (button.dataset.symbol !== each.symbol) button.textContent = button.dataset.symbol = each.symbol;
-      button.ariaPressed = String(each.symbol === selected);
-      row.classList.toggle("selected", each.symbol === selected);
-      texts.forEach((text, cell) => {
-        if (row.cells[cell + 1].textContent !== text) row.cells[cell + 1].textContent = text;
-      });
+    rows.forEach((each, index) => { this.fill(this.body.rows[index] ?? this.makeRow(), each, each.symbol === selected); });
+  }
+
+  /** @param {HTMLTableRowElement} row @param {SymbolTotals} symbol @param {boolean} selected */
+  fill(row, symbol, selected) {
+    const texts = [symbol.symbol, symbol.last_price, formatCount(symbol.trades), `${formatAmount(symbol.notional)} ${symbol.quote}`.trim(),
+      formatShare(symbol.notional ? symbol.buy_notional / symbol.notional : 0)];
+    const written = this.written.get(row);
+    this.written.set(row, texts);
+    texts.forEach((text, cell) => {
+      if (text === written?.[cell]) return;
+      const part = cell ? row.cells[cell] : /** @type {HTMLElement} */ (row.cells[0].firstChild);
+      part.textContent = text;
+      if (!cell) part.dataset.symbol = text;
     });
+    if (row.classList.contains("selected") === selected && written) return;
+    row.classList.toggle("selected", selected);
+    /** @type {HTMLElement} */ (row.cells[0].firstChild).ariaPressed = String(selected);
   }
 
   makeRow() {
@@ -45,12 +57,9 @@ export class SymbolTable {
     return row;
   }
 
-  // Symbols only come, so their number tells whether there are others.
-  /** @param {SymbolTotals[]} symbols */
-  suggest(symbols) {
-    if (this.suggested === symbols.length) return;
-    this.suggested = symbols.length;
-    const names = symbols.slice(0, SUGGESTIONS).map(({ symbol }) => symbol).sort();
-    byId("known-symbols", HTMLElement).replaceChildren(...names.map((value) => makeElement("option", undefined, { value })));
+  /** Offers the symbols that contain what is typed. @param {string} typed in lower case */
+  suggest(typed) {
+    const names = this.symbols.filter(({ symbol }) => symbol.toLowerCase().includes(typed)).slice(0, SUGGESTIONS);
+    byId("known-symbols", HTMLElement).replaceChildren(...names.map(({ symbol }) => makeElement("option", undefined, { value: symbol })));
   }
 }

@@ -1,11 +1,15 @@
 // @ts-check
 // The list of recent trades: newest first, at most ROWS rows. A row is a clone of the page's template.
+import { Hold } from "./hold.js";
+import { Redraw } from "./redraw.js";
 import { splitTime } from "./zone.js";
 /** @import { Trade, TypedTrade } from "./types.d.ts" */
 /** @import { Zone } from "./zone.js" */
 
 const ROWS = 50;
 const REDRAW_MS = 100;
+// Rows that are marked as they arrive; more at once would only flicker.
+const MARKED = 10;
 
 /** @param {HTMLTimeElement} part @param {string} at @param {Zone} zone */
 const fillTime = (part, at, zone) => {
@@ -32,23 +36,12 @@ export class TradeList {
     /** @type {Trade[]} */
     this.queue = [];
     this.waiting = 0;
-    this.pointed = false;
     this.paused = false;
     /** @type {Zone} */
     this.zone = "utc";
     this.shown = new Set(Array.from(this.body.rows, (row) => Number(row.dataset.seq)));
-    /** @type {number | undefined} */
-    this.timer = undefined;
-    this.hold();
-  }
-
-  // While someone points at the list, has the focus in it or selects in it, no row moves.
-  hold() {
-    const { table, news, pause } = this;
-    table.addEventListener("pointerenter", ({ pointerType }) => { this.pointed = pointerType === "mouse"; });
-    table.addEventListener("pointerleave", () => { this.pointed = false; this.draw(); });
-    table.addEventListener("focusout", () => setTimeout(() => this.draw()));
-    document.addEventListener("selectionchange", () => { if (this.waiting && !this.held) this.draw(); });
+    this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
+    this.hold = new Hold(table, () => this.draw());
     news.addEventListener("click", () => { this.drawAll(); });
     pause.hidden = false;
     pause.addEventListener("click", () => {
@@ -57,12 +50,6 @@ export class TradeList {
       pause.textContent = this.paused ? "Resume" : "Pause";
       this.draw();
     });
-  }
-
-  get held() {
-    const selection = getSelection();
-    const selected = selection && !selection.isCollapsed && selection.containsNode(this.body, true);
-    return this.paused || this.pointed || selected || this.body.contains(document.activeElement);
   }
 
   /** @param {Zone} zone */
@@ -77,12 +64,11 @@ export class TradeList {
     const unknown = trades.filter(({ seq }) => !this.shown.has(seq));
     this.waiting += unknown.length;
     this.queue = this.queue.concat(unknown).slice(-ROWS);
-    this.timer ??= setTimeout(() => this.draw(), REDRAW_MS);
+    this.redraw.ask();
   }
 
   draw() {
-    this.timer = undefined;
-    if (!this.held) this.drawAll();
+    if (!this.paused && !this.hold.held) this.drawAll();
     this.news.hidden = !this.waiting;
     this.news.textContent = `${this.waiting} new`;
   }
@@ -90,20 +76,24 @@ export class TradeList {
   drawAll() {
     this.waiting = 0;
     this.news.hidden = true;
-    for (const trade of this.queue.splice(0)) {
-      if (this.shown.has(trade.seq)) continue;
-      const older = Array.from(this.body.rows).find((row) => Number(row.dataset.seq) < trade.seq);
-      const row = this.makeRow(trade);
+    const arrived = this.queue.splice(0).filter(({ seq }) => !this.shown.has(seq) && this.shown.add(seq));
+    if (arrived.length) this.show();
+    for (const trade of arrived) {
+      const row = this.makeRow(trade, arrived.length <= MARKED);
       row.dataset.seq = String(trade.seq);
-      this.shown.add(trade.seq);
-      this.body.insertBefore(row, older ?? null);
-      this.show();
+      this.body.insertBefore(row, this.findOlder(trade.seq));
     }
     while (this.body.rows.length > ROWS) {
       const last = this.body.rows[this.body.rows.length - 1];
       this.shown.delete(Number(last.dataset.seq));
       last.remove();
     }
+  }
+
+  /** @param {number} seq */
+  findOlder(seq) {
+    for (const row of this.body.rows) if (Number(row.dataset.seq) < seq) return row;
+    return null;
   }
 
   /**
@@ -129,11 +119,11 @@ export class TradeList {
 
   show() { this.table.hidden = false; this.empty.hidden = true; }
 
-  /** @param {Trade | TypedTrade} trade */
-  makeRow(trade) {
+  /** @param {Trade | TypedTrade} trade @param {boolean} [marked] */
+  makeRow(trade, marked = true) {
     const row = this.template.content.querySelector("tr")?.cloneNode(true);
     if (!(row instanceof HTMLTableRowElement)) throw new Error("the template has no row");
-    row.className = "new";
+    row.className = marked ? "new" : "";
     for (const part of row.querySelectorAll("[data-field]")) this.fill(part, trade);
     return row;
   }

@@ -38,7 +38,7 @@ export type FeedState = "connecting" | "live" | "reconnecting" | "stale" | "paus
 
 /** What one page reads from the feed, for all pages of the browser. `from` is the seq that the feed had reached before. */
 export type FeedMessage =
-  | { type: "trade"; from: number; trade: Trade }
+  | { type: "trades"; from: number; trades: Trade[] }
   | { type: "heartbeat"; from: number; heartbeat: Heartbeat }
   | { type: "pipeline"; pipeline: Pipeline }
   | { type: "state"; state: FeedState }
@@ -53,6 +53,7 @@ export type SymbolTotals = {
   quantity: number;
   notional: number;
   last_price: string;
+  last_at?: string;
 };
 
 export type Bar = {

@@ -322,6 +322,36 @@ def test_a_summary_that_is_older_than_the_page_is_not_shown(browser: Browser, sh
         expect(row).to_be_visible()
 
 
+def test_trades_that_arrive_together_are_handled_together_and_in_order(desk: Page) -> None:
+    batches = desk.evaluate("""async () => {
+      const { Feed } = await import("/static/desk/feed.js");
+      let source;
+      window.EventSource = class extends EventTarget { constructor() { super(); source = this; } close() {} };
+      const messages = [];
+      const feed = new Feed({ url: "/feed", staleMs: 6000, after: 4, onMessage: (message) => messages.push(message) });
+      const send = (type, data) => source.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data) }));
+      for (const seq of [5, 6, 7]) send("trade", { seq });
+      send("heartbeat", { last_seq: 7 });
+      send("trade", { seq: 9 });
+      await new Promise((resolve) => setTimeout(resolve));
+      feed.close();
+      const listed = messages.filter(({ from }) => from);
+      return listed.map(({ from, trades }) => [from, trades?.map(({ seq }) => seq) ?? "heartbeat"]);
+    }""")
+    assert batches == [[4, [5, 6, 7]], [7, "heartbeat"], [7, [9]]]
+
+
+def test_the_symbols_that_are_kept_are_bounded_and_the_totals_have_all(desk: Page) -> None:
+    kept, first, newest, trades = desk.evaluate("""async () => {
+      const { Totals } = await import("/static/desk/totals.js");
+      const totals = new Totals();
+      const add = (symbol) => totals.add({ symbol, side: "BUY", price: "2", accepted_at: "" }, 2, 1);
+      for (let n = 0; n < 2500; n += 1) { add(`S${n}`); add("AGAIN"); }
+      return [totals.symbols.size, totals.symbols.has("S0"), totals.symbols.get("AGAIN").trades, totals.trades];
+    }""")
+    assert (kept, first, newest, trades) == (2000, False, 2500, 5000)
+
+
 def test_selecting_a_symbol_again_loses_no_trade(desk: Page, shared: Stack) -> None:
     def select(symbol: str) -> None:
         with desk.expect_response(lambda response: f"symbol={symbol}" in response.url):
