@@ -17,6 +17,11 @@ _VWAP = (
     f"sum by (symbol) ({rate('trading_notional_total', *_CHOSEN)})"
     f" / sum by (symbol) ({rate('trading_quantity_total', *_CHOSEN)})"
 )
+_UNREALISED = (
+    f"max by (symbol) ({select('trading_position', *_SYMBOL)})"
+    f" * (max by (symbol) ({select('trading_last_price', *_SYMBOL)})"
+    f" - max by (symbol) ({select('trading_position_average_price', *_SYMBOL)}))"
+)
 _TOP = f"topk(10, sum by (symbol) (increase({select('trading_trades_total', *_CHOSEN)}[$__range])))"
 
 TRADING: Final = Dashboard(
@@ -52,6 +57,16 @@ TRADING: Final = Dashboard(
                 "short", (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_notional_total', *_CHOSEN)})"),)),
         )),
+        Row("Positions", (
+            Panel("Position", "Quantity held of each symbol, below 0 when short.", "short", (
+                ("{{symbol}}", f"max by (symbol) ({select('trading_position', *_SYMBOL)})"),), 8, floor=None),
+            Panel("Realised profit", "Profit of what was closed, before fees, in each symbol's quote currency.",
+                "short", (
+                ("{{symbol}}", f"max by (symbol) ({select('trading_realized_pnl', *_SYMBOL)})"),), 8, floor=None),
+            Panel("Unrealised profit", "What closing at the last price would add, before fees, in each symbol's quote "
+                "currency; of what is held.", "short", (
+                ("{{symbol}}", _UNREALISED),), 8, floor=None),
+        )),
         Row("Sources", (
             Panel("Trades per second by source", "Rate of accepted trades of each bot, strategy or account; without a "
                 "name: trades that name none.", "ops", (
@@ -60,6 +75,10 @@ TRADING: Final = Dashboard(
                 "short", (
                 ("{{source}} {{quote}}",
                  f"sum by (source, quote) ({rate('trading_source_notional_total', _SIDE, _QUOTE)})"),)),
+            Panel("Silence by source", "Time since the newest ts of each source, and its limit by SILENCE_AFTER.",
+                "s", (
+                ("{{source}}", f"time() - max by (source) ({select('trading_source_last_trade_timestamp_seconds')})"),
+                ("limit of {{source}}", f"max by (source) ({select('trading_silence_limit_seconds')})")), 24),
         )),
         Row("Prices", (
             Panel("Last price", "Price of each symbol's newest trade.", "short", (

@@ -4,6 +4,7 @@ import json
 import random
 import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from common.credentials import READ
 from common.event import TRADE_FIELDS
 from common.journal import block_ranges
 from common.journal.store import Journal
@@ -19,6 +21,7 @@ from common.timestamps import format_timestamp, now
 from tests.conftest import append, make_event, make_trade
 from tests.webapp.conftest import read_csv
 from webapp import search
+from webapp.credentials import ANYONE
 from webapp.routes import blotter
 from webapp.services import DOWNLOADS_LIMIT, services
 
@@ -106,6 +109,38 @@ def test_downloads_have_all_trades_in_order(
     lines = client.get("/blotter.csv").text.splitlines()
     assert lines[0] == "seq,id,accepted_at,ts,symbol,side,price,qty,source,ref,fee"
     assert len(lines) == 251
+
+
+def read_reversals(page: str) -> list[dict[str, str]]:
+    """Read the forms that reverse the trades of a page, in its order."""
+    forms = re.findall(r'<details class="reverse">(.*?)</details>', page, re.DOTALL)
+    fields = (re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form) for form in forms)
+    return [{name: unescape(value) for name, value in each} for each in fields]
+
+
+def test_a_trade_is_reversed_once_by_the_opposite_one_that_refers_to_it(client: FlaskClient, journal: Journal) -> None:
+    mistyped = make_trade(symbol="A&B", side="BUY", price="10.50", qty="200", source="grid")
+    (first,) = append(journal, [mistyped])
+    (form,) = read_reversals(client.get("/blotter").text)
+    for _ in range(2):
+        assert client.post("/trade", data=form).status_code == 303
+    _, second = journal.read_after(0)
+    assert (second.side, second.ref) == ("SELL", first.id)
+    same = ("symbol", "price", "qty", "ts", "source")
+    assert [getattr(second, name) for name in same] == [getattr(first, name) for name in same]
+    # Its own reversal is another trade.
+    back, _ = read_reversals(client.get("/blotter").text)
+    assert client.post("/trade", data=back).status_code == 303
+    assert [event.side for event in journal.read_after(0)] == ["BUY", "SELL", "BUY"]
+
+
+def test_who_may_not_send_is_offered_no_reversal(app: Flask, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(journal, [make_trade()])
+    viewer = ANYONE._replace(scopes=frozenset({READ}))
+    monkeypatch.setattr(services(app).credentials, "identify", lambda *_: viewer)
+    page = app.test_client().get("/blotter").text
+    assert numbers(page) == [1]
+    assert read_reversals(page) == []
 
 
 def test_the_blotter_shows_and_filters_by_source(client: FlaskClient, journal: Journal) -> None:
