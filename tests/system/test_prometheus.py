@@ -46,6 +46,13 @@ VARIABLES = {"$__rate_interval": "4s", "$__range": "15m"} | dict.fromkeys(
 
 
 @pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Yield a running stack in which every panel has something to show."""
+    with Stack(tmp_path_factory.mktemp("stack"), SILENCE_AFTER="*=1h") as stack:
+        yield stack.start()
+
+
+@pytest.fixture(scope="module")
 def prometheus(shared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     require_program("prometheus")
     root = tmp_path_factory.mktemp("infra")
