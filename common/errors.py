@@ -26,6 +26,10 @@ class HubError(TelemetryError):
     """What a hub's journal does not take: trades that no host sent, or a batch that is not of a host."""
 
 
+class RelayError(TelemetryError):
+    """A host that cannot be read now, or whose trades a hub cannot take; it is asked again later."""
+
+
 class KeyReusedError(TelemetryError):
     """A key that was used before with other fields; ``rows`` are the indexes of the trades with such keys."""
 

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Final
 
 LOCK: Final = ".lock"
+RELAY: Final = ".relay"
+"""Follows the name of a hub's journal in that of the relay's lock: the journal's own is the sidecar's."""
+
 PREVIOUS: Final = ".previous"
 DRAFT: Final = ".new"
 
 SNAPSHOT_REASONS: Final = ("torn", "version", "content", "foreign", "ahead", "behind", "read", "symlink")
 """Why a snapshot may be set aside; the reason is the suffix of its new name."""
 
-_JOURNAL: Final = ("", "-wal", "-shm", "-journal", LOCK)
+_JOURNAL: Final = ("", "-wal", "-shm", "-journal", LOCK, f"{RELAY}{LOCK}")
 _SNAPSHOT: Final = ("", PREVIOUS, DRAFT, LOCK, *(f".{reason}" for reason in SNAPSHOT_REASONS))
 
 

@@ -13,11 +13,21 @@ SECRET_MIN: Final = 16
 
 BYTES_MAX: Final = 4096
 
+_EXPECTED: Final = f"a file with one line of {SECRET_MIN} or more visible ASCII characters"
+
 _LINE = re.compile(rf"[!-~]{{{SECRET_MIN},}}")
 
 
 def read_secret(setting: str, path: Path) -> str:
     """Read the secret in the file that a setting names. Raises BadSettingError, which never shows what is in it."""
+    line = read_secret_text(setting, path)
+    if not _LINE.fullmatch(line):
+        raise BadSettingError(setting, str(path), f"{_EXPECTED}, without spaces")
+    return line
+
+
+def read_secret_text(setting: str, path: Path) -> str:
+    """Read the text of such a file, without the end of its last line. Raises BadSettingError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - what is checked is what was opened
@@ -30,11 +40,9 @@ def read_secret(setting: str, path: Path) -> str:
     exposed = describe_exposure(found)
     if exposed:
         raise BadSettingError(setting, str(path), f"a file that only its owner may read, with mode 0600; {exposed}")
-    line = text.removesuffix(b"\n").removesuffix(b"\r").decode("ascii", "replace")
-    if len(text) > BYTES_MAX or not _LINE.fullmatch(line):
-        expected = f"a file with one line of {SECRET_MIN} or more visible ASCII characters, without spaces"
-        raise BadSettingError(setting, str(path), expected)
-    return line
+    if len(text) > BYTES_MAX:
+        raise BadSettingError(setting, str(path), f"{_EXPECTED}, and at most {BYTES_MAX} bytes")
+    return text.removesuffix(b"\n").removesuffix(b"\r").decode("ascii", "replace")
 
 
 def describe_exposure(found: os.stat_result) -> str:

@@ -120,6 +120,24 @@ def _host_names(text: str) -> dict[str, str]:
     return hosts
 
 
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(part.strip().rstrip("/") for part in text.split(",")) if text else ()
+    if not all(map(_url, urls)) or len(set(urls)) < len(urls):
+        raise ValueError
+    return urls
+
+
+def _milliseconds(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        found = re.fullmatch(r"([0-9]{1,6})(ms|s)?", text)
+        count = int(found[1]) * (1000 if found[2] == "s" else 1) if found else -1
+        if not low <= count <= high:
+            raise ValueError
+        return count
+
+    return read
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -181,6 +199,16 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "batch_max_trades": (_whole(1, 100_000), "a number of trades, 1 to 100000"),
     "batch_max_bytes": (_whole(1024, 64 * 1024 * 1024), "a number of bytes, 1024 to 67108864"),
     "trading_symbols": (read_symbols, "symbols of 1 to 64 printable characters, separated by commas"),
+    "relay_http_hosts": (_urls, "URLs like https://berlin.example, separated by commas, each once"),
+    "relay_token_file": (_optional_path, FILE),
+    "relay_ca_file": (_optional_path, FILE),
+    "relay_batch": (_whole(2, 1000), "a number of trades, 2 to 1000"),
+    "relay_poll": (
+        _milliseconds(10, 60_000),
+        "a time of 10ms to 60s, like 100ms, or milliseconds",
+    ),
+    "relay_http_host": (_host, "a host name or an address, like 127.0.0.1"),
+    "relay_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "relay_host_names": (
         _host_names,
         "names of hosts with their journal_ids, like berlin=3ca5cddaa92c4bbcbaee84b5de2a6bb1, each once",

@@ -57,6 +57,13 @@ class Settings:
     body_timeout: int = 10
     batch_max_trades: int = 10_000
     batch_max_bytes: int = 8 * 1024 * 1024
+    relay_http_hosts: tuple[str, ...] = ()
+    relay_token_file: Path | None = None
+    relay_ca_file: Path | None = None
+    relay_batch: int = 500
+    relay_poll: int = 100
+    relay_http_host: str = "127.0.0.1"
+    relay_http_port: int = 8002
     relay_host_names: Mapping[str, str] = field(default_factory=dict)
     prometheus_url: str = "http://127.0.0.1:9090"
     grafana_url: str = "http://127.0.0.1:3000"
@@ -121,10 +128,17 @@ class Settings:
 
         Raises BadSettingError, also when the sidecar would be open beyond loopback.
         """
+        return self._require_token("SIDECAR_HTTP_HOST", self.sidecar_http_host)
+
+    def require_relay_token(self) -> str | None:
+        """Return the token that clients of the relay's HTTP send, which is that of the sidecar's. Raises the same."""
+        return self._require_token("RELAY_HTTP_HOST", self.relay_http_host)
+
+    def _require_token(self, name: str, host: str) -> str | None:
         token = self.read_sidecar_token()
-        if token is None and self.auth != "off" and not is_loopback(self.sidecar_http_host):
+        if token is None and self.auth != "off" and not is_loopback(host):
             expected = (
-                f"a file with the token of its clients, since SIDECAR_HTTP_HOST is {self.sidecar_http_host!r}, which is"
+                f"a file with the token of its clients, since {name} is {host!r}, which is"
                 ' beyond loopback; `make infra-up` makes it; or AUTH="off"'
             )
             raise BadSettingError("SIDECAR_TOKEN_FILE", None, expected)

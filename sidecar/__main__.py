@@ -5,8 +5,9 @@ import sys
 
 from common.errors import BadSettingError, TelemetryError
 from common.logs import configure_logging
+from common.serving.process import run_daemon
 from common.settings import Settings
-from sidecar.process import run_daemon
+from sidecar.daemon import Daemon
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
         return 1
     configure_logging("sidecar", settings.log_level)
     try:
-        return run_daemon(settings)
+        return run_daemon(Daemon(settings))
     except TelemetryError as error:
         logging.getLogger("sidecar").error("cannot start", extra={"reason": error.reason, "detail": error.detail})  # noqa: TRY400 - the reason is enough
         return 1

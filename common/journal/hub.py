@@ -66,6 +66,13 @@ class Host(NamedTuple):
     last_ts: Timestamp | None
 
 
+class Mark(NamedTuple):
+    """How far a host was read: the seq and the id of the last trade; 0 and nothing before the first."""
+
+    last_seq: int = 0
+    last_id: str = ""
+
+
 class _Mark(NamedTuple):
     host: int
     last_seq: int
@@ -94,6 +101,12 @@ def list_hosts(db: Database) -> list[Host] | None:
         return None
     found = db.execute("SELECT journal_id, last_seq, buys, sells, last_ts FROM marks ORDER BY host")
     return [Host(*each) for each in found]
+
+
+def read_mark(db: Database, journal_id: str) -> Mark:
+    """Read the mark of a host."""
+    found = db.execute("SELECT last_seq, last_id FROM marks WHERE journal_id = ?", (journal_id,)).fetchone()
+    return Mark(*found) if found else Mark()
 
 
 def try_append(db: Database, batch: Batch) -> BatchResult | HubError:

@@ -10,7 +10,7 @@ from common.event import Event
 from common.journal import hub, keys, rows
 from common.journal.appending import AppendResult, Request, append
 from common.journal.connection import Connection, Latch
-from common.journal.hub import Batch, BatchResult, Host
+from common.journal.hub import Batch, BatchResult, Host, Mark
 from common.timestamps import Timestamp
 from common.wire.transport import KeyPair
 
@@ -85,6 +85,11 @@ class Journal:
         """Write batches of hosts in one synced transaction, and return what each did. Raises JournalError."""
         with self._connection.writing() as opened:
             return [hub.try_append(opened.db, batch) for batch in batches]
+
+    def read_mark(self, journal_id: str) -> Mark:
+        """Read how far a host of this hub was read. Raises JournalError."""
+        with self._connection.reading() as opened:
+            return hub.read_mark(opened.db, journal_id)
 
     def list_hosts(self) -> list[Host] | None:
         """List the hosts of a hub, in the order in which they came; None when it is no hub. Raises JournalError."""

@@ -2,10 +2,11 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
-JOIN_SECONDS: Final = 1.0
+JOIN_SECONDS: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ class Threads:
         return f"thread {', '.join(dead)} is dead" if dead else None
 
     def join(self) -> None:
-        """Wait for every thread to end, at most JOIN_SECONDS each; those still running are logged."""
+        """Wait for every thread to end, at most JOIN_SECONDS for all; those still running are logged."""
+        deadline = time.monotonic() + JOIN_SECONDS
         for thread in self._threads:
-            thread.join(JOIN_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 _log.error("thread did not stop in time", extra={"worker": thread.name})

@@ -42,6 +42,13 @@ def test_values_are_read_from_their_variables() -> None:
 
 BAD = {
     "RELAY_HOST_NAMES": "berlin",
+    "RELAY_HTTP_HOSTS": "berlin.example",
+    "RELAY_TOKEN_FILE": "var/",
+    "RELAY_CA_FILE": "/",
+    "RELAY_BATCH": "1",
+    "RELAY_POLL": "1m",
+    "RELAY_HTTP_HOST": "two words",
+    "RELAY_HTTP_PORT": "65536",
     "BATCH_MAX_TRADES": "0",
     "BATCH_MAX_BYTES": "8 MiB",
     "BODY_TIMEOUT": "0",

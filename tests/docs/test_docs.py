@@ -20,6 +20,9 @@ from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS, RANGE, TOTALS, TRADES
 from infra.grafana.dashboard import FILES
+from relay import puller
+from relay.collector import RelayCollector
+from relay.puller import HostStatus
 from sidecar.collector import Sight, StateCollector
 from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
@@ -94,6 +97,7 @@ def exposed_names() -> set[str]:
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
+    registry.register(RelayCollector([HostStatus("https://a", JOURNAL_ID)], {"token": 0}))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {family.name + ("_total" if family.type == "counter" else "") for family in families}
 
@@ -101,13 +105,13 @@ def exposed_names() -> set[str]:
 def test_the_metrics_page_has_every_metric() -> None:
     page = (DOCS / "metrics.md").read_text()
     assert {name for name in exposed_names() if f"`{name}`" not in page} == set()
-    for reason in BAD_MESSAGE_REASONS:
+    for reason in (*BAD_MESSAGE_REASONS, *puller.REASONS):
         assert f"`{reason}`" in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_names_a_metric_that_is_not_exposed(page: Path) -> None:
-    named = set(re.findall(r"(?<!:)\b(?:trading|sidecar|webapp)_[a-z_]+[a-z]\b", read_page(page)))
+    named = set(re.findall(r"(?<!:)\b(?:trading|sidecar|webapp|relay)_[a-z_]+[a-z]\b", read_page(page)))
     known = {name + suffix for name in exposed_names() for suffix in ("", "_bucket", "_sum", "_count")}
     settings = {name.lower() for name in DEFAULTS}
     assert named - known - settings - {"trading_session"} - REASONS == set()
@@ -225,7 +229,7 @@ def test_every_link_has_its_target(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("name", ["operations.md", "security.md"])
+@pytest.mark.parametrize("name", ["operations.md", "scaling.md", "security.md"])
 def test_every_test_named_by_a_page_exists(name: str) -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", (DOCS / name).read_text()))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("common", "webapp", "sidecar")
+PACKAGES = ("common", "webapp", "sidecar", "relay")
 MODULES = {str(path.relative_to(ROOT)): path for each in PACKAGES for path in sorted((ROOT / each).rglob("*.py"))}
 
 FACTORY = "webapp/__init__.py"
@@ -29,11 +29,16 @@ LAYERS = {
     "webapp/cli": {"common", "common/journal", "webapp/input"},
     FACTORY: {"common", "webapp", "webapp/cli", "webapp/middleware", "webapp/routes"},
     "sidecar": {"common", "common/journal", "common/serving", "common/wire"},
+    "relay": {"common", "common/journal", "common/serving"},
 }
 """The folders from the bottom up, and what each imports: only folders above it in this table."""
 
 SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
+    ("relay", "msgspec"): (
+        ("relay/chain.py", "relay/http_host.py"),
+        "one declares what a page is, and one decodes it",
+    ),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (
         (
@@ -139,9 +144,10 @@ def list_users() -> dict[tuple[str, str], set[str]]:
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("common", {"webapp", "sidecar", "flask", "prometheus_client", "gevent", "gunicorn"}),
-        ("webapp", {"sidecar", "zmq", "sqlite3"}),
-        ("sidecar", {"webapp", "flask", "gevent", "zmq", "sqlite3"}),
+        ("common", {"webapp", "sidecar", "relay", "flask", "prometheus_client", "gevent", "gunicorn"}),
+        ("webapp", {"sidecar", "relay", "zmq", "sqlite3"}),
+        ("relay", {"webapp", "sidecar", "flask", "gevent", "zmq", "sqlite3"}),
+        ("sidecar", {"webapp", "relay", "flask", "gevent", "zmq", "sqlite3"}),
     ],
 )
 def test_a_package_imports_none_that_it_must_not(package: str, forbidden: set[str]) -> None:

@@ -1,20 +1,31 @@
-"""The sidecar's process: its signals, and its end together with that of its supervisor."""
+"""A process that serves until it is stopped: its signals, and its end together with that of its supervisor."""
 
 import logging
 import signal
+import threading
 from functools import partial
+from typing import Protocol
 
 from common.serving.threads import Threads
-from common.settings import Settings
 from common.supervisor import POLL_SECONDS, find_supervisor
-from sidecar.daemon import Daemon
 
 _log = logging.getLogger(__name__)
 
 
-def run_daemon(settings: Settings) -> int:
+class Daemon(Protocol):
+    """What a process runs: ``run`` returns the exit code soon after ``stop`` was called, which sets ``stopping``."""
+
+    stopping: threading.Event
+
+    def stop(self, *_: object) -> None:
+        """Ask the daemon to stop; usable as a signal handler."""
+
+    def run(self) -> int:
+        """Run until stopped, and return the exit code."""
+
+
+def run_daemon(daemon: Daemon) -> int:
     """Run the daemon until SIGTERM, SIGINT or SIGHUP, or until honcho has ended, and return its exit code."""
-    daemon = Daemon(settings)
     # A closed terminal sends SIGHUP.
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, daemon.stop)

@@ -1,0 +1,46 @@
+"""The chain: how a page of a host's trades continues what the hub has of it. No clock, socket or file."""
+
+from msgspec import UNSET, Struct
+
+from common.errors import RelayError
+from common.event import Event
+from common.journal.hub import Batch, Mark
+
+
+class Page(Struct):
+    """The first trades of a host's journal after the seq that was asked for; ``next`` is None at the journal's end.
+
+    ``pruned_seq``, up to which the host has deleted its trades, was read after them.
+    """
+
+    trades: list[Event]
+    next: int | None
+    journal_id: str
+    pruned_seq: int
+
+
+def find_start(mark: Mark) -> int:
+    """Return the seq after which to ask: the trade at the mark comes again, and shows that the history is the same."""
+    return max(0, mark.last_seq - 1)
+
+
+def follow(mark: Mark, page: Page) -> Batch:
+    """Return the batch of a page that was asked for after ``find_start(mark)``.
+
+    Raises RelayError: ``pruned`` when the host has deleted trades that the hub does not have, ``conflict`` when its
+    journal does not have the trade at the mark, and ``hub`` when it is a hub.
+    """
+    first = page.trades[0] if page.trades else None
+    if first is not None and first.host_seq is not UNSET:
+        raise RelayError("hub", f"journal {page.journal_id} is that of a hub; expected that of a host")
+    if first is not None and first.seq == mark.last_seq:
+        if first.id != mark.last_id:
+            raise RelayError("conflict", f"seq {first.seq} is the trade {first.id}; the hub has {mark.last_id}")
+        return Batch(page.journal_id, mark.last_seq - 1, page.trades)
+    if page.pruned_seq > mark.last_seq:
+        detail = f"the trades up to seq {page.pruned_seq} are deleted, the hub has those up to {mark.last_seq}"
+        raise RelayError("pruned", detail)
+    if page.pruned_seq < mark.last_seq:
+        detail = f"there is no trade with seq {mark.last_seq}, which the hub has: {mark.last_id}"
+        raise RelayError("conflict", detail)
+    return Batch(page.journal_id, mark.last_seq, page.trades)
