@@ -55,6 +55,12 @@ ROUTE_REASONS: Final = (
         "fields or parameters are not accepted; `errors` names each",
         {"side": ['"hold" is not accepted; expected BUY or SELL']},
     ),
+    Reason(
+        422,
+        "unusual_price",
+        "the price of a form is over 20 % from the last one of its symbol: the form asks once more",
+        {"price": ["31 % below the last price, 39000. Send again if right."]},
+    ),
     Reason(422, "key_reused", "this `Idempotency-Key`, or the key of a trade, was used with other fields"),
     Reason(429, "rate_limit", "this token, or this address, has sent more writes than it may"),
     Reason(503, "downloads_limit", "this worker sends as many downloads as it may"),

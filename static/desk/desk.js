@@ -25,11 +25,11 @@ const trades = new TradeList({
   news: byId("trades-new", HTMLButtonElement),
   pause: byId("trades-pause", HTMLButtonElement),
 });
-new Form(byId("trade-form", HTMLFormElement), trades, byId("notices", HTMLElement));
+const form = new Form(byId("trade-form", HTMLFormElement), trades, byId("notices", HTMLElement), (symbol) => view.chooseSymbol(symbol));
 const market = new Market({
   section: byId("market", HTMLElement),
   onPrice: (price) => showTitle({ price }),
-  onSymbol: (symbol) => view.chooseSymbol(symbol),
+  onSymbol: (symbol) => { form.follow(symbol, true); view.chooseSymbol(symbol); },
 });
 /** @param {Choice} choice */
 const show = ({ symbol, window, zone }) => {
@@ -49,6 +49,7 @@ byId("refresh", HTMLElement).hidden = true;
 
 const pageSeq = Number(table.dataset.lastSeq);
 const marketSeq = (await show(view.choice)) ?? pageSeq;
+form.follow(market.selected, false);
 
 new Live({
   feedUrl: table.dataset.feed ?? "",

@@ -1,19 +1,20 @@
 // @ts-check
 // The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
+import { enableCopy, writeCurl } from "./copy.js";
 import { byId, makeElement, request } from "./page.js";
 /** @import { Problem, Trade, TypedTrade } from "./types.d.ts" */
 /** @import { TradeList } from "./trades.js" */
 
-const KEPT = ["symbol", "side", "source"];
-const HIDDEN = ["csrf_token", "idempotency_key"];
+const KEPT = ["symbol", "side", "qty", "source"];
+const HIDDEN = ["csrf_token", "idempotency_key", "confirmed"];
+const SOURCE = "source";
+const NOTICE_LEAVES_MS = 6000;
 const ATTEMPTS = 8;
 const RETRY_MS = 1000;
 // After this long without an answer the page says so.
 const NOTICE_MS = 700;
 const NO_ANSWER = "so it is unknown whether the trade was accepted. It is safe to send it again: it is counted only once.";
 
-/** @param {string} text */
-const shellQuote = (text) => `'${text.replaceAll("'", `'"'"'`)}'`;
 /** Ends early, with an error, when the signal is aborted. @param {number} ms @param {AbortSignal} signal */
 const sleep = (ms, signal) => new Promise((resolve, reject) => {
   setTimeout(resolve, ms);
@@ -23,23 +24,73 @@ const sleep = (ms, signal) => new Promise((resolve, reject) => {
 const newKey = () => {
   // randomUUID exists only in secure contexts: HTTPS or localhost.
   if (isSecureContext) return crypto.randomUUID();
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 };
 
 export class Form {
-  /** @param {HTMLFormElement} form @param {TradeList} trades @param {HTMLElement} notices */
-  constructor(form, trades, notices) {
+  /**
+   * `onSymbol` receives a known symbol that was typed.
+   * @param {HTMLFormElement} form @param {TradeList} trades @param {HTMLElement} notices @param {(symbol: string) => void} onSymbol
+   */
+  constructor(form, trades, notices, onSymbol) {
     this.form = form;
     this.trades = trades;
     this.notices = notices;
     this.names = Array.from(new Set(new FormData(form).keys())).filter((name) => !HIDDEN.includes(name));
     this.sending = false;
-    this.key = newKey();
+    this.symbol = byId("symbol", HTMLInputElement);
+    this.renewKey();
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
-    form.addEventListener("input", () => this.writeCurl());
+    form.addEventListener("input", () => this.describe());
+    this.symbol.addEventListener("change", () => {
+      const known = Array.from(byId("known-symbols", HTMLDataListElement).options, ({ value }) => value);
+      const typed = [this.symbol.value.trim(), this.symbol.value.trim().toUpperCase()].find((each) => known.includes(each));
+      if (typed) onSymbol(typed);
+    });
     document.addEventListener("keydown", (event) => this.selectSide(event));
+    this.recall();
+    this.describe();
+    enableCopy(byId("curl-copy", HTMLButtonElement), byId("curl", HTMLElement));
+    this.leaveLater();
+    // On a phone a keyboard would cover the page, and there is no Alt.
+    if (!matchMedia("(min-width: 40rem) and (pointer: fine)").matches) return;
     byId("shortcuts", HTMLElement).hidden = false;
-    this.enableCopy();
+    this.symbol.focus();
+  }
+
+  /**
+   * Shows the symbol that was chosen on the desk; one that is typed stays, unless the choice was made by hand.
+   * @param {string | null} symbol @param {boolean} byHand
+   */
+  follow(symbol, byHand) {
+    if (!symbol || (this.symbol.value && !byHand)) return;
+    this.symbol.value = symbol;
+    if (document.activeElement === this.symbol) this.symbol.select();
+    this.describe();
+  }
+
+  // What the address filled in is not filled in again by a reload.
+  recall() {
+    const query = new URLSearchParams(location.search);
+    const filled = this.names.filter((name) => name !== "symbol" && query.has(name));
+    for (const name of filled) query.delete(name);
+    if (filled.length) history.replaceState(history.state, "", `?${query}`);
+    try {
+      const source = this.getControl("source");
+      source.value ||= localStorage.getItem(SOURCE) ?? "";
+    } catch {
+      // Storage is forbidden.
+    }
+  }
+
+  renewKey() { this.getControl("idempotency_key").value = newKey(); }
+
+  /** Says what the button sends, and the same as a command. */
+  describe() {
+    const { side, qty, symbol } = this.read();
+    byId("send", HTMLButtonElement).textContent = [side === "SELL" ? "Sell" : "Buy", qty, symbol].filter(Boolean).join(" ");
+    byId("curl", HTMLElement).textContent = writeCurl(this.form.action, this.read(true));
   }
 
   /** @param {KeyboardEvent} event */
@@ -48,7 +99,7 @@ export class Form {
     if (!side || !event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     this.getControl("side").value = side;
-    this.writeCurl();
+    this.describe();
   }
 
   /** @param {string} name */
@@ -78,11 +129,11 @@ export class Form {
     const row = this.trades.addPending(trade);
     const cancelled = new AbortController();
     try {
-      const response = await this.post(trade, cancelled, row.setStatus);
+      const response = await this.post(cancelled, row.setStatus);
       const body = await response.json();
       row.settle(response.ok ? body : null);
       if (response.ok) this.accept(body);
-      else this.reject(body);
+      else this.reject(body, response.headers.get("X-CSRFToken"));
     } catch {
       row.settle(null);
       this.notify("failure", "alert", `${cancelled.signal.aborted ? "Cancelled" : "No answer"}, ${NO_ANSWER}`);
@@ -91,21 +142,21 @@ export class Form {
   }
 
   /**
-   * Sends the trade, again while there is no answer, with the same key.
-   * @param {TypedTrade} trade @param {AbortController} cancelled @param {(status: string) => void} setStatus
+   * Sends the form, as it is without scripts, and again while there is no answer, with the same key.
+   * @param {AbortController} cancelled @param {(status: string) => void} setStatus
    */
-  async post(trade, cancelled, setStatus) {
+  async post(cancelled, setStatus) {
     const { signal } = cancelled;
+    const body = new URLSearchParams();
+    for (const [name, value] of new FormData(this.form)) body.append(name, String(value));
     const notice = setTimeout(() => this.notifyWaiting("No answer yet (1 of", cancelled), NOTICE_MS);
     try {
       for (let attempt = 1; ; attempt += 1) {
         try {
           const response = await request(this.form.action, {
             method: "POST",
-            headers: {
-              "Content-Type": "application/json", "Idempotency-Key": `"${this.key}"`, "X-CSRFToken": this.getControl("csrf_token").value,
-            },
-            body: JSON.stringify(trade),
+            headers: { Prefer: "return=representation" },
+            body,
             signal,
           });
           if (![409, 503].includes(response.status) || attempt === ATTEMPTS) return response;
@@ -132,21 +183,35 @@ export class Form {
 
   /** @param {Trade} event */
   accept(event) {
-    this.key = newKey();
+    this.renewKey();
+    this.getControl("confirmed").value = "";
     this.showErrors({});
     this.notify("success", "status", `Accepted as #${event.seq}: ${event.side} ${event.qty} ${event.symbol} at ${event.price}`);
+    this.leaveLater();
+    try {
+      localStorage.setItem(SOURCE, this.getControl("source").value.trim());
+    } catch {
+      // It is not remembered then.
+    }
     for (const name of this.names.filter((each) => !KEPT.includes(each))) this.getControl(name).value = "";
     byId("price", HTMLInputElement).focus();
-    this.writeCurl();
+    this.describe();
   }
 
-  /** @param {Problem} problem */
-  reject(problem) {
-    if (problem.reason === "key_reused") this.key = newKey();
+  /** @param {Problem} problem @param {string | null} token of a form that had none that is valid */
+  reject(problem, token) {
     const errors = problem.errors ?? {};
+    const { symbol, price } = this.read();
+    this.getControl("confirmed").value = problem.reason === "unusual_price" ? `${symbol} ${price}` : "";
+    if (problem.reason === "key_reused") this.renewKey();
+    if (token) this.getControl("csrf_token").value = token;
     this.showErrors(errors);
-    const text = Object.keys(errors).length ? "Rejected: please look at the marked fields." : `Rejected: ${problem.detail}`;
-    this.notify("failure", "alert", text);
+    const texts = {
+      invalid: "Rejected: please look at the marked fields.",
+      unusual_price: problem.detail,
+      csrf: "Rejected: this form had expired. It has been renewed: please send it again.",
+    };
+    this.notify("failure", "alert", Object.entries(texts).find(([reason]) => reason === problem.reason)?.[1] ?? `Rejected: ${problem.detail}`);
     /** @type {HTMLInputElement | null} */ (this.form.querySelector(".invalid input"))?.focus();
   }
 
@@ -154,41 +219,29 @@ export class Form {
   showErrors(errors) {
     for (const name of this.names) {
       const messages = errors[name];
-      const error = byId(`${name}-error`, HTMLElement);
-      error.textContent = messages?.join(" ") ?? "";
-      const field = error.parentElement;
+      byId(`${name}-error`, HTMLElement).textContent = messages?.join(" ") ?? "";
+      const field = this.form.querySelector(`[name=${name}]`)?.closest(".field");
       field?.classList.toggle("invalid", Boolean(messages));
       field?.querySelector("[type=text]")?.setAttribute("aria-invalid", String(Boolean(messages)));
-      if (messages) error.closest("details")?.setAttribute("open", "");
+      if (messages) field?.closest("details")?.setAttribute("open", "");
     }
+  }
+
+  // What went well leaves by itself; what did not stays until the next one.
+  leaveLater() {
+    const notice = this.notices.querySelector(".success");
+    if (notice) setTimeout(() => notice.remove(), NOTICE_LEAVES_MS);
   }
 
   /** @param {string} kind @param {string} role @param {string} text */
   notify(kind, role, text) {
     const notice = makeElement(role === "alert" ? "div" : "p", undefined, { class: `notice ${kind}`, role });
     notice.append(role === "alert" ? makeElement("p", text) : text);
+    if (role === "alert") {
+      const close = makeElement("button", "OK", { class: "button small", type: "button" });
+      close.addEventListener("click", () => notice.remove());
+      notice.append(close);
+    }
     this.notices.replaceChildren(notice);
-  }
-
-  writeCurl() {
-    const body = shellQuote(JSON.stringify(this.read(true)));
-    byId("curl", HTMLElement).textContent = `curl ${shellQuote(this.form.action)} -H 'Content-Type: application/json' -d ${body}`;
-  }
-
-  enableCopy() {
-    const copy = byId("curl-copy", HTMLButtonElement);
-    const command = byId("curl", HTMLElement);
-    if (!navigator.clipboard) return;
-    copy.hidden = false;
-    copy.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(command.textContent ?? "");
-        copy.textContent = "Copied";
-      } catch {
-        getSelection()?.selectAllChildren(command);
-        copy.textContent = "Press Ctrl+C";
-      }
-      setTimeout(() => { copy.textContent = "Copy"; }, 2000);
-    });
   }
 }

@@ -179,7 +179,7 @@ def test_the_desk_works_in_a_browser_under_both_addresses(
         page.locator("#symbol").fill(symbol)
         page.locator("#price").fill("1.5")
         page.locator("#qty").fill("2")
-        page.get_by_role("button", name="Send trade").click()
+        page.locator("#send").click()
         # From the feed, and then as a link that leads to the trade.
         expect(page.get_by_role("button", name=symbol, exact=True)).to_be_visible()
         (cookie,) = page.context.cookies()

@@ -136,7 +136,7 @@ def test_a_desk_whose_session_ends_keeps_what_is_typed_and_misses_no_trade(
             expect(each.locator("#session-ended [name=password]")).to_be_visible()
         accept()
         before = locked.journalled()
-        page.get_by_role("button", name="Send trade").click()
+        page.locator("#send").click()
         expect(page.locator("#notices")).to_contain_text("The session has ended; sign in again")
         assert locked.journalled() == before
         page.screenshot(path=tmp_path / "ended.png")
@@ -158,5 +158,5 @@ def test_a_desk_whose_session_ends_keeps_what_is_typed_and_misses_no_trade(
             assert shown == list(range(last, last - len(shown), -1))
             assert len(shown) >= 9
         expect(page.locator("[name=symbol]").first).to_have_value("TYPED")
-        page.get_by_role("button", name="Send trade").click()
+        page.locator("#send").click()
         expect(page.locator("#notices")).to_contain_text("BUY 8 TYPED at 7")

@@ -156,6 +156,6 @@ def test_a_send_that_hangs_can_be_cancelled_and_sent_again_as_the_same_trade(bro
         expect(page.get_by_role("alert")).to_contain_text("Cancelled, so it is unknown whether the trade was accepted.")
         expect(page.locator("#trades tr.pending")).to_have_count(0)
         page.unroute("**/trade")
-        page.get_by_role("button", name="Send trade").click()
+        page.locator("#send").click()
         expect(page.locator("#notices")).to_contain_text("2 HUNG at 1")
     assert shared.journalled() == before + 1

@@ -110,6 +110,12 @@ class Sender:
     def unsupported_media_type(self, method: str, path: str) -> TestResponse:
         return self.send(method, path, data=b"x", content_type="text/csv")
 
+    def unusual_price(self, method: str, path: str) -> TestResponse:
+        self.send(method, path)
+        self.monkeypatch.setattr("webapp.routes.trade_form.TradeForm.validate", lambda _: True)
+        headers = {"Prefer": "return=representation"}
+        return self.send(method, path, data=GOOD | {"price": "1"}, headers=headers)
+
     def key_reused(self, method: str, path: str) -> TestResponse:
         headers = {"Idempotency-Key": "k"}
         assert self.send(method, path, headers=headers).status_code == 201

@@ -19,7 +19,9 @@ from werkzeug.test import TestResponse
 
 from common.csv_cells import mark
 from common.event import TRADE_FIELDS
+from common.quotes import CURRENCIES
 from tests.webapp.conftest import GOOD, read_csv, read_token
+from webapp.input.pasted import read_pasted
 
 ODD = st.text(max_size=70) | st.text(st.characters(categories=["Cs", "Cf", "Cc", "Zs", "Mn", "Ll", "Lu"]), max_size=6)
 DIGITS = st.from_regex(r"[0-9]{1,22}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
@@ -77,7 +79,9 @@ def send_batch(client: FlaskClient, trade: Mapping[str, str]) -> Verdict:
 
 
 def send_form(client: FlaskClient, trade: Mapping[str, str]) -> Verdict:
-    fields = {**trade, "csrf_token": read_token(client.get("/").text)}
+    # A price far from the last one is asked about once more.
+    confirmed = f"{trade['symbol']} {trade['price']}"
+    fields = {**trade, "confirmed": confirmed, "csrf_token": read_token(client.get("/").text)}
     body = "&".join(f"{name}={quote_plus(text.encode(errors='surrogatepass'))}" for name, text in fields.items())
     answer = client.post("/trade", data=body, content_type="application/x-www-form-urlencoded")
     assert answer.status_code in {303, 400, 422}, answer.text
@@ -113,5 +117,7 @@ def test_the_same_values_get_the_same_verdict_on_every_way_in(
     verdict = send_json(client, trade)
     assert send_numbers(client, trade) == verdict
     assert send_batch(client, trade) == verdict
-    assert send_form(client, trade) == verdict
+    # The form also reads what is pasted, if it has one meaning.
+    clear, unclear = read_pasted(trade, CURRENCIES) if trade["symbol"].isprintable() else (trade, {})
+    assert send_form(client, trade) == (verdict or (None if unclear else send_json(client, clear)))
     assert send_csv(client, trade, tmp_path / "trades.csv") == verdict

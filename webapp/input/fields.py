@@ -1,16 +1,13 @@
 """Fields: how each kind of value is read, and the error message when it cannot be."""
 
-import itertools
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Generic, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import ValidationError, fields
 from msgspec import Meta
 
 from common.decimals import DIGITS, PLACES, DecimalText, is_zero, read_decimal
-from common.display import shorten
 from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN, Ref
 from common.journal.block_ranges import TimeColumn
 from common.symbols import LENGTH, Symbol, read_symbol
@@ -19,23 +16,30 @@ from webapp.input.json_body import JsonNumber, show
 
 T = TypeVar("T")
 
-UNKNOWN_NAMED: Final = 10
-"""The most unknown names that an answer lists."""
-
 MAX_AHEAD = timedelta(seconds=60)
 
 _KEY = re.compile("[!-~]{1,255}")
 _SOURCE = re.compile(SOURCE_PATTERN)
+_DIGITS = re.compile(r"[0-9]+(\.[0-9]+)?([Ee][+-]?[0-9]+)?")
 
 
 class ExpectedError(ValueError):
-    """A value that is not accepted; says what was expected, when that depends on more than the field."""
+    """A value that is not accepted; says what was expected, when that depends on more than the field.
+
+    ``brief`` says it in a few words, for the form.
+    """
+
+    def __init__(self, expected: str, brief: str) -> None:
+        super().__init__(expected)
+        self.brief = brief
 
 
 class NamingField(fields.Field[T]):
     """A field whose errors show the value and what was expected."""
 
     expected: str
+    brief: str
+    """What was expected, in a few words, for the form."""
     accepts: Any
     """The type of its JSON values, for the API's description."""
 
@@ -52,6 +56,17 @@ class NamingField(fields.Field[T]):
         """Convert a value to canonical text. Raises ValueError or OverflowError."""
         raise NotImplementedError
 
+    def explain(self, value: object) -> str:
+        """Say in at most 12 words why a value is not accepted; only the first word of a value is shown."""
+        if value is None or value == "":
+            return f"Missing; expected {self.brief}"
+        try:
+            self.read(value)
+            brief = self.brief
+        except (ValueError, OverflowError) as error:
+            brief = error.brief if isinstance(error, ExpectedError) else self.brief
+        return f"{_show_word(value)} is not accepted; expected {brief}"
+
     def _deserialize(self, value: object, *_: object, **__: object) -> T:
         try:
             return self.read(value)
@@ -65,6 +80,7 @@ class SymbolField(NamingField[str]):
     """A symbol, in its canonical form."""
 
     expected = f"1 to {LENGTH} printable characters (no space at either end)"
+    brief = f"1 to {LENGTH} printable characters"
     accepts = Symbol
 
     def read(self, value: object) -> str:
@@ -75,7 +91,7 @@ class SymbolField(NamingField[str]):
 class SideField(NamingField[str]):
     """BUY or SELL, in any case."""
 
-    expected = " or ".join(SIDES)
+    expected = brief = " or ".join(SIDES)
     accepts = Annotated[str, Meta(pattern="^([Bb][Uu][Yy]|[Ss][Ee][Ll][Ll])$", examples=[*SIDES])]
 
     def read(self, value: object) -> str:
@@ -90,12 +106,19 @@ class DecimalField(NamingField[str]):
     """An exact decimal above 0; every digit is kept."""
 
     may_be_zero = False
+    brief = "a decimal above 0"
     expected = f"a decimal above 0 (at most {DIGITS} digits before the point and {PLACES} after it)"
     accepts = DecimalText | Annotated[float, Meta(gt=0)]
 
     def read(self, value: object) -> str:
         """Read a decimal, given as text or as a JSON number. Raises ValueError."""
-        decimal = read_decimal(value.text if isinstance(value, JsonNumber) else _text(value))
+        text = value.text if isinstance(value, JsonNumber) else _text(value)
+        try:
+            decimal = read_decimal(text)
+        except ValueError:
+            if _DIGITS.fullmatch(text):
+                raise ExpectedError(self.expected, f"{DIGITS} digits, {PLACES} decimals at most") from None
+            raise
         if is_zero(decimal) and not self.may_be_zero:
             raise ValueError
         return decimal
@@ -105,6 +128,7 @@ class FeeField(DecimalField):
     """An exact decimal, 0 or more."""
 
     may_be_zero = True
+    brief = "0 or more"
     expected = DecimalField.expected.replace("above 0", "of 0 or more")
     accepts = DecimalText | Annotated[float, Meta(ge=0)]
 
@@ -113,11 +137,14 @@ class SourceField(NamingField[str]):
     """The name of what traded."""
 
     expected = "a name of 1 to 64 characters (A-Z a-z 0-9 . _ -, but not other)"
+    brief = "A-Z a-z 0-9 . _ -"
     accepts = Annotated[str, Meta(pattern=SOURCE_PATTERN)]
 
     def read(self, value: object) -> str:
         """Read a source. Raises ValueError."""
         source = read_ascii(value)
+        if source == "other":
+            raise ExpectedError(self.expected, "another name")
         if not _SOURCE.match(source):
             raise ValueError
         return source
@@ -126,7 +153,7 @@ class SourceField(NamingField[str]):
 class RefField(NamingField[str]):
     """An exchange's id of an order or a fill; every character is kept."""
 
-    expected = f"1 to {REF_LENGTH} printable characters"
+    expected = brief = f"1 to {REF_LENGTH} printable characters"
     accepts = Ref
 
     def read(self, value: object) -> str:
@@ -140,7 +167,7 @@ class RefField(NamingField[str]):
 class KeyField(NamingField[str]):
     """The name of a trade's key."""
 
-    expected = "1 to 255 visible ASCII characters"
+    expected = brief = "1 to 255 visible ASCII characters"
     accepts = Annotated[str, Meta(pattern="^[!-~]{1,255}$")]
 
     def read(self, value: object) -> str:
@@ -155,14 +182,17 @@ class TradeTimeField(NamingField[str]):
     """The time of a trade, with an offset, converted to UTC; any past time is valid, for replays of histories."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00.5Z)"
+    brief = "a time like 2026-01-31T09:30:00Z"
     accepts = datetime
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
         (timestamp, time), current = read_timestamp(read_ascii(value)), now()
         if time > current + MAX_AHEAD:
+            limit = f"a time at most {MAX_AHEAD.seconds} s ahead"
+            server = format_timestamp(current)
             raise ExpectedError(
-                f"a time at most {MAX_AHEAD.seconds} s ahead (the server's time is {format_timestamp(current)})"
+                f"{limit} (the server's time is {server})", f"at most {server[:19]}Z + {MAX_AHEAD.seconds} s"
             )
         return timestamp
 
@@ -171,6 +201,7 @@ class TimestampField(NamingField[str]):
     """A time with an offset, converted to UTC."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00Z)"
+    brief = "a time like 2026-01-31T09:30:00Z"
     accepts = datetime
 
     def read(self, value: object) -> str:
@@ -182,7 +213,7 @@ class TimestampField(NamingField[str]):
 class TimeColumnField(NamingField[str]):
     """One of the two times of a trade."""
 
-    expected = "accepted_at or ts"
+    expected = brief = "accepted_at or ts"
     accepts = TimeColumn
 
     def read(self, value: object) -> str:
@@ -198,7 +229,7 @@ class WholeField(NamingField[int]):
 
     def __init__(self, low: int, high: int, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
         self.low, self.high = low, high
-        self.expected = f"a whole number, {low} to {high}"
+        self.expected = self.brief = f"a whole number, {low} to {high}"
         self.accepts = Annotated[int, Meta(ge=low, le=high)]
         super().__init__(**options)
 
@@ -211,28 +242,9 @@ class WholeField(NamingField[int]):
         return number
 
 
-class StrictSchema(Schema, Generic[T]):
-    """A schema that rejects unknown fields, and lists the known ones."""
-
-    word = "field"
-
-    class Meta:
-        """Reject unknown fields."""
-
-        unknown = RAISE
-
-    def read(self, given: Mapping[str, Any]) -> T:
-        """Read values. Raises marshmallow's ValidationError, with at most UNKNOWN_NAMED unknown names, shortened."""
-        if not given.keys() <= self.fields.keys():
-            known = {name: value for name, value in given.items() if name in self.fields}
-            unknown = (name for name in given if name not in self.fields)
-            given = known | dict.fromkeys(map(shorten, itertools.islice(unknown, UNKNOWN_NAMED)))
-        loaded: T = self.load(given)
-        return loaded
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.error_messages["unknown"] = f"unknown {self.word}; expected one of these ({', '.join(self.fields)})"
+def _show_word(value: object) -> str:
+    words = value.split() if isinstance(value, str) else []
+    return show(f"{words[0]} …" if len(words) > 1 else value).replace(" …", "…")
 
 
 def _text(value: object) -> str:

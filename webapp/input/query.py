@@ -16,13 +16,13 @@ from webapp.input.fields import (
     NamingField,
     SideField,
     SourceField,
-    StrictSchema,
     SymbolField,
     TimeColumnField,
     TimestampField,
     WholeField,
     read_ascii,
 )
+from webapp.input.strict_schema import StrictSchema
 
 BARS_MAX: Final = 2000
 
@@ -40,6 +40,7 @@ class _QuerySchema(StrictSchema[dict[str, Any]]):
 class HostField(NamingField[str]):
     """A host of a hub, by its name in the setting RELAY_HOST_NAMES or by its journal_id, which is what it becomes."""
 
+    brief = "a host"
     expected = "the name of a host in RELAY_HOST_NAMES, or a journal_id of 32 hexadecimal digits"
     accepts = Annotated[str, Meta(pattern=SOURCE_PATTERN)]
 

@@ -11,13 +11,14 @@ from webapp.input.fields import (
     DecimalField,
     FeeField,
     KeyField,
+    NamingField,
     RefField,
     SideField,
     SourceField,
-    StrictSchema,
     SymbolField,
     TradeTimeField,
 )
+from webapp.input.strict_schema import StrictSchema
 
 T = TypeVar("T")
 
@@ -63,6 +64,12 @@ OPTIONAL_FIELDS: Final = tuple(name for name, field in _TRADE.fields.items() if 
 def read_trade(values: Mapping[str, object]) -> Trade:
     """Read a trade from a JSON object or a form. Raises marshmallow's ValidationError, with all bad fields."""
     return _TRADE.read(values)
+
+
+def explain(name: str, value: object) -> str | None:
+    """Say in at most 12 words why the value of a field is not accepted; None for an unknown field."""
+    field = _TRADE.fields.get(name)
+    return field.explain(value) if isinstance(field, NamingField) else None
 
 
 def read_messages(error: ValidationError) -> dict[str, list[str]]:

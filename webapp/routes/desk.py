@@ -6,9 +6,8 @@ from flask import Blueprint, Response, current_app
 
 from common.credentials import READ
 from webapp.description import PAGE, Answer, Content, Description
-from webapp.input.form import TradeForm
 from webapp.middleware.auth import needs
-from webapp.routes.trade_form import render_desk
+from webapp.routes.trade_form import make_form, render_desk
 
 bp = Blueprint("desk", __name__)
 
@@ -17,8 +16,8 @@ bp = Blueprint("desk", __name__)
 @needs(READ)
 @Description(answers={200: Answer("The page", (PAGE,))})
 def show_desk() -> Response:
-    """Show an empty form and the newest trades."""
-    return render_desk(TradeForm(formdata=None), http.HTTPStatus.OK)
+    """Show the form and the newest trades."""
+    return render_desk(make_form(), http.HTTPStatus.OK)
 
 
 @bp.get("/favicon.ico")

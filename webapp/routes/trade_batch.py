@@ -21,6 +21,7 @@ from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
 from webapp.input.compression import decompress
 from webapp.input.idempotency import read_request_header
 from webapp.input.json_body import receive
+from webapp.input.preference import RETURNED, is_representation_preferred
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import current_caller
 from webapp.middleware.problems import answer_problem
@@ -28,8 +29,6 @@ from webapp.services import services
 
 KINDS: Final = {"application/json": False, "application/x-ndjson": True}
 """The content types, and whether a body of it has one trade a line."""
-
-RETURNED: Final = "return=representation"
 
 
 class BatchNumbers(Struct):
@@ -89,7 +88,7 @@ def _answer(result: AppendResult) -> Response:
         last_seq=result.last_seq if wrote else None,
     )
     response = Response(status=http.HTTPStatus.CREATED, content_type="application/json")
-    if RETURNED in request.headers.get("Prefer", "").replace(" ", "").lower().split(","):
+    if is_representation_preferred():
         numbers.trades = list(result.events)
         response.headers["Preference-Applied"] = RETURNED
     response.data = msgspec.json.encode(numbers) + b"\n"

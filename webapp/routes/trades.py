@@ -19,14 +19,15 @@ from webapp.description import JSON, PAGE, Answer, Content, Description, Paramet
 from webapp.examples import ACCEPTED, SENT
 from webapp.input.idempotency import read_header
 from webapp.input.json_body import read_object, receive
+from webapp.input.preference import RETURNED
 from webapp.input.query import PageSchema, read_page
 from webapp.input.schemas import BatchTradeSchema, TradeSchema, read_trade
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import current_caller, needs
 from webapp.middleware.problems import count_rejection
 from webapp.reasons import BODY, QUERY
-from webapp.routes.trade_batch import RETURNED, BatchNumbers, accept_batch
-from webapp.routes.trade_form import accept_form
+from webapp.routes.trade_batch import BatchNumbers, accept_batch
+from webapp.routes.trade_form import accept_form, answer_accepted
 from webapp.services import services
 
 _KEY: Final = Parameter(
@@ -35,6 +36,7 @@ _KEY: Final = Parameter(
     "order-4711",
     Annotated[str, Meta(pattern='^("[!#-~]{1,255}"|[!#-~]{1,255})$')],
 )
+_PREFER: Final = Parameter("Prefer", f"`{RETURNED}` asks for the accepted trades in the answer", RETURNED)
 _REPLAYED: Final = {"Idempotent-Replayed": "`true` when the key was used before: nothing was written"}
 
 bp = Blueprint("trades", __name__)
@@ -53,7 +55,7 @@ class TradePage(Struct):
 @bp.post("/trade")
 @needs(WRITE)
 @Description(
-    headers=(_KEY,),
+    headers=(_KEY, _PREFER),
     body=(
         Content(JSON, TradeSchema, SENT),
         Content("application/x-www-form-urlencoded", dict[str, str], SENT | {"csrf_token": "of the desk"}),
@@ -66,7 +68,7 @@ class TradePage(Struct):
         ),
         303: Answer("The trade of a form was accepted", (PAGE,), {"Location": "The desk"}),
     },
-    problems=(*BODY, "json", "csrf", "hub", "invalid", "key_reused", "key_in_flight", "journal"),
+    problems=(*BODY, "json", "csrf", "hub", "invalid", "unusual_price", "key_reused", "key_in_flight", "journal"),
 )
 def accept_trade() -> BaseResponse:
     """Accept one trade, as JSON or as the form of the desk, chosen by the content type. Raises UnsupportedMediaType."""
@@ -87,7 +89,7 @@ def accept_trade() -> BaseResponse:
     headers=(
         _KEY,
         Parameter("Content-Encoding", "`gzip`, or none", "gzip"),
-        Parameter("Prefer", f"`{RETURNED}` asks for the accepted trades in the answer", RETURNED),
+        _PREFER,
     ),
     body=(
         Content(JSON, list[BatchTradeSchema], [SENT | {"key": "order-4711"}]),
@@ -119,13 +121,7 @@ def accept_json() -> Response:
     keyed = KeyedTrade(caller.attribute(trade), read_header(values, caller.own({trade.source})))
     result = services().publisher.accept([keyed], request_id=g.request_id)
     log_trades(result.events, result.accepted)
-    (event,) = result.events
-    response = _answer(messages.encode(event), http.HTTPStatus.CREATED)
-    if not result.accepted:
-        response.headers["Idempotent-Replayed"] = "true"
-    # Not by url_for, which takes half as long as reading the trade; tests follow it to the trade.
-    response.headers["Location"] = f"{request.script_root}/trades/{event.id}"
-    return response
+    return answer_accepted(result)
 
 
 @bp.get("/trades")

@@ -1,4 +1,5 @@
 import json
+import re
 from html import unescape
 
 import pytest
@@ -59,8 +60,8 @@ def test_a_form_has_source_ref_and_fee_and_leaves_out_empty_ones(client: FlaskCl
     assert (event.source, event.ref, event.fee) == ("grid", None, "0.10")
     status, page = post_form(client, source="other", fee="-1")
     assert status == 422
-    assert '"other" is not accepted; expected a name of 1 to 64' in page
-    assert '"-1" is not accepted; expected a decimal of 0 or more' in page
+    assert '"other" is not accepted; expected another name' in page
+    assert '"-1" is not accepted; expected 0 or more' in page
     assert "<details open>" in page
     assert '"source": "other"' in page
     assert journal.last_seq() == 1
@@ -93,6 +94,47 @@ def test_a_form_has_a_size_limit_and_so_has_its_answer(client: FlaskClient) -> N
     status, page = post_form(client, **{"x" * 5000: "1"})
     assert status == 422
     assert "x" * 100 not in page
+
+
+def test_a_price_far_from_the_last_one_is_asked_about_once(client: FlaskClient, journal: Journal) -> None:
+    assert post_form(client, price="100")[0] == 303
+    assert post_form(client, price="120")[0] == 303
+    status, page = post_form(client, price="$144.1")
+    assert status == 422
+    assert "20 % above the last price, 120. Send again if right." in page
+    assert 'name="confirmed" type="hidden" value="BTCUSDT $144.1"' in page
+    assert journal.last_seq() == 2
+    # What is confirmed is this price of this symbol.
+    assert post_form(client, price="50", confirmed="BTCUSDT $144.1")[0] == 422
+    assert post_form(client, price="$144.1", confirmed="BTCUSDT $144.1")[0] == 303
+    assert client.post("/trade", json=GOOD | {"price": "1"}).status_code == 201
+
+
+def test_a_script_gets_the_answers_of_the_api_to_a_form(client: FlaskClient) -> None:
+    prefer = {"Prefer": "return=representation", "Accept": "*/*"}
+    form = GOOD | {"csrf_token": read_token(client.get("/").text), "price": "$5."}
+    accepted = client.post("/trade", data=form, headers=prefer)
+    assert (accepted.status_code, accepted.json and accepted.json["price"]) == (201, "5")
+    for given, reason in (({"price": "121,50"}, "invalid"), ({"price": "9"}, "unusual_price")):
+        rejected = client.post("/trade", data=form | given, headers=prefer)
+        assert (rejected.status_code, rejected.json and rejected.json["reason"]) == (422, reason)
+        assert rejected.json
+        assert list(rejected.json["errors"]) == ["price"]
+    expired = client.post("/trade", data=form | {"csrf_token": "x"}, headers=prefer)
+    assert expired.status_code == 403
+    renewed = form | {"csrf_token": expired.headers["X-CSRFToken"]}
+    assert client.post("/trade", data=renewed, headers=prefer).status_code == 201
+
+
+def test_the_next_form_keeps_what_is_often_the_same(client: FlaskClient) -> None:
+    post_form(client, source="grid", side="SELL")
+    page = client.get("/").text
+    for name, text in {"symbol": "BTCUSDT", "qty": "0.25", "source": "grid", "price": ""}.items():
+        assert re.search(rf'name="{name}"[^>]* value="{text}"', page)
+    assert re.search(r'<input[^>]* checked [^>]*value="SELL"', page)
+    page = client.get("/?symbol=ETHUSDT&side=BUY&price=5&x=1").text
+    assert re.search(r'name="symbol"[^>]* value="ETHUSDT"', page)
+    assert re.search(r'name="price"[^>]* value="5"', page)
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
