@@ -1,19 +1,25 @@
 """Access: what each route needs, and whether the credential of a request has it."""
 
+import contextlib
 import http
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
 from flask import Flask, current_app, g, redirect, request, url_for
 from flask_wtf.csrf import generate_csrf, validate_csrf  # type: ignore[import-untyped] # flask-wtf is not typed
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms.validators import ValidationError
 
 from common.credentials import FIRST_TOKEN
 from common.errors import CredentialError, JournalError
+from common.event import TRADE_FIELDS
 from common.hosts import SAFE_METHODS
 from webapp.clients import is_forwarded
 from webapp.credentials import ANYONE, Caller
+from webapp.input.form import FORM_BYTES
+from webapp.input.json_body import receive
 from webapp.middleware.problems import answer_problem, prefers_html, reject
 from webapp.middleware.sessions import find_sign_in, keep_session
 from webapp.services import services
@@ -153,11 +159,24 @@ def _answer(error: CredentialError) -> BaseResponse:
         return answer_problem(http.HTTPStatus.FORBIDDEN, error.reason, error.detail)
     if prefers_html():
         reject(error.reason)
-        wanted = request.full_path.removesuffix("?") if request.method in SAFE_METHODS else None
-        return redirect(url_for("sign_in.show_form", next=wanted), http.HTTPStatus.SEE_OTHER)
+        return redirect(url_for("sign_in.show_form", next=_find_wanted()), http.HTTPStatus.SEE_OTHER)
     response = answer_problem(http.HTTPStatus.UNAUTHORIZED, error.reason, error.detail)
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _find_wanted() -> str | None:
+    """Return the path to go on to after the sign-in: what was wanted, or the desk with the form that was sent."""
+    if request.method in SAFE_METHODS:
+        return request.full_path.removesuffix("?")
+    if request.endpoint != "trades.accept_trade" or request.mimetype != _FORM:
+        return None
+    # The browser is asked to sign in, also when its form cannot be received.
+    with contextlib.suppress(HTTPException):
+        receive(request, FORM_BYTES)
+        typed = {name: text for name, text in request.form.items() if text and name in TRADE_FIELDS}
+        return f"/?{urlencode(typed)}"
+    return None
 
 
 def init_app(app: Flask) -> None:

@@ -1,7 +1,9 @@
 """Signing in and out with the real pages; wrong passwords, waiting, and the ends of sessions."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from html import unescape
 from types import SimpleNamespace
 
 import pytest
@@ -44,6 +46,27 @@ def sign_in(client: FlaskClient, name: str = "ann", password: str = PASSWORD, **
     token = read_token(client.get("/sign-in", follow_redirects=True).text)
     form = {"csrf_token": token, "username": name, "password": password, "next": more.get("next", "")}
     return client.post("/sign-in", data=form, environ_base={"REMOTE_ADDR": more.get("address", "192.0.2.1")})
+
+
+def test_a_form_that_is_posted_after_the_session_has_ended_keeps_its_input(client: FlaskClient, ann: str) -> None:
+    typed = {"symbol": "M&M ₮", "side": "SELL", "price": "27,123.45", "qty": "2", "ts": "", "source": "grid"}
+    sent = client.post("/trade", data=typed | {"csrf_token": "old"}, headers=BROWSER)
+    assert sent.status_code == 303
+    path = read_next(client.get(sent.headers["Location"]).text)
+    done = sign_in(client, ann, next=path)
+    page = unescape(client.get(done.headers["Location"], headers=BROWSER).text)
+    for name in ("symbol", "price", "qty", "source"):
+        assert re.search(rf'name="{name}"[^>]* value="{re.escape(typed[name])}"', page)
+    assert re.search(r'<input[^>]* checked [^>]*value="SELL"', page)
+    # A body that cannot be received only loses its input.
+    large = client.application.test_client().post("/trade", data={"symbol": "x" * 9000}, headers=BROWSER)
+    assert (large.status_code, large.headers["Location"]) == (303, "/sign-in")
+
+
+def read_next(page: str) -> str:
+    found = re.search(r'name="next" type="hidden" value="([^"]+)"', page)
+    assert found is not None
+    return unescape(found[1])
 
 
 def test_a_browser_is_sent_to_the_form_and_then_to_what_it_wanted(client: FlaskClient, ann: str) -> None:
