@@ -10,7 +10,7 @@ from webapp import clients, footer
 from webapp.cli import show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.cli.users import users_cli
-from webapp.middleware import access_log, auth, cors, hosts, hub, problems, rate_limits, security_headers
+from webapp.middleware import access_log, auth, cors, hosts, hub, json_pages, problems, rate_limits, security_headers
 from webapp.middleware.sessions import CookieSessions
 from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, positions, sign_in, trades
 
@@ -56,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security_headers.init_app(app)
     cors.init_app(app)
     problems.init_app(app)
+    json_pages.init_app(app)
     footer.init_app(app)
 
     app.register_blueprint(desk.bp)

@@ -44,6 +44,7 @@ SEVERAL_MODULES = {
         (
             "webapp/cli/",
             "webapp/input/",
+            "webapp/middleware/json_pages.py",
             "webapp/openapi.py",
             "webapp/positions.py",
             "webapp/routes/hooks.py",
@@ -51,7 +52,7 @@ SEVERAL_MODULES = {
             "webapp/routes/trades.py",
             "webapp/summaries.py",
         ),
-        "trades are decoded and digested where they come in, four encode answers, and one describes types",
+        "trades are decoded and digested where they come in, five write answers, and one describes types",
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import psutil
 from playwright.sync_api import Browser, Page, Route, expect
@@ -133,7 +134,7 @@ def test_a_send_without_an_answer_is_tried_again_in_sight(browser: Browser, shar
         expect(page.locator("#notices")).to_contain_text("Trying again (2 of 8)")
         expect(page.locator("#notices")).to_contain_text("2 AGAIN at 1")
         assert len(failed) == 3
-        keys = {route.request.headers["idempotency-key"] for route in failed}
+        keys = {parse_qs(route.request.post_data or "")["idempotency_key"][0] for route in failed}
     assert len(keys) == 1
     assert shared.journalled() == before + 1
 

@@ -2,18 +2,22 @@
 
 import http
 import json
-from typing import Annotated, Final
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
 
 import msgspec
-from flask import Blueprint, Response, abort, g, request
+from flask import Blueprint, Response, abort, g, make_response, render_template, request
 from msgspec import Meta, Struct
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from common.credentials import READ, WRITE
 from common.display import shorten, show_text
-from common.event import Event, Seq
+from common.event import TRADE_FIELDS, Event, Seq
 from common.journal.appending import KeyedTrade
+from common.quotes import find_quote
+from common.tally import EXACT
 from common.wire import messages
 from webapp.description import JSON, PAGE, Answer, Content, Description, Parameter
 from webapp.examples import ACCEPTED, SENT
@@ -24,7 +28,7 @@ from webapp.input.query import PageSchema, read_page
 from webapp.input.schemas import BatchTradeSchema, TradeSchema, read_trade
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import current_caller, needs
-from webapp.middleware.problems import count_rejection
+from webapp.middleware.problems import count_rejection, prefers_html
 from webapp.reasons import BODY, QUERY
 from webapp.routes.trade_batch import BatchNumbers, accept_batch
 from webapp.routes.trade_form import accept_form, answer_accepted
@@ -153,15 +157,34 @@ def list_trades() -> Response:
 @needs(READ)
 @Description(
     path=(Parameter("event_id", "The id of an accepted trade", ACCEPTED.id),),
-    answers={200: Answer("The trade", (Content(JSON, Event, ACCEPTED),))},
+    answers={200: Answer("The trade; a browser gets a page", (Content(JSON, Event, ACCEPTED), PAGE))},
     problems=("not_found", "journal"),
 )
 def show_trade(event_id: str) -> Response:
-    """Show one accepted trade."""
+    """Show one accepted trade, to a browser as a page with its history."""
     event = services().reader.find(event_id)
     if event is None:
         abort(http.HTTPStatus.NOT_FOUND, f"No accepted trade has the id {show_text(event_id)}")
+    if prefers_html():
+        page = make_response(render_template("trades/show.html", event=event, **_describe(event)))
+        page.vary.add("Accept")
+        return page
     return _answer(messages.encode(event))
+
+
+def _describe(event: Event) -> dict[str, Any]:
+    """Describe what happened to a trade: its notional, its way to the journal, and whether it is counted."""
+    mine = services()
+    counted = mine.pipeline.get().found["sidecar"]["last_seq"]
+    late = datetime.fromisoformat(event.accepted_at) - datetime.fromisoformat(event.ts)
+    return {
+        "fields": TRADE_FIELDS,
+        "quote": find_quote(event.symbol, mine.settings.quote_currencies),
+        "notional": format(EXACT.multiply(Decimal(event.price), Decimal(event.qty)), "f"),
+        "late": late.total_seconds(),
+        "counted_seq": counted,
+        "counted": None if counted is None else counted >= event.seq,
+    }
 
 
 def _answer(body: bytes, status: http.HTTPStatus = http.HTTPStatus.OK) -> Response:

@@ -499,3 +499,39 @@ def test_another_method_is_405_with_the_allowed_methods(client: FlaskClient) -> 
     answer = client.put("/trade")
     problem(answer, 405)
     assert "POST" in answer.headers["Allow"]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def test_a_browser_gets_a_trade_as_a_page_with_its_history(client: FlaskClient) -> None:
+    fields = {"source": "grid", "ref": "84213-A", "fee": "0.10"}
+    event = send(client, **fields).json
+    assert event
+    path = f"/trades/{event['id']}"
+    for accept in ("*/*", "application/json", ""):
+        answer = client.get(path, headers={"Accept": accept})
+        assert (answer.mimetype, answer.json) == ("application/json", event)
+        assert "Accept" in answer.headers["Vary"]
+    page = client.get(path, headers=BROWSER)
+    assert page.mimetype == "text/html"
+    assert "Accept" in page.headers["Vary"]
+    for text in event.values():
+        assert str(text) in page.text
+    assert "6780.86250" in page.text
+    assert "the sidecar does not answer" in page.text
+    assert 'href="/blotter?source=grid"' in page.text
+    assert client.get("/trades/none", headers=BROWSER).status_code == 404
+
+
+def test_a_browser_gets_json_as_a_page_with_every_digit(client: FlaskClient) -> None:
+    send(client, symbol="<B>", price="123456789012345678.9")
+    for path in ("/trades", "/market", "/pipeline", "/readyz"):
+        page = client.get(path, headers=BROWSER)
+        assert page.mimetype == "text/html"
+        assert '<nav aria-label="Pages">' in page.text
+        assert client.get(path).mimetype == "application/json"
+    assert "&lt;B&gt;" in client.get("/trades", headers=BROWSER).text
+    assert "30864197253086419.725" in client.get("/market", headers=BROWSER).text
+    assert client.get("/blotter.json", headers=BROWSER).mimetype == "application/json"
+    assert client.get("/openapi.json", headers=BROWSER).mimetype == "application/json"
