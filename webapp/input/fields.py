@@ -2,16 +2,15 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 from marshmallow import ValidationError, fields
 from msgspec import Meta
 
 from common.decimals import DIGITS, PLACES, DecimalText, is_zero, read_decimal
 from common.event import REF_LENGTH, SIDES, SOURCE_PATTERN, Ref
-from common.journal.block_ranges import TimeColumn
 from common.symbols import LENGTH, Symbol, read_symbol
-from common.timestamps import format_timestamp, now, parse_timestamp, read_timestamp
+from common.timestamps import format_timestamp, now, read_timestamp
 from webapp.input.json_body import JsonNumber, show
 
 T = TypeVar("T")
@@ -195,51 +194,6 @@ class TradeTimeField(NamingField[str]):
                 f"{limit} (the server's time is {server})", f"at most {server[:19]}Z + {MAX_AHEAD.seconds} s"
             )
         return timestamp
-
-
-class TimestampField(NamingField[str]):
-    """A time with an offset, converted to UTC."""
-
-    expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00Z)"
-    brief = "a time like 2026-01-31T09:30:00Z"
-    accepts = datetime
-
-    def read(self, value: object) -> str:
-        """Read a time. Raises ValueError or OverflowError."""
-        # In a query string, an unescaped plus of the offset arrives as a space.
-        return format_timestamp(parse_timestamp(read_ascii(value).strip().replace(" ", "+")))
-
-
-class TimeColumnField(NamingField[str]):
-    """One of the two times of a trade."""
-
-    expected = brief = "accepted_at or ts"
-    accepts = TimeColumn
-
-    def read(self, value: object) -> str:
-        """Read the name of a time. Raises ValueError."""
-        name = read_ascii(value)
-        if name not in get_args(TimeColumn):
-            raise ValueError
-        return name
-
-
-class WholeField(NamingField[int]):
-    """A whole number from ``low`` to ``high``, both included."""
-
-    def __init__(self, low: int, high: int, **options: Any) -> None:  # noqa: ANN401 - marshmallow's own options
-        self.low, self.high = low, high
-        self.expected = self.brief = f"a whole number, {low} to {high}"
-        self.accepts = Annotated[int, Meta(ge=low, le=high)]
-        super().__init__(**options)
-
-    def read(self, value: object) -> int:
-        """Read a whole number from its digits. Raises ValueError."""
-        text = read_ascii(value)
-        number = int(text) if re.fullmatch("[0-9]{1,19}", text) else -1
-        if not self.low <= number <= self.high:
-            raise ValueError
-        return number
 
 
 def _show_word(value: object) -> str:

@@ -17,11 +17,9 @@ from webapp.input.fields import (
     SideField,
     SourceField,
     SymbolField,
-    TimeColumnField,
-    TimestampField,
-    WholeField,
     read_ascii,
 )
+from webapp.input.query_fields import TimeColumnField, TimestampField, WholeField
 from webapp.input.strict_schema import StrictSchema
 
 BARS_MAX: Final = 2000
