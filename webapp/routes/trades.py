@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from common.credentials import READ, WRITE
 from common.display import shorten, show_text
-from common.event import TRADE_FIELDS, Event, Seq
+from common.event import Event, Seq
 from common.journal.appending import KeyedTrade
 from common.quotes import find_quote
 from common.tally import EXACT
@@ -178,7 +178,7 @@ def _describe(event: Event) -> dict[str, Any]:
     counted = mine.pipeline.get().found["sidecar"]["last_seq"]
     late = datetime.fromisoformat(event.accepted_at) - datetime.fromisoformat(event.ts)
     return {
-        "fields": TRADE_FIELDS,
+        "hub": mine.is_hub(),
         "quote": find_quote(event.symbol, mine.settings.quote_currencies),
         "notional": format(EXACT.multiply(Decimal(event.price), Decimal(event.qty)), "f"),
         "late": late.total_seconds(),
