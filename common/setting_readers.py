@@ -63,6 +63,12 @@ def _optional_path(text: str) -> Path | None:
     return read_path(text) if text else None
 
 
+def _folder(text: str) -> Path | None:
+    if "\0" in text or (text and Path(text).is_file()):
+        raise ValueError
+    return Path(text) if text else None
+
+
 def _one_of(*choices: str, normalise: Callable[[str], str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if normalise(text) not in choices:
@@ -215,5 +221,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     ),
     "prometheus_url": (_url, "a URL like http://127.0.0.1:9090, or nothing"),
     "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
+    "backup_folder": (_folder, "the path of a folder, or nothing"),
+    "backup_keep": (_whole(1, 10_000), "a number of backups, 1 to 10000"),
     "runbook_url": (_url, "a URL like https://wiki.example/runbooks, or nothing"),
 }

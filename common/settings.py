@@ -68,6 +68,8 @@ class Settings:
     prometheus_url: str = "http://127.0.0.1:9090"
     grafana_url: str = "http://127.0.0.1:3000"
     runbook_url: str = ""
+    backup_folder: Path | None = None
+    backup_keep: int = 7
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

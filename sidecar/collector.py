@@ -36,6 +36,7 @@ class Sight:
     rejections: Rejections = field(default_factory=Rejections)
     silence_after: Mapping[str, int] = field(default_factory=dict)
     read_hosts: Callable[[], Mapping[str, Host]] = dict
+    read_backup: Callable[[], float] | None = None
 
 
 class StateCollector(Collector):
@@ -75,6 +76,12 @@ class StateCollector(Collector):
             "When the state was last saved, in seconds since 1970; 0: never.",
             sight.snapshots.saved_at,
         )
+        if sight.read_backup is not None:
+            yield gauge(
+                "sidecar_backup_timestamp_seconds",
+                "When the newest backup was made, in seconds since 1970; 0: there is none.",
+                sight.read_backup(),
+            )
         yield count("sidecar_snapshot_failures", "Snapshots that could not be saved.", sight.snapshots.failures)
         yield count_by(
             "sidecar_http_requests_rejected", "Requests rejected, by reason.", ["reason"], dict(sight.rejections.counts)

@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import Final
 
+from common.backups import read_newest
 from common.errors import JournalError
 from common.hosts import HostRule
 from common.journal.disk import DiskUsage, measure_disk
@@ -113,6 +114,7 @@ class Daemon:
             error = consumer.journal_error
             return None if error is None else error.detail
 
+        folder = self._settings.backup_folder
         sight = Sight(
             counters,
             self._snapshots,
@@ -121,6 +123,7 @@ class Daemon:
             rejections,
             self._settings.silence_after,
             read_hosts,
+            read_backup=None if folder is None else partial(read_newest, folder),
         )
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(

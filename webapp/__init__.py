@@ -7,7 +7,7 @@ from flask import Flask
 from common.errors import BadSettingError
 from common.settings import Settings
 from webapp import clients, footer
-from webapp.cli import show_to_command, trades_cli
+from webapp.cli import doctor, show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.cli.users import users_cli
 from webapp.middleware import access_log, auth, cors, hosts, hub, json_pages, problems, rate_limits, security_headers
@@ -73,4 +73,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.cli.add_command(trades_cli)
     app.cli.add_command(tokens_cli)
     app.cli.add_command(users_cli)
+    app.cli.add_command(doctor)
     return app

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from common.credentials import Token, User
+from common.journal.schema import HAS_CREDENTIALS
 from common.journal.store import Journal
 from common.timestamps import Timestamp
 
@@ -36,7 +37,7 @@ def list_users(journal: Journal) -> list[User]:
 
 def has_credentials(journal: Journal) -> bool:
     """Return whether a token or a user was ever made. Raises JournalError."""
-    return bool(journal.query("SELECT 1 FROM tokens UNION ALL SELECT 1 FROM users LIMIT 1"))
+    return bool(journal.query(HAS_CREDENTIALS))
 
 
 def add_token(journal: Journal, name: str, digest: bytes, scopes: Collection[str], term: Term) -> bool:

@@ -4,13 +4,13 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from common.errors import JournalError
 from common.journal.file import Database, connect, create, journal_errors, read_version
 from common.journal.identity import check_no_link, check_no_log_was_removed, tighten_all
 from common.journal.migrations import migrate, renew_key_pair, take_steps
-from common.journal.schema import FILE_PRAGMAS, SCHEMA_VERSION, list_statements
+from common.journal.schema import FILE_PRAGMAS, HAS_CREDENTIALS, SCHEMA_VERSION, list_statements
 
 OPEN_SECONDS: Final = 2.0
 
@@ -60,6 +60,31 @@ def back_up(path: Path, copy: Path) -> int:
     with _opened(path) as db, journal_errors(copy):
         create(copy, fill)
     return last_seq
+
+
+class Inspection(NamedTuple):
+    """What a journal has: its schema version, its last seq, and whether a token or a user was made."""
+
+    version: int
+    last_seq: int
+    has_credentials: bool
+
+
+def inspect(path: Path, *, whole: bool = False) -> Inspection:
+    """Look into a journal, which is neither created nor changed.
+
+    With ``whole`` each page of it is read, so that damage is found. Raises JournalError.
+    """
+    check_no_link(path)
+    with journal_errors(path), _opened(path) as db:
+        fault: str = db.execute("PRAGMA quick_check(1)").fetchone()[0] if whole else "ok"
+        if fault != "ok":
+            raise JournalError("corrupt", f"journal {path}: {' '.join(fault.split())}")
+        version = read_version(db, path)
+        last_seq: int = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()[0]
+        # Tokens and users came with version 2.
+        locked = version > 1 and db.execute(HAS_CREDENTIALS).fetchone() is not None
+    return Inspection(version, last_seq, locked)
 
 
 @contextlib.contextmanager

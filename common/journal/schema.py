@@ -90,6 +90,8 @@ _STEPS = (_VERSION_1, _VERSION_2)
 
 SCHEMA_VERSION: Final = len(_STEPS)
 
+HAS_CREDENTIALS: Final = "SELECT 1 FROM tokens UNION ALL SELECT 1 FROM users LIMIT 1"
+
 
 def list_statements(version: int) -> list[str]:
     """List the statements that bring a journal of this version (0: an empty file) to SCHEMA_VERSION."""

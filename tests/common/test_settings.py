@@ -83,6 +83,8 @@ BAD = {
     "PROMETHEUS_URL": "127.0.0.1:9090",
     "GRAFANA_URL": "javascript:alert(1)",
     "RUNBOOK_URL": "docs/runbooks.md",
+    "BACKUP_FOLDER": __file__,
+    "BACKUP_KEEP": "0",
 }
 
 

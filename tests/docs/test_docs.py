@@ -93,7 +93,7 @@ def exposed_names() -> set[str]:
     metrics = WorkerMetrics()
     metrics.count_request("GET", "/", 200, 0.1, "r")
     state.observed.workers.update(metrics.snapshot())
-    sight = Sight(Counters(state), Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list)
+    sight = Sight(Counters(state), Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list, read_backup=float)
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))

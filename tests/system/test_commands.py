@@ -58,6 +58,8 @@ RUNS = {
     ".venv/bin/flask --app webapp trades replay fills.csv --map ts=Time,price=Fill_Price,qty=Size,side=B/S "
     "--symbol ES1! --time-zone America/New_York": "ES1!",
     ".venv/bin/flask --app webapp trades audit": "the balance closes",
+    ".venv/bin/honcho run .venv/bin/flask --app webapp doctor": "it accepts trades at",
+    ".venv/bin/flask --app webapp doctor": "",
     ".venv/bin/flask --app webapp trades backup copy.db": "copy.db",
     ".venv/bin/flask --app webapp trades backup before-upgrade.db": "before-upgrade.db",
     'grep -F \'"source": "grid-bot"\' stack.log': "grid-bot",
@@ -138,6 +140,12 @@ NOT_RUN = {
     "> /etc/trading-telemetry/secret_key'": _UNITS,
     "install -m 0644 infra/systemd/trading-telemetry-web.service infra/systemd/trading-telemetry-sidecar.service "
     "/etc/systemd/system/": _UNITS,
+    "install -m 0644 infra/systemd/trading-telemetry-backup.service infra/systemd/trading-telemetry-backup.timer "
+    "/etc/systemd/system/": _UNITS,
+    "systemctl enable --now trading-telemetry-backup.timer": _UNITS,
+    'docker run --rm --env SECRET_KEY="$KEY" --env BACKUP_FOLDER=/backups --volume trading:/var/lib/trading-telemetry '
+    "--volume backups:/backups trading-telemetry flask --app webapp trades backup": _IMAGE,
+    ".venv/bin/flask --app webapp trades backup": "tests/webapp/cli/test_backup_folder.py runs it with a folder",
     "systemctl daemon-reload": _UNITS,
     "systemctl enable --now trading-telemetry-sidecar trading-telemetry-web": _UNITS,
     "runuser -u trading -- env SECRET_KEY=not-needed-for-tokens JOURNAL_PATH=/var/lib/trading-telemetry/journal.db "

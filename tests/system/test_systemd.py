@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from common.journal.store import Journal
 from tests.conftest import ROOT, require_program
 from tests.system.stack import BIN, TRADE, free_ports
 from tests.waiting import wait_for
 
 UNITS = sorted((ROOT / "infra" / "systemd").glob("*.service"))
+TIMER = ROOT / "infra" / "systemd" / "trading-telemetry-backup.timer"
 
 
 def read_unit(name: str) -> list[tuple[str, str]]:
@@ -24,18 +26,23 @@ def read_unit(name: str) -> list[tuple[str, str]]:
 
 
 def test_there_is_a_unit_for_each_process() -> None:
-    assert [unit.name for unit in UNITS] == ["trading-telemetry-sidecar.service", "trading-telemetry-web.service"]
+    names = [unit.name.removeprefix("trading-telemetry-") for unit in UNITS]
+    assert names == ["backup.service", "sidecar.service", "web.service"]
     # They differ in what they run only: the same user, files, limits and protection.
     web, sidecar = set(read_unit("web")), set(read_unit("sidecar"))
     own = {"Description", "Wants", "Type", "NotifyAccess", "ExecStart", "ExecReload", "KillMode", "LoadCredential"}
     assert {name for name, _ in web ^ sidecar} - own == {"Environment"}
+    # A backup ends by itself, and its timer starts it.
+    own = {"Description", "Type", "ExecStart", "Environment", "LoadCredential"}
+    runs = {"After", "Documentation", "Wants", "StartLimitIntervalSec", "Restart", "RestartSec", "TimeoutStopSec"}
+    assert {name for name, _ in set(read_unit("backup")) ^ sidecar} - own == runs | {"WantedBy"}
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, TIMER], ids=lambda unit: unit.name)
 def test_systemd_finds_nothing_wrong_with_a_unit(unit: Path, tmp_path: Path) -> None:
     analyze = require_program("systemd-analyze")
     # Its programs are looked up, so the checkout must be where the unit says.
-    for each in UNITS:
+    for each in (*UNITS, TIMER):
         (tmp_path / each.name).write_text(each.read_text().replace("/opt/trading-telemetry", str(ROOT)))
     command = [analyze, "verify", "--man=no", str(tmp_path / unit.name)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -128,5 +135,10 @@ def test_the_commands_of_the_units_count_a_trade(tmp_path: Path) -> None:
             return f'trading_trades_total{{side="BUY",symbol="{TRADE["symbol"]}"}} 1.0' in text
 
         wait_for(is_counted, "it is counted")
+        with host.service("backup") as backup:
+            backup.wait(60)
+    (copy,) = (tmp_path / "state" / "backups").iterdir()
+    with Journal(copy) as saved:
+        assert saved.last_seq() == 1
     assert os.listdir(tmp_path / "credentials") == ["secret_key"]  # noqa: PTH208 - names are compared
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "state").iterdir() if path.is_file()} == {0}

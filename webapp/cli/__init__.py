@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import cast
 
 import click
+from flask import current_app
+from flask.cli import with_appcontext
 
 from common.errors import BadSettingError
 
@@ -21,6 +23,14 @@ class _Trades(click.Group):
 
 
 trades_cli = _Trades("trades", help="Send trades to a running stack, audit it, back up and restore its journal.")
+
+
+@click.command()
+@with_appcontext
+def doctor() -> None:
+    """Check the installation, changing nothing; what is not set up is a note. Exits with 1 when something failed."""
+    # Imported when it is called, as above.
+    import_module("webapp.cli.doctor").run(current_app.config["SETTINGS"])
 
 
 def show_to_command(error: BadSettingError) -> Exception:
