@@ -2,13 +2,12 @@
 
 import hashlib
 import re
-from array import array
 from typing import Final
 
-_DIGEST_BYTES: Final = 16
-_FULL: Final = 0.6
+from webapp.cli.occurrences import Occurrences
 
-_NO_DIGITS = str.maketrans("", "", "-T:.Z")
+_DIGEST_BYTES: Final = 16
+
 # Without what JSON escapes, since a key is written into it as it is.
 _VISIBLE = re.compile(r"[!#-\[\]-~]{1,64}")
 
@@ -37,46 +36,14 @@ class RowKeys:
         """Make the key of another row, from the JSON of its fields."""
         digest = _digest(b"%b\0%b" % (self._run, fields))
         number = self._occurrences.add(int.from_bytes(digest[:8]))
-        name = f"{ts.translate(_NO_DIGITS)}-{digest.hex()}"
+        # The digits of the time; to translate it takes twice as long.
+        day, clock = f"{ts[:4]}{ts[5:7]}{ts[8:10]}", f"{ts[11:13]}{ts[14:16]}{ts[17:19]}{ts[20:26]}"
+        name = f"{day}{clock}-{digest.hex()}"
         return name if number == 1 else f"{name}-{number}"
 
-
-class Occurrences:
-    """Counts equal rows by 64 bits of their digests: 14 to 27 bytes a row, since a file may have millions."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._table = array("Q", bytes(8 * 1024))
-        self._used = 0
-        self._repeated: dict[int, int] = {}
-
-    def add(self, digest: int) -> int:
-        """Count a row, and return how many equal ones there are now."""
-        # 0 marks a free place.
-        digest = digest or 1
-        if not self._insert(digest):
-            self._repeated[digest] = self._repeated.get(digest, 1) + 1
-            return self._repeated[digest]
-        self._used += 1
-        if self._used > _FULL * len(self._table):
-            self._grow()
-        return 1
-
-    def _insert(self, digest: int) -> bool:
-        table, last = self._table, len(self._table) - 1
-        place = digest & last
-        while table[place]:
-            if table[place] == digest:
-                return False
-            place = (place + 1) & last
-        table[place] = digest
-        return True
-
-    def _grow(self) -> None:
-        old, self._table = self._table, array("Q", bytes(8 * 2 * len(self._table)))
-        for digest in old:
-            if digest:
-                self._insert(digest)
+    def close(self) -> None:
+        """Remove the temporary file; may be called twice."""
+        self._occurrences.close()
 
 
 def _digest(text: bytes) -> bytes:

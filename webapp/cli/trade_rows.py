@@ -1,6 +1,7 @@
 """The rows of a file of trades: read in its format, checked by the schema of a trade, and named by keys."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import TypeVar
 
@@ -32,13 +33,14 @@ def read_rows(opened: TextFile, wanted: Wanted, run: str, outcome: Import, toget
         message = f"{opened.name}, line 1: it is empty; expected a line of column names"
         raise click.ClickException(message)
     layout = choose_layout(first.cells, wanted, opened.name)
-    reader = _RowReader(layout, RowKeys(layout.format, run), outcome)
-    if not layout.header:
-        yield from reader.read([first])
     is_header_alone = bool(layout.header)
-    for part in gather(rows, together):
-        is_header_alone = False
-        yield from reader.read(part)
+    with closing(RowKeys(layout.format, run)) as keys:
+        reader = _RowReader(layout, keys, outcome)
+        if not layout.header:
+            yield from reader.read([first])
+        for part in gather(rows, together):
+            is_header_alone = False
+            yield from reader.read(part)
     if is_header_alone:
         message = f"{opened.name}, line {first.line}: no row follows the column names"
         raise click.ClickException(message)

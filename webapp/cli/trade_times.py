@@ -14,6 +14,9 @@ def read_time(text: str, unit: str | None = None, zone: ZoneInfo | None = None) 
 
     Raises ValueError with what was expected, and OverflowError.
     """
+    if text.endswith("Z"):
+        # Neither a number nor a time without an offset, and the most frequent form.
+        return read_timestamp(text)[0]
     number = parse_number(text, unit)
     if number is not None:
         return format_timestamp(number)

@@ -1,6 +1,10 @@
 """Files of trades in the forms that people have: read, named by keys, or rejected with line and column."""
 
+import errno
 import gzip
+import os
+import random
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import msgspec
 import pytest
 
 from tests.webapp.conftest import read_csv
-from webapp.cli.row_keys import Occurrences
+from webapp.cli.occurrences import Occurrences
 from webapp.cli.text_file import LINE_MAX
 from webapp.cli.trade_times import read_time
 
@@ -234,13 +238,28 @@ def test_a_time_is_read_by_its_digits_its_offset_or_its_zone(
     assert read_time(text, unit, ZoneInfo(zone) if zone else None) == time
 
 
-def test_equal_digests_are_counted_also_when_the_table_grows() -> None:
-    occurrences = Occurrences()
-    numbers = [occurrences.add(digest) for digest in [*range(5000), *range(0, 5000, 2), 0, 7]]
-    # 0 and 1 share a place, so they are counted as one.
-    assert numbers[2:5000] == [1] * 4998
-    assert numbers[5001:7500] == [2] * 2499
-    assert numbers[-1] == 2
+def test_equal_digests_are_counted_also_when_most_are_in_the_file() -> None:
+    chance = random.Random(7)
+    few, many = [chance.getrandbits(64) for _ in range(700)], [chance.getrandbits(64) for _ in range(4000)]
+    # Some share their bit with another one, and some are the first or the last of their run.
+    digests = [*many, *few, *few, *(digest ^ 1 for digest in many), *few, 0, 2**64 - 1, 0]
+    occurrences, seen = Occurrences(recent=600), Counter[int]()
+    for digest in digests:
+        seen[digest] += 1
+        assert occurrences.add(digest) == seen[digest]
+    occurrences.close()
+
+
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    occurrences = Occurrences(recent=1)
+    occurrences.add(1)
+
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    with pytest.raises(click.ClickException, match=r"a temporary file in .*No space left on device"):
+        occurrences.add(2)
 
 
 def test_the_totals_of_a_mapped_file_are_exact(tmp_path: Path) -> None:
