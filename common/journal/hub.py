@@ -109,6 +109,13 @@ def read_mark(db: Database, journal_id: str) -> Mark:
     return Mark(*found) if found else Mark()
 
 
+def skip(db: Database, journal_id: str, seq: int) -> None:
+    """Move the mark of a host to ``seq``, in the caller's transaction: the hub will not have the trades up to there."""
+    _find_mark(db, journal_id)
+    move = "UPDATE marks SET last_seq = ?, last_id = '' WHERE journal_id = ? AND last_seq < ?"
+    db.execute(move, (seq, journal_id, seq))
+
+
 def try_append(db: Database, batch: Batch) -> BatchResult | HubError:
     """Write the trades of a batch that the hub does not have, and its host's mark, in the caller's transaction.
 

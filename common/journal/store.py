@@ -91,6 +91,11 @@ class Journal:
         with self._connection.reading() as opened:
             return hub.read_mark(opened.db, journal_id)
 
+    def skip_host(self, journal_id: str, seq: int) -> None:
+        """Let a host of this hub be read from ``seq`` on. Raises JournalError."""
+        with self._connection.writing() as opened:
+            hub.skip(opened.db, journal_id, seq)
+
     def list_hosts(self) -> list[Host] | None:
         """List the hosts of a hub, in the order in which they came; None when it is no hub. Raises JournalError."""
         with self._connection.reading() as opened:

@@ -21,6 +21,9 @@ from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from relay import http_host
 from relay.http_host import HttpHost
+from relay.hub import Hub
+from relay.puller import Puller
+from relay.skip import skip
 from tests.conftest import append, make_trade, require_program
 from webapp import create_app
 from webapp.services import services
@@ -104,6 +107,27 @@ def test_a_host_is_trusted_by_the_certificates_of_the_file(app: Flask, tmp_path:
             assert len(host.ask(0, 10).trades) == 5
         with contextlib.closing(HttpHost(url, None)) as host:
             assert reason_of(lambda: host.ask(0, 10)) == "tls"
+
+
+def test_a_host_is_gone_on_with_at_what_it_has_deleted(app: Flask, journal: Journal, tmp_path: Path) -> None:
+    journal.prune(3, b"{}")
+    with serve(app) as port:
+        url = f"http://127.0.0.1:{port}"
+        settings = Settings(journal_path=tmp_path / "hub.db", relay_http_hosts=(url,))
+        hub = Hub(Journal(settings.journal_path)).adopt()
+        with contextlib.closing(HttpHost(url, None)) as host, contextlib.closing(hub):
+            puller = Puller(url, host.ask, hub)
+            assert [puller.step(), puller.step()] == [True, False]
+            assert puller.status.wrong is not None
+            assert puller.status.wrong.reason == "pruned"
+            for said in ("Skipped seq 1 to 3 of", "Nothing is skipped"):
+                assert skip(settings, f"{url}/").startswith(said)
+            while puller.step():
+                pass
+            status = puller.status
+            assert (status.wrong is None, status.events, status.last_seq) == (True, 2, 5)
+        with pytest.raises(RelayError, match="is not in RELAY_HTTP_HOSTS"):
+            skip(settings, "http://other")
 
 
 @contextlib.contextmanager

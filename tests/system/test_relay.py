@@ -130,6 +130,16 @@ def test_the_hubs_own_stack_counts_shows_and_audits_them_and_takes_none(host: St
     assert f'relay_last_seq{{direction="pull",journal_id="{host_id}"}} {float(newest)}' in metrics
 
 
+def test_skipping_says_what_it_did(hub: Stack, host: Stack, relay: Relay) -> None:
+    command = [sys.executable, "-m", "relay", "skip", host.web_url]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=relay.environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Nothing is skipped: the hub has all trades")
+    assert hub.journalled() == len(read_ids(hub))
+
+
 def test_a_second_relay_and_a_journal_with_trades_of_its_own_are_refused_in_one_line(host: Stack, relay: Relay) -> None:
     command = [sys.executable, "-m", "relay", "pull"]
     for environ, reason in (
