@@ -10,7 +10,7 @@ ALERTMANAGER_PORT ?= 9093
 export PROMETHEUS_PORT GRAFANA_PORT ALERTMANAGER_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock bench images release
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock soak bench images release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ check: lint test ## Run lint and test, as before every commit
 lock: env-setup ## Compile the lock files from the .in files
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.in -o requirements-dev.txt
+
+soak: env-setup ## Run the stack under load for two hours (MINUTES=120), and print memory, files, journal, lag and what was lost
+	@python -m bench.soak --minutes $(or $(MINUTES),120)
 
 bench: env-setup ## Measure against the peers in bench/
 	@python -m bench

@@ -10,6 +10,9 @@ from common.settings import Settings
 DESK_URL: Final = f"http://{Settings().write_webapp_address()}/"
 """The desk at its default address: Grafana reads the dashboards without the settings."""
 
+TRADES_RATE: Final = "suffix: trades/s"
+EVENTS_RATE: Final = "suffix: events/s"
+
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _WIDTH = 24
 _SOURCE = ('job=~"$job"', 'instance=~"$instance"')
@@ -22,7 +25,8 @@ Thresholds = tuple[tuple[float, str], ...]
 class Panel:
     """One panel: ``queries`` are (legend, PromQL) pairs, ``width`` is in 24ths of the dashboard.
 
-    With ``repeat`` it is drawn once for each chosen value of that variable.
+    With ``repeat`` it is drawn once for each chosen value of that variable. ``words`` are (value, word, colour), to be
+    shown instead. With ``names`` a stat shows the legends and not the values.
     """
 
     title: str
@@ -37,6 +41,8 @@ class Panel:
     ceiling: float | None = None
     decimals: int | None = None
     repeat: str = ""
+    words: tuple[tuple[int, str, str], ...] = ()
+    names: bool = False
 
     @property
     def height(self) -> int:
@@ -131,6 +137,9 @@ def _draw(panel: Panel) -> dict[str, Any]:
         defaults["max"] = panel.ceiling
     if panel.decimals is not None:
         defaults["decimals"] = panel.decimals
+    if panel.words:
+        options = {str(value): {"text": word, "color": colour} for value, word, colour in panel.words}
+        defaults["mappings"] = [{"type": "value", "options": options}]
     if panel.kind == "timeseries":
         defaults["custom"] = {
             "lineWidth": 2,
@@ -147,8 +156,8 @@ def _draw(panel: Panel) -> dict[str, Any]:
         "description": panel.about,
         "datasource": DATASOURCE,
         **repeat,
-        "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": _OPTIONS[panel.kind],
+        "fieldConfig": {"defaults": defaults, "overrides": _SIDES if "side" in str(panel.queries) else []},
+        "options": _OPTIONS[panel.kind] | ({"textMode": "name"} if panel.names else {}),
         "targets": [
             {
                 "refId": chr(ord("A") + index),
@@ -164,6 +173,15 @@ def _draw(panel: Panel) -> dict[str, Any]:
         ],
     }
 
+
+_SIDES: Final = [
+    {
+        "matcher": {"id": "byRegexp", "options": f"/\\b{side}$/"},
+        "properties": [{"id": "color", "value": {"mode": "shades", "fixedColor": colour}}],
+    }
+    for side, colour in (("BUY", "green"), ("SELL", "red"))
+]
+"""Buys are green and sells red in each panel that has them, as on the desk."""
 
 _REDUCE = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
@@ -212,7 +230,6 @@ def _choose(label: str, query: str) -> dict[str, Any]:
         "type": "query",
         "datasource": DATASOURCE,
         "query": query,
-        "definition": query,
         "refresh": 2,
         "multi": True,
         "includeAll": True,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from infra.grafana.panels import Dashboard, Panel, Row, rate, select
+from infra.grafana.panels import TRADES_RATE, Dashboard, Panel, Row, rate, select
 
 _CHOSEN = ('symbol=~"$symbol"', 'side=~"$side"')
 _SYMBOL = ('symbol=~"$symbol"',)
@@ -34,11 +34,11 @@ TRADING: Final = Dashboard(
     links=(("Pipeline", "trading-telemetry-pipeline"),),
     rows=(
         Row("Now", (
-            Panel("Trades", "Trades counted since the journal began.", "short", (
+            Panel("Trades", "Trades counted since the journal began.", "locale", (
                 ("", f"sum({select('trading_trades_total', *_CHOSEN)})"),), 4, "stat"),
-            Panel("Notional", "Price times quantity since the journal began, by quote currency.", "short",
+            Panel("Notional", "Price times quantity since the journal began, by quote currency.", "locale",
                 (("{{quote}}", f"{_NOTIONAL} > 0 or on () max({_NOTIONAL})"),), 5, "stat"),
-            Panel("Trades per second", "Current rate of accepted trades.", "ops", (
+            Panel("Trades per second", "Current rate of accepted trades.", TRADES_RATE, (
                 ("", f"sum({rate('trading_trades_total', *_CHOSEN)})"),), 4, "stat", decimals=1),
             Panel("Buy share", "Share of buys in the current rate of notional, by quote currency; 50 % is balanced.",
                 "percentunit", (
@@ -50,7 +50,7 @@ TRADING: Final = Dashboard(
                 ("", f"max({select('trading_last_trade_timestamp_seconds', *_SYMBOL)}) * 1000"),), 4, "stat"),
         )),
         Row("Flow", (
-            Panel("Trades per second by symbol", "Rate of accepted trades, buys and sells stacked.", "ops", (
+            Panel("Trades per second by symbol", "Rate of accepted trades, buys and sells stacked.", TRADES_RATE, (
                 ("{{symbol}} {{side}}", f"sum by (symbol, side) ({rate('trading_trades_total', *_CHOSEN)})"),),
                 stacked=True),
             Panel("Notional per second by symbol", "Rate of price times quantity, in each symbol's quote currency.",
@@ -69,7 +69,7 @@ TRADING: Final = Dashboard(
         )),
         Row("Sources", (
             Panel("Trades per second by source", "Rate of accepted trades of each bot, strategy or account; without a "
-                "name: trades that name none.", "ops", (
+                "name: trades that name none.", TRADES_RATE, (
                 ("{{source}}", f"sum by (source) ({rate('trading_source_trades_total', _SIDE)})"),), stacked=True),
             Panel("Notional per second by source", "Rate of price times quantity of each source, by quote currency.",
                 "short", (
@@ -81,10 +81,9 @@ TRADING: Final = Dashboard(
                 ("limit of {{source}}", f"max by (source) ({select('trading_silence_limit_seconds')})")), 24),
         )),
         Row("Prices", (
-            Panel("Last price", "Price of each symbol's newest trade.", "short", (
-                ("{{symbol}}", f"max by (symbol) ({select('trading_last_price', *_SYMBOL)})"),), floor=None),
-            Panel("VWAP", "Mean price weighted by quantity, from the rates of notional and quantity.", "short", (
-                ("{{symbol}}", _VWAP),), floor=None),
+            Panel("Price of $symbol", "Price of the newest trade; mean weighted by quantity (VWAP).", "string", (
+                ("{{symbol}}", f"max by (symbol) ({select('trading_last_price', *_SYMBOL)})"),
+                ("{{symbol}} VWAP", _VWAP)), 24, floor=None, repeat="symbol"),
         )),
         Row("Sides and sizes", (
             Panel("Imbalance", "Buys less sells, over both, in notional: 100 % is buys only, -100 % sells only.",

@@ -5,12 +5,16 @@ import re
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from infra.grafana.dashboard import FILES, write_dashboard
 from tests.conftest import ROOT
 
 PROVISIONING = ROOT / "infra" / "grafana" / "provisioning"
-UNITS = {"none", "short", "percentunit", "bytes", "s", "ops", "reqps", "dateTimeFromNow"}
+UNITS = {"none", "short", "locale", "string", "percentunit", "bytes", "s", "reqps", "dateTimeFromNow"}
+UNITS |= {"suffix: trades/s", "suffix: events/s"}
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FILES}
 
 each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -56,7 +60,7 @@ def test_each_panel_has_a_description_a_unit_and_the_chosen_data_source(board: d
 @each_board
 def test_each_query_is_on_the_chosen_job_and_instance(board: dict[str, Any]) -> None:
     for expression in expressions(board):
-        selectors = re.findall(r"\b(?:trading|sidecar|webapp|process)_[a-z_]+(\{[^}]*\})?", expression)
+        selectors = re.findall(r"\b(?:up|ALERTS|(?:trading|sidecar|webapp|process)_[a-z_]+)(\{[^}]*\})?", expression)
         assert selectors
         for selector in selectors:
             assert 'job=~"$job"' in selector
@@ -107,3 +111,31 @@ def test_images_are_pinned() -> None:
     images = re.findall(r"image: (\S+)", (ROOT / "infra" / "compose.yml").read_text())
     assert images
     assert [image for image in images if not re.search(r":v?[0-9]+\.[0-9]+\.[0-9]+$", image)] == []
+
+
+def lose(given: Any, kept: Any, path: str = "") -> list[str]:  # noqa: ANN401 - JSON
+    """List what is in one JSON value and not in the other."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        return [lost for key, value in given.items() for lost in lose(value, kept.get(key), f"{path}.{key}")]
+    if isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        return [lost for n, (a, b) in enumerate(zip(given, kept, strict=True)) for lost in lose(a, b, f"{path}[{n}]")]
+    return [] if given == kept else [f"{path}: {given!r} is {kept!r}"]
+
+
+@each_board
+def test_grafanas_own_types_know_each_field(board: dict[str, Any]) -> None:
+    register_default_plugins()
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+    assert lose(board, read) == []
+
+
+@each_board
+def test_buys_are_green_and_sells_red_wherever_there_are_both(board: dict[str, Any]) -> None:
+    for panel in panels(board):
+        legends = " ".join(target["legendFormat"] for target in panel["targets"])
+        if "{{side}}" in legends:
+            colours = {
+                each["matcher"]["options"]: each["properties"][0]["value"]["fixedColor"]
+                for each in panel["fieldConfig"]["overrides"]
+            }
+            assert colours == {r"/\bBUY$/": "green", r"/\bSELL$/": "red"}
