@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -140,7 +141,11 @@ def soak(folder: Path, minutes: float) -> bool:
     settings = {"JOURNAL_RETENTION": RETENTION, "WRITES_PER_SECOND": "0", "LOG_LEVEL": "WARNING"}
     with Stack(folder, **settings) as stack:
         stack.start()
-        parts = [send, scrape, *(partial(view, checks=number == 0) for number in range(VIEWERS))]
+        parts: list[Callable[..., None]] = [
+            send,
+            scrape,
+            *(partial(view, checks=number == 0) for number in range(VIEWERS)),
+        ]
         threads = [threading.Thread(target=part, args=(stack, found, stop)) for part in parts]
         for thread in threads:
             thread.start()

@@ -156,6 +156,8 @@ NOT_RUN = {
     "promtool check rules": "tests/infra runs it, with the files",
     "promtool test rules": "tests/infra runs it, with the files",
     "python -m sidecar": "it is the name of the process",
+    "python -m relay pull": "it is the name of the process",
+    "python -m relay skip URL": "tests/relay runs it, with a host that has deleted trades",
     "prometheus=github.com/prometheus/prometheus/cmd": "it builds another version of Prometheus",
     "GOBIN=$PWD/var/go go install $prometheus/prometheus@v0.316.0 $prometheus/promtool@v0.316.0": "the same",
     "PATH=$PWD/var/go:$PATH .venv/bin/pytest tests/infra "
