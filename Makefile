@@ -10,7 +10,7 @@ ALERTMANAGER_PORT ?= 9093
 export PROMETHEUS_PORT GRAFANA_PORT ALERTMANAGER_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock soak bench images release
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock soak bench images stage-up stage-down release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,12 @@ bench: env-setup ## Measure against the peers in bench/
 
 images: env-setup ## Build the image with Docker, Podman or Buildah
 	@python -m infra.image.build
+
+stage-up: env-setup ## Start every part in containers; make secrets, a first user and token, and show them once
+	@python -m infra.stage up
+
+stage-down: env-setup ## Stop the containers of stage-up; trades and secrets are kept
+	@python -m infra.stage down
 
 release: env-setup ## Check the tagged commit, and build archive, image and checksums into dist/
 	@python -m infra.release

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import ROOT, require_program
 
 TARGETS = {"env-setup", "apps-up", "apps-dev", "apps-down", "infra-up", "infra-down", "open", "demo"}
-TARGETS |= {"lint", "test", "faults", "check", "lock", "soak", "bench", "images", "release"}
+TARGETS |= {"lint", "test", "faults", "check", "lock", "soak", "bench", "images", "stage-up", "stage-down", "release"}
 
 
 def make(*arguments: str, folder: Path = ROOT) -> str:

@@ -1,7 +1,6 @@
 """A release is made of a commit that is tagged and described; the workflows are those of the hosted CI."""
 
 import re
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -85,7 +84,6 @@ def test_a_workflow_may_write_only_where_it_publishes() -> None:
         assert writers == (["publish"] if path.stem == "release" else [])
 
 
-@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is built from its Go module, by hand")
 def test_actionlint_finds_nothing() -> None:
     command = [require_program("actionlint"), *map(str, WORKFLOWS)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)

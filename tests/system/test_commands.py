@@ -91,6 +91,7 @@ _INFRA = "it starts programs that may be running here already; tests/infra and t
 _ENGINE = "it needs a container engine"
 _USERS = "it asks for a password, or needs a user; tests/webapp/cli/test_users.py runs it"
 
+_STAGE = "test_stage.py runs it"
 _IMAGE = "test_image.py does this with podman, and builds with buildah"
 _UNITS = "it changes a host; test_systemd.py runs what the units run"
 
@@ -121,6 +122,9 @@ NOT_RUN = {
     "make infra-up GRAFANA_PORT=3001": _INFRA,
     ".venv/bin/flask --app webapp trades audit --prometheus http://127.0.0.1:9090": "test_prometheus.py runs it",
     "make images": _IMAGE,
+    "make stage-up": _STAGE,
+    "make stage-down": _STAGE,
+    ".venv/bin/python -m infra.check_stage --token-file token": _STAGE,
     ".venv/bin/python -m infra.image.build --tool buildah --tag registry.example/trading-telemetry:0.1.0 "
     "-- --no-cache": _IMAGE,
     "docker volume create trading": _IMAGE,
