@@ -10,7 +10,18 @@ from webapp import clients, footer
 from webapp.cli import doctor, show_to_command, trades_cli
 from webapp.cli.tokens import tokens_cli
 from webapp.cli.users import users_cli
-from webapp.middleware import access_log, auth, cors, hosts, hub, json_pages, problems, rate_limits, security_headers
+from webapp.middleware import (
+    access_log,
+    auth,
+    compression,
+    cors,
+    hosts,
+    hub,
+    json_pages,
+    problems,
+    rate_limits,
+    security_headers,
+)
 from webapp.middleware.sessions import CookieSessions
 from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, positions, sign_in, trades
 
@@ -54,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     rate_limits.init_app(app)
     hub.init_app(app)
     security_headers.init_app(app)
+    compression.init_app(app)
     cors.init_app(app)
     problems.init_app(app)
     json_pages.init_app(app)

@@ -29,6 +29,7 @@ from webapp.search import Search
 from webapp.sharing import share
 from webapp.sidecar import SidecarClient
 from webapp.summaries import Summaries
+from webapp.symbols import SymbolSearch
 from webapp.worker_metrics import Route, WorkerMetrics
 
 DOWNLOADS_LIMIT: Final = 2
@@ -78,6 +79,7 @@ class Services:
         self.is_hub: Callable[[], bool] = share(partial(_ask_hub, self.reader), HUB_SECONDS, 1)
         self.search = Search(self.reader, self.bulk_reader)
         self.summaries = Summaries(make_reader(), settings.quote_currencies)
+        self.symbols = SymbolSearch(self.bulk_reader, settings.quote_currencies)
         self.broadcaster = Broadcaster(
             make_reader(),
             self.metrics,

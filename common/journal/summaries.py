@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from common.journal.block_cache import BlockCache, list_parts
 from common.journal.block_ranges import BlockRanges, Part
 from common.journal.store import Journal
+from common.journal.symbols import list_newest
 from common.quotes import CURRENCIES, find_quote
 from common.tally import EXACT, Tally
 from common.timestamps import Timestamp, format_timestamp, now
@@ -56,18 +57,6 @@ SELECT symbol, side, group_concat(price, ' '), group_concat(qty, ' '), price, ac
 FROM trades NOT INDEXED WHERE seq BETWEEN ? AND ? AND (? OR accepted_at BETWEEN ? AND ?) GROUP BY symbol, side
 """
 """The price and the time are those of the row with the highest seq."""
-
-# Each name by one search of the index: to scan it would take as long as there are trades.
-_NEWEST: Final = """
-WITH RECURSIVE names(symbol) AS (
-    SELECT min(symbol) FROM trades
-    UNION ALL SELECT (SELECT min(symbol) FROM trades WHERE symbol > names.symbol) FROM names
-    WHERE names.symbol IS NOT NULL LIMIT ?
-)
-SELECT trades.symbol, price, accepted_at FROM names
-JOIN trades ON seq = (SELECT max(seq) FROM trades WHERE symbol = names.symbol)
-WHERE names.symbol IS NOT NULL ORDER BY seq DESC
-"""
 
 
 def find_span(journal: Journal, blocks: BlockRanges, window: timedelta, *, clock: Callable[[], datetime] = now) -> Span:
@@ -115,9 +104,10 @@ class TotalsReader:
 
     def read_quiet(self, journal: Journal) -> list[SymbolSummary]:
         """Read the newest trade of each symbol, as a summary without trades: the newest first. Raises JournalError."""
+        newest = sorted(list_newest(journal, SYMBOLS_SEARCHED), key=attrgetter("seq"), reverse=True)
         return [
             SymbolSummary(symbol, find_quote(symbol, self._currencies), last_price=price, last_at=accepted_at)
-            for symbol, price, accepted_at in journal.query(_NEWEST, SYMBOLS_SEARCHED)
+            for symbol, price, accepted_at, _ in newest
         ]
 
 

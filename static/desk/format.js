@@ -14,11 +14,12 @@ export const formatAmount = (number) => (number && (number < 0.01 || number >= 1
 export const formatShare = (number) => percent.format(number);
 /** @param {number} number */
 export const formatWhole = (number) => whole.format(number);
-/** @param {number} ms */
-export const formatAge = (ms) => {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+/** @param {number} ms @param {boolean} [coarse] in seconds or more */
+export const formatAge = (ms, coarse = false) => {
+  if (ms < 1000 && !coarse) return `${Math.round(ms)} ms`;
   if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
-  return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
+  if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`;
+  return ms < 172_800_000 ? `${Math.round(ms / 3_600_000)} h` : `${whole.format(Math.round(ms / 86_400_000))} d`;
 };
 const change = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
 /** @param {number} number */

@@ -49,7 +49,7 @@ export class Market {
     this.quoteTimer = undefined;
     this.complete = true;
     this.chart = new Chart(byId("chart", HTMLElement));
-    this.table = new SymbolTable(onSymbol);
+    this.table = new SymbolTable({ onSymbol, now: () => this.now() });
     this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
     // Only a new summary drops the trades that have left the window.
     setInterval(() => { if (!document.hidden) this.reload(); }, RELOAD_MS);
@@ -96,7 +96,7 @@ export class Market {
     this.totals = new Totals(summary.symbols);
     this.selected = this.wanted = summary.symbol;
     this.lastSeq = summary.last_seq;
-    this.complete = summary.complete && summary.symbols.length < SUMMARY_SYMBOLS;
+    this.complete = summary.complete && !summary.symbols[SUMMARY_SYMBOLS - 1]?.trades;
     this.chart.set(summary.bars);
     // Trades newer than the summary are not in it.
     this.count(this.recentTrades);
@@ -180,7 +180,7 @@ export class Market {
     setText("tile-rate", this.rate().toFixed(1));
     setText("tile-share", trades ? `${formatShare(buys / trades)} / ${formatShare(1 - buys / trades)}` : "none yet");
     this.table.draw(this.totals.list(), this.selected);
-    const selected = this.totals.symbols.get(this.selected ?? "");
+    const selected = this.totals.symbols.get(this.selected ?? "") ?? this.table.find(this.selected);
     setText("chart-symbol", this.selected ?? "Price");
     setText("chart-price", selected?.last_price ?? "");
     this.onPrice(selected ? `${selected.last_price} ${selected.symbol}` : "");

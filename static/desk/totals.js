@@ -13,7 +13,12 @@ export class Totals {
     this.buys = 0;
     /** @type {Map<string, number>} Amounts of different currencies are not added up. */
     this.notionals = new Map();
-    for (const each of symbols) this.sum(each.trades, each.buys, each.quote, each.notional);
+    for (const each of symbols) if (each.trades) this.sum(each.trades, each.buys, each.quote, each.notional);
+  }
+
+  /** A symbol without trades. @param {string} symbol @returns {SymbolTotals} */
+  static start(symbol) {
+    return { symbol, quote: "", trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "", last_at: "" };
   }
 
   /** @param {number} trades @param {number} buys @param {string} quote @param {number} notional */
@@ -29,9 +34,7 @@ export class Totals {
    */
   add(trade, price, quantity) {
     const known = this.symbols.get(trade.symbol);
-    /** @type {SymbolTotals} */
-    const symbol = known
-      ?? { symbol: trade.symbol, quote: "", trades: 0, buys: 0, buy_notional: 0, quantity: 0, notional: 0, last_price: "" };
+    const symbol = known ?? Totals.start(trade.symbol);
     const buys = trade.side === "BUY" ? 1 : 0;
     symbol.trades += 1;
     symbol.buys += buys;
@@ -52,6 +55,6 @@ export class Totals {
     for (const name of this.symbols.keys()) { this.symbols.delete(name); return; }
   }
 
-  /** The symbols, those with the most notional first. */
+  /** The symbols, those with the most notional first, then those without trades as they were. */
   list() { return Array.from(this.symbols.values()).sort((a, b) => b.notional - a.notional); }
 }

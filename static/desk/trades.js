@@ -1,6 +1,8 @@
 // @ts-check
 // The list of recent trades: newest first, at most ROWS rows. A row is a clone of the page's template.
+import { TradeFilter } from "./filter.js";
 import { Hold } from "./hold.js";
+import { byId, request } from "./page.js";
 import { Redraw } from "./redraw.js";
 import { splitTime } from "./zone.js";
 /** @import { Trade, TypedTrade } from "./types.d.ts" */
@@ -8,6 +10,8 @@ import { splitTime } from "./zone.js";
 
 const ROWS = 50;
 const REDRAW_MS = 100;
+// Trades that are read for a filter; the server does not filter by quantity.
+const READ = 500;
 // Rows that are marked as they arrive; more at once would only flicker.
 const MARKED = 10;
 
@@ -40,8 +44,11 @@ export class TradeList {
     /** @type {Zone} */
     this.zone = "utc";
     this.shown = new Set(Array.from(this.body.rows, (row) => Number(row.dataset.seq)));
+    this.filter = new TradeFilter(() => this.refill());
     this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
     this.hold = new Hold(table, () => this.draw());
+    this.none = byId("trades-none", HTMLElement);
+    if (this.filter.active) this.refill();
     news.addEventListener("click", () => { this.drawAll(); });
     pause.hidden = false;
     pause.addEventListener("click", () => {
@@ -61,10 +68,37 @@ export class TradeList {
   /** @param {Trade[]} trades */
   add(trades) {
     // A trade may arrive twice, by the feed and by the form's response or with the page, in either order.
-    const unknown = trades.filter(({ seq }) => !this.shown.has(seq));
+    const unknown = trades.filter((trade) => !this.shown.has(trade.seq) && this.filter.accepts(trade));
     this.waiting += unknown.length;
     this.queue = this.queue.concat(unknown).slice(-ROWS);
     this.redraw.ask();
+  }
+
+  /** Lists the newest trades that the filter accepts. */
+  async refill() {
+    const wanted = { ...this.filter.wanted };
+    const trades = await this.read();
+    // The newest choice wins over a late answer.
+    if (JSON.stringify(wanted) !== JSON.stringify(this.filter.wanted)) return;
+    this.none.textContent = trades ? "No trade matches the filter." : "No answer: the filter is applied to new trades only.";
+    // What arrived meanwhile is in the queue.
+    const all = [...(trades ?? []), ...this.queue];
+    this.body.replaceChildren();
+    this.shown.clear();
+    this.queue = [];
+    this.add(all);
+    this.drawAll();
+  }
+
+  /** Reads the newest trades that the filter may accept; nothing when there is no answer. @returns {Promise<Trade[] | undefined>} */
+  async read() {
+    try {
+      const query = new URLSearchParams({ ...this.filter.query, limit: String(READ) });
+      const response = await request(`${this.table.dataset.trades}?${query}`);
+      return response.ok ? (await response.json()).trades : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   draw() {
@@ -83,6 +117,7 @@ export class TradeList {
       row.dataset.seq = String(trade.seq);
       this.body.insertBefore(row, this.findOlder(trade.seq));
     }
+    this.none.hidden = !this.filter.active || this.body.rows.length > 0;
     while (this.body.rows.length > ROWS) {
       const last = this.body.rows[this.body.rows.length - 1];
       this.shown.delete(Number(last.dataset.seq));

@@ -53,7 +53,7 @@ export type SymbolTotals = {
   quantity: number;
   notional: number;
   last_price: string;
-  last_at?: string;
+  last_at: string;
 };
 
 export type Bar = {

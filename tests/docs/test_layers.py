@@ -51,6 +51,7 @@ SEVERAL_MODULES = {
             "webapp/routes/trade_batch.py",
             "webapp/routes/trades.py",
             "webapp/summaries.py",
+            "webapp/symbols.py",
         ),
         "trades are decoded and digested where they come in, five write answers, and one describes types",
     ),

@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
+from tests.conftest import append, make_event
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
@@ -110,6 +115,7 @@ def test_the_newest_click_wins_over_a_late_answer(page: Page, shared: Stack) -> 
     expect(page.locator("#chart-symbol")).to_have_text("LARGEST")
     with page.expect_response(lambda response: "symbol=EARLIER" in response.url):
         held[0].continue_()
+    page.mouse.move(1, 1)
     shared.post(TRADE | {"symbol": "AFTER"})
     expect(page.locator("#symbols").get_by_role("button", name="AFTER")).to_be_visible()
     expect(page.locator("#chart-symbol")).to_have_text("LARGEST")
@@ -142,3 +148,65 @@ def test_the_trades_can_be_paused(page: Page, shared: Stack) -> None:
     expect(page.locator("#trades-new")).to_have_text("1 new")
     page.get_by_role("button", name="Resume").click()
     expect(first).to_have_attribute("data-seq", str(shared.journalled()))
+
+
+def test_the_symbols_stand_still_while_pointed_at_and_say_how_many_are_new(page: Page, shared: Stack) -> None:
+    open_desk(page)
+    first = page.locator("#symbols tbody tr").first
+    symbol = first.get_by_role("button").inner_text()
+    first.hover()
+    shared.post(TRADE | {"symbol": "BEFORE", "qty": "90000000000"})
+    shared.post(TRADE | {"symbol": symbol, "price": "4321"})
+    expect(page.locator("#symbols-new")).to_have_text("1 new")
+    expect(first).to_contain_text("4321")
+    expect(first.get_by_role("button")).to_have_text(symbol)
+    page.mouse.move(1, 1)
+    expect(first.get_by_role("button")).to_have_text("BEFORE")
+    expect(page.locator("#symbols-new")).to_be_hidden()
+
+
+def test_one_of_2000_symbols_is_found_by_three_keys_with_the_age_of_its_price(page: Page, shared: Stack) -> None:
+    earlier = format_timestamp(now() - timedelta(hours=5))
+    names = [f"Q{n:04}" for n in range(1000)] + ["WANTED"] + [f"Z{n:04}" for n in range(1000)]
+    with Journal(Path(shared.settings["JOURNAL_PATH"])) as journal:
+        append(journal, [make_event(0, id=name, symbol=name, price="7.70", accepted_at=earlier) for name in names])
+    open_desk(page)
+    expect(page.locator("#symbols tbody tr")).to_have_count(100)
+    page.get_by_label("Search symbols").press_sequentially("wan")
+    row = page.locator("#symbols tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("7.70")
+    expect(row).to_contain_text("5 h")
+    page.keyboard.press("Enter")
+    expect(page.locator("#chart-symbol")).to_have_text("WANTED")
+    expect(page.locator("#chart-price")).to_have_text("7.70")
+
+
+def test_the_trades_are_filtered_and_the_filter_is_in_the_address(page: Page, shared: Stack) -> None:
+    for symbol, side, qty, source in (
+        ("FILTER", "BUY", "5", "a"),
+        ("FILTER", "SELL", "9", "a"),
+        ("FILTER", "SELL", "1", "a"),
+    ):
+        shared.post(TRADE | {"symbol": symbol, "side": side, "qty": qty, "source": source})
+    shared.post(TRADE | {"symbol": "OTHER", "side": "SELL", "qty": "50", "source": "a"})
+    shared.accept(60)
+    open_desk(page)
+    page.get_by_role("button", name="Filter", exact=True).click()
+    page.get_by_label("Only the symbol").fill("filter")
+    page.get_by_label("Only the side").select_option("SELL")
+    page.get_by_label("Only the source").fill("a")
+    page.get_by_label("Least quantity").fill("1.5")
+    page.keyboard.press("Enter")
+    expect(page.locator(ROW)).to_have_count(1)
+    expect(page.locator(ROW)).to_contain_text("9")
+    expect(page).to_have_url(re.compile("filter_symbol=FILTER&filter_side=SELL&filter_source=a&filter_qty=1.5"))
+    shared.post(TRADE | {"symbol": "FILTER", "side": "SELL", "qty": "1.4", "source": "a"})
+    shared.post(TRADE | {"symbol": "FILTER", "side": "SELL", "qty": "1.5", "source": "a"})
+    expect(page.locator(ROW)).to_have_count(2)
+    page.reload()
+    expect(page.locator(ROW)).to_have_count(2)
+    expect(page.locator(ROW).first).to_contain_text("1.5")
+    expect(page.get_by_role("button", name="Filter (4)")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(ROW)).to_have_count(50)

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.webapp.described import describe_api, resolve, write_path
 from webapp.description import Answer, Description, find_description, list_operations
-from webapp.input.query import BarsSchema, BlotterSchema, FeedSchema, MarketSchema, PageSchema
+from webapp.input.query import BarsSchema, BlotterSchema, FeedSchema, MarketSchema, PageSchema, SymbolsSchema
 from webapp.input.schemas import BatchTradeSchema, TradeSchema
 from webapp.openapi import build_document
 from webapp.reasons import COMMON_REASONS, ROUTE_REASONS
@@ -69,6 +69,7 @@ def test_every_description_has_an_answer_and_a_summary(app: Flask) -> None:
         ("/feed", FeedSchema),
         ("/market", MarketSchema),
         ("/market/bars", BarsSchema),
+        ("/market/symbols", SymbolsSchema),
         ("/blotter", BlotterSchema),
         ("/blotter.csv", BlotterSchema),
         ("/blotter.json", BlotterSchema),

@@ -93,6 +93,13 @@ class BarsSchema(MarketSchema):
     until = TimestampField(load_default=None)
 
 
+class SymbolsSchema(_QuerySchema):
+    """The parameters of ``GET /market/symbols``; ``search`` is a part of a symbol."""
+
+    search = SymbolField(load_default=None)
+    limit = WholeField(1, 1000, load_default=100)
+
+
 class BlotterSchema(_QuerySchema):
     """The parameters of the blotter; ``since`` and ``until`` are times of acceptance."""
 
@@ -112,6 +119,7 @@ BLOTTER_FILTERS: Final = (*FILTERS, "limit")
 """The parameters that the links between pages keep, besides ``before``."""
 
 _PAGE, _FEED, _MARKET, _BARS, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BarsSchema(), BlotterSchema()
+_SYMBOLS = SymbolsSchema()
 
 
 def read_page(query: Query) -> dict[str, Any]:
@@ -132,6 +140,11 @@ def read_market(query: Query) -> dict[str, Any]:
 def read_bars(query: Query) -> dict[str, Any]:
     """Read the parameters of ``GET /market/bars``. Raises marshmallow's ValidationError."""
     return _read(_BARS, query)
+
+
+def read_symbols(query: Query) -> dict[str, Any]:
+    """Read the parameters of ``GET /market/symbols``. Raises marshmallow's ValidationError."""
+    return _read(_SYMBOLS, query)
 
 
 def read_blotter(query: Query) -> dict[str, Any]:

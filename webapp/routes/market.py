@@ -1,4 +1,4 @@
-"""The market: a summary of the journal over a window, and the bars of one symbol."""
+"""The market: a summary of the journal over a window, the bars of one symbol, and a search for symbols."""
 
 from decimal import Decimal
 from typing import Final
@@ -9,11 +9,12 @@ from common.credentials import READ
 from common.journal.bars import Bar, Wanted
 from common.journal.summaries import SymbolSummary
 from webapp.description import JSON, Answer, Content, Description
-from webapp.input.query import BarsSchema, MarketSchema, read_bars, read_market
+from webapp.input.query import BarsSchema, MarketSchema, SymbolsSchema, read_bars, read_market, read_symbols
 from webapp.middleware.auth import needs
 from webapp.reasons import QUERY
 from webapp.services import services
 from webapp.summaries import Chart, ChartBar, Summary
+from webapp.symbols import FoundSymbol, FoundSymbols
 
 bp = Blueprint("market", __name__)
 
@@ -80,3 +81,18 @@ def show_bars() -> Response:
     names = ("symbol", "time", "step", "window", "until")
     body = services().summaries.get_bars(Wanted(*(wanted[name] for name in names)))
     return Response(body, content_type="application/json")
+
+
+_FOUND: Final = FoundSymbols([FoundSymbol("ETHUSDT", "USDT", "21838.46", "2026-01-31T09:29:58.123456Z")], complete=True)
+
+
+@bp.get("/market/symbols")
+@needs(READ)
+@Description(
+    query=SymbolsSchema,
+    answers={200: Answer("The symbols that contain the text", (Content(JSON, FoundSymbols, _FOUND),))},
+    problems=(*QUERY, "journal"),
+)
+def find_symbols() -> Response:
+    """Find symbols by a part of their names, in any case: those with the newest trades first."""
+    return Response(services().symbols.find(**read_symbols(request.args)), content_type="application/json")

@@ -48,6 +48,7 @@ NEEDS = {
     "GET /feed": READ,
     "GET /market": READ,
     "GET /market/bars": READ,
+    "GET /market/symbols": READ,
     "GET /pipeline": READ,
     "GET /positions": READ,
     "GET /positions.csv": READ,
