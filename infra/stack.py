@@ -55,6 +55,13 @@ def write_target(kind: str, *addresses: str, var: Path = VAR) -> None:
     draft.replace(folder / "sidecar.json")
 
 
+def write_relay_target(settings: Settings, host: str) -> None:
+    """Write Prometheus's target file for a hub's relay; without hosts there is none."""
+    target = {"targets": [write_address(host, settings.relay_http_port)], "labels": {"job": "relay"}}
+    file = VAR / "prometheus" / "targets" / "relay.json"
+    file.write_text(json.dumps([target] if settings.relay_http_hosts else []))
+
+
 def up(
     settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False, alertmanager_port: int = 9093
 ) -> None:
@@ -73,6 +80,7 @@ def up(
     links = {"RUNBOOK_URL": runbooks.find_url(settings, prometheus_port), "GRAFANA_URL": settings.grafana_url}
     if in_container:
         write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
+        write_relay_target(settings, _DOCKER_HOST)
         write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
         profile = ["--profile", "alerts"] if alerts else []
         command, environment = [*_COMPOSE, *profile, "up", "--detach", "--wait"], {**os.environ, **links}
@@ -82,6 +90,8 @@ def up(
         return
     host = settings.sidecar_http_host
     write_target("targets", write_address("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port))
+    relay = settings.relay_http_host
+    write_relay_target(settings, "127.0.0.1" if relay in _EVERYWHERE else relay)
     write_target("alertmanagers", *([f"127.0.0.1:{alertmanager_port}"] if alerts else []))
     if alerts:
         _start_alertmanager(alertmanager_port)
