@@ -47,7 +47,7 @@ class Nginx:
             r"listen \[::\].*;": "",
             "/var/log/nginx": str(self.folder),
         }
-        for path in (self.folder / "trading").iterdir():
+        for path in (self.folder / "trading").glob("*.conf"):
             text = path.read_text()
             for old, new in {**own, **changes}.items():
                 text = re.sub(old, new, text)
@@ -76,6 +76,16 @@ class Nginx:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(20)
+
+    def reload(self) -> None:
+        """Replace the workers of nginx; those that are replaced finish what they have begun."""
+        subprocess.run([*self._command, "-s", "reload"], stderr=subprocess.DEVNULL, check=True, timeout=30)
+
+    def write_curl(self, path: str) -> list[str]:
+        """Write a command that gets a path over HTTP/2."""
+        resolve = ["--resolve", f"{self.host}:{self.port}:127.0.0.1"]
+        secure = ["--http2", "--cacert", str(self.folder / "tls" / "trading.crt")]
+        return [require_program("curl"), "--silent", "--no-buffer", *resolve, *secure, f"{self.url}{path}"]
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, self.read_logs()
