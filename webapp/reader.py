@@ -34,6 +34,10 @@ class JournalReader:
         """Select events as ``Journal.select`` does. Raises JournalError."""
         return self.ask(lambda journal: journal.select(**wanted))
 
+    def total(self, first: int, last: int, **filters: str | None) -> list[tuple[str, str, str, str]]:
+        """Read what ``Journal.total`` returns. Raises JournalError."""
+        return self.ask(lambda journal: journal.total(first, last, **filters))
+
     def last_seq(self) -> int:
         """Return the newest seq. Raises JournalError."""
         return self.ask(Journal.last_seq)

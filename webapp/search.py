@@ -6,11 +6,15 @@ from typing import Any, Final
 from common.event import SEQ_MAX, Event
 from common.journal.block_ranges import BlockRanges, Range, clip
 from common.journal.store import FILTERS, Journal
+from common.tally import Tally
 from webapp.reader import JournalReader
 
 SLICE: Final = 20_000
 """Seqs that one read scans where no index helps: a few milliseconds."""
 
+
+TOTALLED: Final = 200_000
+"""Seqs that one total reads, in a few tenths of a second."""
 
 SCANNED: Final = FILTERS.keys() - {"symbol"}
 """The filters without an index."""
@@ -19,7 +23,7 @@ SCANNED: Final = FILTERS.keys() - {"symbol"}
 class Search:
     """Searches in one look-up where an index helps, else with the reader for bulk work.
 
-    The first search by time indexes the times of acceptance.
+    The first search by time indexes the times.
     """
 
     def __init__(self, reader: JournalReader, bulk_reader: JournalReader) -> None:
@@ -53,7 +57,7 @@ class Search:
 
         Each chunk is in ``seq`` order. Raises JournalError.
         """
-        ranges, first, last = self._find(filters.get("since"), filters.get("until"))
+        ranges, first, last = self._find(filters)
         parts = clip(ranges, max(first, (after or 0) + 1), min(last, (before or last + 1) - 1))
         if _needs_scan(filters):
             parts = [piece for part in parts for piece in _slice(part)]
@@ -75,16 +79,33 @@ class Search:
             else:
                 low = events[-1].seq + 1
 
-    def _find(self, since: str | None, until: str | None) -> tuple[list[Range], int, int]:
-        """Return the ranges of seq that can match the window, and the first and last seq of the journal."""
+    def total(self, **filters: str | None) -> tuple[dict[tuple[str, str], Tally], bool]:
+        """Total all matching events by symbol and side, and return whether they are all.
+
+        At most TOTALLED seqs are read, the newest ones of those that can match. Raises JournalError.
+        """
+        ranges, first, last = self._find(filters)
+        totals: dict[tuple[str, str], Tally] = {}
+        parts = [piece for part in clip(ranges, first, last) for piece in _slice(part)][::-1]
+        for low, high in parts[: TOTALLED // SLICE]:
+            for symbol, side, prices, quantities in self._bulk_reader.total(low, high, **filters):
+                totals.setdefault((symbol, side), Tally()).add(prices.split(), quantities.split())
+        return totals, len(parts) <= TOTALLED // SLICE
+
+    def _find(self, filters: Mapping[str, str | None]) -> tuple[list[Range], int, int]:
+        """Return the ranges of seq that can match the windows, and the first and last seq of the journal."""
+        accepted = filters.get("since"), filters.get("until")
+        traded = filters.get("ts_since"), filters.get("ts_until")
 
         def find(journal: Journal) -> tuple[list[Range], int, int] | None:
-            if since is None and until is None:
+            if not any((*accepted, *traded)):
                 ranges: list[Range] = [(1, SEQ_MAX)]
-            elif self._blocks.step(journal):
-                ranges = self._blocks.find(since, until)
-            else:
+            elif not self._blocks.step(journal):
                 return None
+            elif any(traded):
+                ranges = self._blocks.find(*traded, "ts")
+            else:
+                ranges = self._blocks.find(*accepted)
             return ranges, journal.query("SELECT min(seq) FROM trades")[0][0] or 1, journal.last_seq()
 
         while (found := self._bulk_reader.ask(find)) is None:

@@ -97,10 +97,10 @@ class BlockRanges:
             parts.append(Part(self._read_to + 1, last_seq, None))
         return parts
 
-    def find(self, since: Timestamp | None, until: Timestamp | None) -> list[Range]:
-        """Find the ranges, in order, that hold every trade accepted from ``since`` to ``until``, both included."""
+    def find(self, since: Timestamp | None, until: Timestamp | None, column: TimeColumn = "accepted_at") -> list[Range]:
+        """Find the ranges, in order, that hold every trade from ``since`` to ``until``, both included."""
         found: list[Range] = []
-        for part in self.list_parts(since, until, SEQ_MAX):
+        for part in self.list_parts(since, until, SEQ_MAX, column):
             _extend(found, part.first, part.last)
         return found
 

@@ -18,8 +18,11 @@ FILTERS: Final = {
     "symbol": "symbol = ?",
     "side": "side = ?",
     "source": "source = ?",
+    "ref": "ref = ?",
     "since": "accepted_at >= ?",
     "until": "accepted_at < ?",
+    "ts_since": "ts >= ?",
+    "ts_until": "ts < ?",
     "host": "host = (SELECT host FROM marks WHERE journal_id = ?)",
 }
 """What trades are selected by, besides their seqs; only ``symbol`` has an index."""
@@ -164,6 +167,16 @@ class Journal:
                 opened.db, opened.journal_id, f"{where} ORDER BY seq {order} LIMIT ?", *given.values(), limit
             )
         return found if order == "ASC" else found[::-1]
+
+    def total(self, first: int, last: int, **filters: str | None) -> list[tuple[str, str, str, str]]:
+        """Return symbol, side, prices and quantities of the events from seq ``first`` to ``last`` that match.
+
+        The prices, and the quantities, of one symbol and side are one text, separated by spaces. Raises JournalError.
+        """
+        given = {FILTERS[name]: value for name, value in filters.items() if value is not None}
+        where = " AND ".join(["seq BETWEEN ? AND ?", *given])
+        totals = f"SELECT symbol, side, group_concat(price, ' '), group_concat(qty, ' ') FROM trades WHERE {where}"  # noqa: S608 - FILTERS are constants
+        return self.query(f"{totals} GROUP BY symbol, side", first, last, *given.values())
 
     def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a query that changes nothing, and return its rows. Raises JournalError."""

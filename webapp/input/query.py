@@ -10,16 +10,16 @@ from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
 from common.event import SEQ_MAX, SOURCE_PATTERN
-from common.journal.store import FILTERS
 from webapp.input.encoding import check_encoding
 from webapp.input.fields import (
     NamingField,
+    RefField,
     SideField,
     SourceField,
     SymbolField,
     read_ascii,
 )
-from webapp.input.query_fields import TimeColumnField, TimestampField, WholeField
+from webapp.input.query_fields import TimeColumnField, TimestampField, WholeField, WindowField
 from webapp.input.strict_schema import StrictSchema
 
 BARS_MAX: Final = 2000
@@ -101,21 +101,23 @@ class SymbolsSchema(_QuerySchema):
 
 
 class BlotterSchema(_QuerySchema):
-    """The parameters of the blotter; ``since`` and ``until`` are times of acceptance."""
+    """The parameters of the blotter; ``since`` and ``until`` are times of the kind that ``time`` names."""
 
     ignores_empty = True
 
     symbol = SymbolField(load_default=None)
     side = SideField(load_default=None)
     source = SourceField(load_default=None)
+    ref = RefField(load_default=None)
     host = HostField(load_default=None)
-    since = TimestampField(load_default=None)
-    until = TimestampField(load_default=None)
+    since = WindowField(load_default=None)
+    until = WindowField(load_default=None)
+    time = TimeColumnField(load_default="accepted_at")
     before = WholeField(1, SEQ_MAX, load_default=None)
     limit = WholeField(1, 1000, load_default=50)
 
 
-BLOTTER_FILTERS: Final = (*FILTERS, "limit")
+BLOTTER_FILTERS: Final = tuple(name for name in BlotterSchema().fields if name != "before")
 """The parameters that the links between pages keep, besides ``before``."""
 
 _PAGE, _FEED, _MARKET, _BARS, _BLOTTER = PageSchema(), FeedSchema(), MarketSchema(), BarsSchema(), BlotterSchema()
@@ -149,7 +151,9 @@ def read_symbols(query: Query) -> dict[str, Any]:
 
 def read_blotter(query: Query) -> dict[str, Any]:
     """Read the parameters of the blotter. Raises marshmallow's ValidationError."""
-    return _read(_BLOTTER, query)
+    wanted = _read(_BLOTTER, query)
+    names = {"since": "ts_since", "until": "ts_until"} if wanted.pop("time") == "ts" else {}
+    return {names.get(name, name): value for name, value in wanted.items()}
 
 
 def _read(schema: _QuerySchema, query: Query, replaced: Mapping[str, str] = {}) -> dict[str, Any]:

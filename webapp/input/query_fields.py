@@ -10,18 +10,36 @@ from common.journal.block_ranges import TimeColumn
 from common.timestamps import format_timestamp, parse_timestamp
 from webapp.input.fields import NamingField, read_ascii
 
+_PICKED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2}(?:\.[0-9]+)?)?)?")
+
 
 class TimestampField(NamingField[str]):
     """A time with an offset, converted to UTC."""
 
     expected = "an RFC 3339 time with an offset (like 2026-01-31T09:30:00Z)"
     brief = "a time like 2026-01-31T09:30:00Z"
-    accepts = datetime
+    accepts: Any = datetime
 
     def read(self, value: object) -> str:
         """Read a time. Raises ValueError or OverflowError."""
         # In a query string, an unescaped plus of the offset arrives as a space.
         return format_timestamp(parse_timestamp(read_ascii(value).strip().replace(" ", "+")))
+
+
+class WindowField(TimestampField):
+    """A limit of a window of time, as a browser's picker sends it too: a day, or a time in UTC without its offset."""
+
+    expected = "a day or a time like 2026-01-31, 2026-01-31T09:30 (UTC) or 2026-01-31T09:30:00Z"
+    brief = "a time like 2026-01-31T09:30"
+    accepts = str
+
+    def read(self, value: object) -> str:
+        """Read a limit. Raises ValueError or OverflowError."""
+        text = read_ascii(value).strip()
+        if found := _PICKED.fullmatch(text):
+            day, clock, rest = found.groups()
+            text = f"{day}T{clock or '00:00'}{rest or ':00'}Z"
+        return super().read(text)
 
 
 class TimeColumnField(NamingField[str]):

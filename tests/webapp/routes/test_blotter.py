@@ -4,6 +4,7 @@ import json
 import random
 import re
 from datetime import timedelta
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from common.credentials import READ
 from common.event import TRADE_FIELDS
 from common.journal import block_ranges
 from common.journal.store import Journal
+from common.tally import EXACT
 from common.timestamps import format_timestamp, now
 from tests.conftest import append, make_event, make_trade
 from tests.webapp.conftest import read_csv
 from webapp import search
+from webapp.cli.audit import total_journal
 from webapp.credentials import ANYONE
 from webapp.routes import blotter
 from webapp.services import DOWNLOADS_LIMIT, services
@@ -150,7 +153,7 @@ def test_the_blotter_shows_and_filters_by_source(client: FlaskClient, journal: J
         append(journal, [make_trade(source=source, **fields)])
     page = client.get("/blotter?source=grid").text
     assert numbers(page) == [1]
-    for cell in ("<td>grid</td>", "&lt;b&gt;7</td>", "0.0750</td>"):
+    for cell in (">grid</td>", "&lt;b&gt;7</td>", "0.0750</td>"):
         assert cell in page
     assert 'value="grid"' in page
     assert "blotter.csv?source=grid" in page
@@ -182,7 +185,8 @@ def test_a_downloaded_csv_can_be_replayed_to_the_same_trades(
 def test_downloads_of_an_empty_journal_are_empty(client: FlaskClient) -> None:
     assert client.get("/blotter.json").json == []
     assert client.get("/blotter.csv").text.count("\n") == 1
-    assert "No trades match the filters" in client.get("/blotter").text
+    assert "No trades yet" in client.get("/blotter").text
+    assert "No trades match the filters" in client.get("/blotter?side=BUY").text
 
 
 @pytest.mark.parametrize(
@@ -211,3 +215,71 @@ def test_a_download_above_the_limit_is_rejected_and_counted_until_one_ends(
     downloads.pop().close()
     assert client.get("/blotter.json").status_code == 200
     assert downloads[0].text.count("\n") == filled.last_seq() + 1
+
+
+def read_totals(page: str) -> list[list[str]]:
+    """Read the rows of the totals: currency, trades, buys, bought, sells, sold, notional."""
+    found = re.search(r'<table class="totals">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", found[1], re.DOTALL) if found else []
+    return [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in rows]
+
+
+def test_the_totals_of_a_filter_are_those_of_the_audit(client: FlaskClient, journal: Journal) -> None:
+    rng = random.Random(21)
+    for number in range(300):
+        fields = {"symbol": rng.choice(["BTCUSDT", "ETHUSDT", "BTCJPY"]), "side": rng.choice(["BUY", "SELL"])}
+        price, qty = f"{rng.randrange(1, 10**9)}.{number:09}", f"0.{rng.randrange(1, 10**18):018}"
+        append(journal, [make_trade(**fields, price=price, qty=qty, source=rng.choice(["grid", ""]))])
+    audited = total_journal(journal, journal.last_seq())
+    (bought, sold) = (audited["BTCJPY", side] for side in ("BUY", "SELL"))
+    ((quote, trades, buys, *amounts),) = read_totals(client.get("/blotter?symbol=BTCJPY&limit=1").text)
+    assert (quote, int(trades), int(buys)) == ("JPY", bought.trades + sold.trades, bought.trades)
+    found = [Decimal(amounts[0]), Decimal(amounts[2]), Decimal(amounts[3])]
+    assert found == [bought.notional, sold.notional, EXACT.add(bought.notional, sold.notional)]
+    rows = read_totals(client.get("/blotter").text)
+    assert sum(int(row[1]) for row in rows) == 300
+    assert [row[0] for row in rows] == ["USDT", "JPY"]
+    grid = sum(int(row[1]) for row in read_totals(client.get("/blotter?source=grid&side=SELL").text))
+    assert grid == len(client.get("/blotter.json?source=grid&side=SELL").json or [])
+
+
+def test_a_total_that_reads_not_all_says_so(
+    client: FlaskClient, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(journal, [make_trade() for _ in range(10)])
+    monkeypatch.setattr(search, "SLICE", 4)
+    monkeypatch.setattr(search, "TOTALLED", 8)
+    page = client.get("/blotter").text
+    assert "Of the newest" in page
+    assert [row[1] for row in read_totals(page)] == ["6"]
+
+
+def test_the_blotter_filters_by_reference_and_by_the_time_of_the_trade(client: FlaskClient, journal: Journal) -> None:
+    for day, ref in ((30, "84213-A"), (31, "x"), (29, "84213-B")):
+        append(journal, [make_trade(ts=f"2025-12-{day}T09:30:00.000000Z", ref=ref)])
+    for query, seqs in {
+        "ref=84213-A": [1],
+        "since=2025-12-30&time=ts": [2, 1],
+        "until=2025-12-30&time=ts": [3],
+        "since=2025-12-30T09:30&until=2025-12-31T09:30:00.001&time=ts": [2, 1],
+        "since=2025-12-30&until=2025-12-31": [],
+        "since=2025-12-30T10:30:00%2B01:00&time=ts&limit=1": [2],
+    }.items():
+        assert numbers(client.get(f"/blotter?{query}").text) == seqs
+        assert client.get(f"/blotter?{query}&side=SELL").status_code == 200
+    page = client.get("/blotter?since=2025-12-30&time=ts&symbol=BTCUSDT").text
+    assert 'type="datetime-local" step="any" id="since" name="since" value="2025-12-30T00:00:00.000"' in page
+    # The presets keep the other filters.
+    assert re.search(r'href="/blotter\?symbol=BTCUSDT&amp;time=ts&amp;since=[0-9-]{10}">Today</a>', page)
+    assert '<datalist id="symbols"><option value="BTCUSDT"></datalist>' in page
+    assert client.get("/blotter?time=x").status_code == 422
+
+
+def test_a_file_is_named_after_its_filters(client: FlaskClient) -> None:
+    for query, name in {
+        "": "trades.csv",
+        "symbol=btc/usdt&side=sell&since=2026-01-31T09:30": "trades-btc_usdt-sell-2026_01_31T09_30.csv",
+        "symbol=%E2%82%AE&ref=a%22b": "trades-_-a_b.csv",
+    }.items():
+        with client.get(f"/blotter.csv?{query}") as answer:
+            assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'

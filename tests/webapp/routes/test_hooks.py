@@ -18,7 +18,6 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
-from msgspec.structs import asdict
 from werkzeug.test import TestResponse
 
 from common.credentials import HOOK, WRITE, hash_token, make_token
@@ -197,7 +196,7 @@ def test_what_a_tool_sends_is_accepted_once_and_explained(client: FlaskClient, j
     first, again = accept(client, payload, kind), accept(client, payload, kind)
     (event,) = journal.read_after(0)
     assert tuple(getattr(event, name) for name in TRADE_FIELDS) == trade
-    assert first == {"trade": asdict(event), "duplicate": False, "read_from": read_from, "left_out": {}}
+    assert first == {"trade": msgspec.to_builtins(event), "duplicate": False, "read_from": read_from, "left_out": {}}
     assert again == first | {"duplicate": True}
 
 
