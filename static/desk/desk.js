@@ -1,6 +1,7 @@
 // @ts-check
 // Entry point: connects the parts of the desk. Without JavaScript the page works by form posts and reloads.
 import { Form } from "./form.js";
+import { Holdings } from "./holdings.js";
 import { Live } from "./live.js";
 import { Market } from "./market.js";
 import { byId } from "./page.js";
@@ -45,6 +46,7 @@ const status = new StatusBar({
   unknownMs: staleMs,
   onChange: (trouble) => showTitle({ trouble }),
 });
+const holdings = new Holdings();
 byId("refresh", HTMLElement).hidden = true;
 
 const pageSeq = Number(table.dataset.lastSeq);
@@ -57,7 +59,7 @@ new Live({
   staleMs,
   // Trades accepted between rendering the page and reading the summary are missing from one of the two.
   after: market.followAfter(marketSeq - pageSeq > MAX_BEHIND ? marketSeq : Math.min(marketSeq, pageSeq)),
-  onTrades: (batch) => { trades.add(batch); market.add(batch); },
+  onTrades: (batch) => { trades.add(batch); market.add(batch); holdings.ask(batch.at(-1)?.seq); },
   onHeartbeat: (heartbeat) => market.syncClock(heartbeat.at),
   onPipeline: (pipeline) => status.showPipeline(pipeline),
   onState: (state) => status.showFeed(state),

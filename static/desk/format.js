@@ -10,6 +10,8 @@ export const formatCount = (number) => (number < 100_000 ? whole.format(number) 
 // Compact notation ends with trillions, and has two decimal places.
 /** @param {number} number */
 export const formatAmount = (number) => (number && (number < 0.01 || number >= 1e15) ? scientific : compact).format(number);
+/** @param {number} number that may be below 0 */
+export const formatSigned = (number) => (number < 0 ? "-" : "") + formatAmount(Math.abs(number));
 /** @param {number} number */
 export const formatShare = (number) => percent.format(number);
 /** @param {number} number */

@@ -73,3 +73,18 @@ export type Summary = {
   last_seq: number;
   complete: boolean;
 };
+
+/** One position; `source` is null for the one over all sources. Every number has all its digits. */
+export type Position = {
+  symbol: string;
+  source: string | null;
+  quote: string;
+  quantity: string;
+  average_price: string | null;
+  realized_pnl: string;
+  unrealized_pnl: string | null;
+  fees: string;
+  last_price: string | null;
+};
+
+export type Positions = { positions: Position[]; overflow: number; last_seq: number };

@@ -37,6 +37,19 @@ def shown(page: Page) -> list[int]:
     return [int(text) for text in texts]
 
 
+def test_positions_follow_the_trades(desk: Page, shared: Stack) -> None:
+    row = desk.locator("#holdings tbody tr", has_text="HELD/EUR")
+    expect(row).to_have_count(0)
+    shared.post(symbol="HELD/EUR", price="10.5", qty="2")
+    expect(row.locator("td")).to_have_text(["HELD/EUR", "2", "10.5", "0 EUR", "0 EUR"])
+    shared.post(symbol="HELD/EUR", side="SELL", price="12", qty="3.000000000000000001")
+    expect(row.locator("td")).to_have_text(["HELD/EUR", "-1.000000000000000001", "12", "0 EUR", "3 EUR"])
+    expect(desk.locator("#holdings-note")).to_contain_text("3 EUR")
+    shared.post(symbol="HELD/EUR", price="13", qty="1.000000000000000001")
+    expect(row).to_have_count(0)
+    expect(desk.locator("#holdings-note")).to_contain_text("2 EUR")
+
+
 def test_a_trade_sent_by_form_appears_in_browsers_of_every_worker(browser: Browser, desk: Page, shared: Stack) -> None:
     workers = shared.workers()
     assert len(workers) == 2
