@@ -4,7 +4,9 @@ import { Form } from "./form.js";
 import { Holdings } from "./holdings.js";
 import { Live } from "./live.js";
 import { Market } from "./market.js";
+import { Notices } from "./notices.js";
 import { byId } from "./page.js";
+import { Silence } from "./silence.js";
 import { StatusBar } from "./status.js";
 import { showTitle } from "./title.js";
 import { TradeList } from "./trades.js";
@@ -41,10 +43,18 @@ const show = ({ symbol, window, zone }) => {
   return market.show({ symbol, ...view.seconds });
 };
 const view = new View(show);
+const notices = new Notices();
 const status = new StatusBar({
   pipelineUrl: box.dataset.pipeline ?? "",
   unknownMs: staleMs,
-  onChange: (trouble) => showTitle({ trouble }),
+  onChange: (trouble) => { showTitle({ trouble }); notices.update("trouble", trouble); },
+});
+const sources = byId("tile-sources", HTMLElement);
+const silence = new Silence({
+  url: sources.dataset.url ?? "",
+  limits: JSON.parse(sources.dataset.limits ?? "{}"),
+  now: () => market.now(),
+  onChange: (text, names) => { status.showSilence(text); notices.update("silence", names && `Silent: ${names}`); },
 });
 const holdings = new Holdings();
 byId("refresh", HTMLElement).hidden = true;
@@ -59,7 +69,7 @@ new Live({
   staleMs,
   // Trades accepted between rendering the page and reading the summary are missing from one of the two.
   after: market.followAfter(marketSeq - pageSeq > MAX_BEHIND ? marketSeq : Math.min(marketSeq, pageSeq)),
-  onTrades: (batch) => { trades.add(batch); market.add(batch); holdings.ask(batch.at(-1)?.seq); },
+  onTrades: (batch) => { trades.add(batch); market.add(batch); silence.add(batch); holdings.ask(batch.at(-1)?.seq); },
   onHeartbeat: (heartbeat) => market.syncClock(heartbeat.at),
   onPipeline: (pipeline) => status.showPipeline(pipeline),
   onState: (state) => status.showFeed(state),

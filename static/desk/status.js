@@ -40,6 +40,7 @@ export class StatusBar {
     /** @type {{ seq: number, since: Since } | undefined} */
     this.complete = undefined;
     this.trouble = "";
+    this.silence = "";
     this.asking = false;
     this.changed = false;
     byId("status", HTMLElement).hidden = false;
@@ -93,6 +94,12 @@ export class StatusBar {
     this.complete = { seq, since: new Since() };
   }
 
+  /** @param {string} text says which sources are silent, "" for none */
+  showSilence(text) {
+    this.silence = text;
+    this.tick();
+  }
+
   async ask() {
     this.asking = true;
     try {
@@ -118,6 +125,7 @@ export class StatusBar {
       if (item.className === "down" || item.className === "unknown") troubles.push(`${PARTS[name]} ${words}`);
       else if (item.className === "warn") warnings.push(`${PARTS[name]} ${words}`);
     }
+    if (this.silence) warnings.push(this.silence);
     this.write(troubles.join(", "), warnings.join(", "));
     const unheard = this.parts.web.since.age > ASK_MS || this.parts.feed.level !== "ok";
     if (unheard && !this.asking && this.parts.web.since.age > TICK_MS) this.ask();

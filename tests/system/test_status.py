@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from common.journal.store import Journal
 from tests.conftest import append, make_event
-from tests.system.stack import Stack
+from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
 OK = "All systems operational"
@@ -160,3 +160,65 @@ def test_a_send_that_hangs_can_be_cancelled_and_sent_again_as_the_same_trade(bro
         page.locator("#send").click()
         expect(page.locator("#notices")).to_contain_text("2 HUNG at 1")
     assert shared.journalled() == before + 1
+
+
+RECORD = """
+window.Notification = class extends EventTarget {
+  static permission = "granted";
+  static async requestPermission() { return "granted"; }
+  constructor(title, { body }) { super(); record(body); }
+};
+"""
+
+
+def test_trouble_and_silence_are_noticed_once_from_all_windows_for_who_has_asked(
+    browser: Browser, shared: Stack
+) -> None:
+    noticed: list[str] = []
+    with browser.new_context(base_url=shared.web_url) as context:
+        context.expose_function("record", lambda text: noticed.append(text))  # noqa: PLW0108 - Playwright takes no built-in method
+        context.add_init_script(RECORD)
+        pages = [context.new_page() for _ in range(2)]
+        for page in pages:
+            open_desk(page)
+        pages[0].locator("#status-summary").click()
+        pages[0].get_by_role("button", name="Notify me of trouble").click()
+        for page in pages:
+            expect(page.locator("#notices-ask")).to_have_text("Notices are on")
+            page.evaluate("""async () => {
+                const { Notices } = await import("/static/desk/notices.js");
+                window.made = new Notices({ afterMs: 0 });
+                window.update = async (kind, text) => {
+                    made.update(kind, text);
+                    await new Promise((resolve) => setTimeout(resolve, 1));
+                    await navigator.locks.request(`notices-${kind}`, () => {});
+                };
+            }""")
+
+        def update(kind: str, text: str) -> None:
+            for page in pages:
+                page.evaluate("([kind, text]) => update(kind, text)", [kind, text])
+
+        update("trouble", "Sidecar down")
+        update("trouble", "Web no answer")
+        update("silence", "Silent: bot-1")
+        update("silence", "Silent: bot-1, bot-2")
+        update("trouble", "")
+        pages[1].evaluate("localStorage.setItem('notices', 'off')")
+        update("trouble", "Sidecar down")
+        wait_for(lambda: pages[0].evaluate("1") and len(noticed) == 4, "each is noticed")
+        assert noticed == ["Sidecar down", "Silent: bot-1", "Silent: bot-1, bot-2", "All systems operational"]
+
+
+def test_a_source_that_is_silent_for_longer_than_it_may_is_named(browser: Browser, cold: Stack) -> None:
+    cold.settings["SILENCE_AFTER"] = "quiet-bot=1s,*=1h"
+    cold.start()
+    for source in ("quiet-bot", "loud-bot"):
+        assert cold.post(TRADE | {"source": source}).status_code == 201
+    with browser.new_context(base_url=cold.web_url) as context:
+        page = context.new_page()
+        page.goto("/")
+        expect(page.locator("#status-summary")).to_contain_text(re.compile("^quiet-bot silent for [0-9]+ s$"))
+        expect(page.locator("#tile-sources")).to_have_text("1 active")
+        expect(page.locator("#tile-silent")).to_have_text("1 silent")
+        expect(page.locator("#status-mark")).to_have_class("warn")

@@ -171,6 +171,7 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
         windows=WINDOWS,
         today=format_timestamp(now())[:10],
         stale=STALE_SECONDS,
+        limits=dict(services().settings.silence_after),
         hub=services().is_hub(),
     )
     return make_response(page, status)
