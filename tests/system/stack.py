@@ -51,6 +51,8 @@ class Stack:
     def __init__(self, folder: Path, **settings: str) -> None:
         web, sidecar, hints = free_ports(3)
         self.folder = folder
+        self.root = ROOT
+        """The checkout whose program runs."""
         self.settings = {
             "WEBAPP_HTTP_PORT": str(web),
             "SIDECAR_HTTP_PORT": str(sidecar),
@@ -74,17 +76,19 @@ class Stack:
         for name in list(self._running):
             self.stop(name)
 
-    def launch(self, name: str = "", procfile: Path = ROOT / "Procfile") -> subprocess.Popen[bytes]:
+    def launch(self, name: str = "", procfile: Path = Path("Procfile")) -> subprocess.Popen[bytes]:
         """Start honcho without waiting for anything."""
         env_file = self.folder / ".env"
         env_file.write_text("".join(f'{key}="{value}"\n' for key, value in self.settings.items()))
-        command = [str(BIN / "honcho"), "-e", str(env_file), "-f", str(procfile), "start", *name.split()]
+        command = [str(BIN / "honcho"), "-e", str(env_file), "-f", str(self.root / procfile), "start", *name.split()]
         environ = {
             key: value for key, value in os.environ.items() if key not in self.settings and key != "PYTEST_CURRENT_TEST"
         }
         environ["PATH"] = f"{BIN}:{environ['PATH']}"
         with self.log.open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command, cwd=self.root, env=environ, stdout=log, stderr=log, start_new_session=True
+            )
         self._running[name] = process
         return process
 
@@ -195,7 +199,9 @@ class Stack:
         """Run ``flask --app webapp trades …`` against this stack."""
         environ = os.environ | self.settings
         command = [*CLI, *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100, check=False)
+        return subprocess.run(
+            command, cwd=self.root, env=environ, capture_output=True, text=True, timeout=100, check=False
+        )
 
     @contextlib.contextmanager
     def launch_cli(self, output: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:

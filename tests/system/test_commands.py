@@ -93,7 +93,7 @@ _USERS = "it asks for a password, or needs a user; tests/webapp/cli/test_users.p
 
 _STAGE = "test_stage.py runs it"
 _IMAGE = "test_image.py does this with podman, and builds with buildah"
-_UNITS = "it changes a host; test_systemd.py runs what the units run"
+_UNITS = "it changes a host; test_deploy.py runs it on a copy of the host's files"
 
 NOT_RUN = {
     "make release": "it needs a tagged commit; tests/infra/test_release.py and the hosted workflow run it",
