@@ -1,65 +1,89 @@
 // @ts-check
-// One symbol's price bars and volume, drawn by Lightweight Charts in the colours of app.css.
+// Draws bars, volume and marks with Lightweight Charts in the colours of app.css, and keeps the view that a person chose.
 // @ts-types="../vendor/lightweight-charts/typings.d.ts"
 import {
-  CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, createChart,
+  CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, createChart, createSeriesMarkers,
 } from "../vendor/lightweight-charts/lightweight-charts.mjs";
-/** @import { UTCTimestamp } from "../vendor/lightweight-charts/typings.d.ts" */
+/** @import { SeriesMarker, Time, UTCTimestamp } from "../vendor/lightweight-charts/typings.d.ts" */
+import { findPlaces, findRange } from "./scale.js";
 import { formatSeconds } from "./zone.js";
-/** @import { Bar } from "./types.d.ts" */
+/** @import { Bar, Mark } from "./types.d.ts" */
 /** @import { Zone } from "./zone.js" */
 
-const MAX_BARS = 2000;
+const ZOOM = 1.4;
+const NAMES = /** @type {const} */ (["surface", "muted", "border", "buy", "sell", "text"]);
+
+const stamp = (/** @type {number} */ time) => /** @type {UTCTimestamp} */ (time);
+const toCandle = (/** @type {Bar} */ { time, open, high, low, close }) => ({
+  time: stamp(time), open: Number(open), high: Number(high), low: Number(low), close: Number(close),
+});
 
 export class Chart {
-  /** @param {HTMLElement} container @param {number} [step] the length of a bar in seconds */
-  constructor(container, step = 1) {
-    this.step = step;
+  /**
+   * `onPoint` receives the time of the bar under the pointer, `onView` is called when another part is shown.
+   * @param {HTMLElement} container
+   * @param {{ onPoint?: (time: number | undefined) => void, onView?: () => void }} [options]
+   */
+  constructor(container, { onPoint, onView } = {}) {
     this.chart = createChart(container, {
       autoSize: true,
       // The logo needs an inline style, which the Content-Security-Policy forbids; the footer has the attribution.
       layout: { attributionLogo: false, fontFamily: "system-ui, sans-serif", background: { type: ColorType.Solid } },
-      timeScale: { timeVisible: true, secondsVisible: true, borderVisible: false, maxBarSpacing: 18 },
+      timeScale: { timeVisible: true, secondsVisible: true, borderVisible: false, maxBarSpacing: 40, minBarSpacing: 0.05 },
       rightPriceScale: { borderVisible: false },
-      crosshair: { mode: CrosshairMode.Magnet },
-      handleScroll: { mouseWheel: false },
-      handleScale: { mouseWheel: false },
+      crosshair: { mode: CrosshairMode.Normal },
+      // A finger that moves up or down scrolls the page.
+      handleScroll: { vertTouchDrag: false },
     });
-    this.prices = this.chart.addSeries(CandlestickSeries);
+    this.prices = this.chart.addSeries(CandlestickSeries, { autoscaleInfoProvider: () => this.scale() });
     this.volumes = this.chart.addSeries(HistogramSeries, {
       priceFormat: { type: "volume" }, priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false,
     });
+    this.markers = createSeriesMarkers(this.prices, []);
     this.chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.8, bottom: 0 } });
-    this.chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.08, bottom: 0.26 } });
+    this.chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.08, bottom: 0.24 } });
+    this.step = 1;
     /** @type {Bar[]} */
     this.bars = [];
-    /** @type {Set<Bar>} */
-    this.changed = new Set();
-    this.stale = false;
-    /** @type {number | undefined} */
-    this.decimals = undefined;
-    this.volumeColours = { buy: "", sell: "" };
-    // fitContent has no effect until the chart has a size.
-    this.chart.timeScale().subscribeSizeChange(() => this.chart.timeScale().fitContent());
+    /** @type {UTCTimestamp[]} The times of the bars and of the empty places between them. */
+    this.times = [];
+    /** @type {Mark[]} */
+    this.marks = [];
+    this.places = -1;
+    this.bounded = true;
+    /** @type {Bar[]} Those that the axis does not reach. */
+    this.beyond = [];
+    /** @type {number | undefined} How many bars are to be shown, once the chart has a size. */
+    this.wanted = undefined;
+    this.colours = Object.fromEntries(NAMES.map((name) => [name, ""]));
+    this.chart.timeScale().subscribeSizeChange(() => this.showNewest());
+    this.chart.subscribeCrosshairMove(({ time }) => onPoint?.(/** @type {number | undefined} */ (time)));
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => onView?.());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.applyColours());
+    // The theme and the palette are attributes of the page.
+    new MutationObserver(() => this.applyColours()).observe(document.documentElement, { attributes: true });
     this.applyColours();
   }
 
   applyColours() {
-    const style = getComputedStyle(document.documentElement);
-    const [surface, text, border, buy, sell] =
-      ["surface", "muted", "border", "buy", "sell"].map((name) => style.getPropertyValue(`--${name}`).trim());
-    this.volumeColours = { buy: `${buy}66`, sell: `${sell}66` };
+    const probe = document.createElement("i");
+    document.body.append(probe);
+    for (const name of NAMES) {
+      probe.style.color = `var(--${name})`;
+      this.colours[name] = getComputedStyle(probe).color;
+    }
+    probe.remove();
+    const { surface, muted, border, buy, sell } = this.colours;
     this.chart.applyOptions({
-      layout: { background: { type: ColorType.Solid, color: surface }, textColor: text },
+      layout: { background: { type: ColorType.Solid, color: surface }, textColor: muted },
       grid: { vertLines: { visible: false }, horzLines: { color: border } },
     });
     // Hollow and filled, so that the direction is not in the colour alone.
     this.prices.applyOptions({
       upColor: surface, downColor: sell, borderUpColor: buy, borderDownColor: sell, wickUpColor: buy, wickDownColor: sell,
-      priceLineColor: text,
+      priceLineColor: muted,
     });
-    this.set(this.bars);
+    this.redraw();
   }
 
   /** @param {Zone} zone */
@@ -76,66 +100,132 @@ export class Chart {
     });
   }
 
-  /** @param {Bar[]} bars */
-  set(bars) {
+  /** Shows other bars in the same view. @param {Bar[]} bars in order of time @param {number} step their length in seconds */
+  set(bars, step) {
     this.bars = bars;
-    this.setPrecision();
+    this.step = step;
     this.redraw();
-    this.chart.timeScale().fitContent();
   }
+
+  /** Shows the newest bars, as many as there are steps in the window. @param {number} count */
+  show(count) {
+    this.wanted = Math.max(10, count);
+    this.chart.priceScale("right").applyOptions({ autoScale: true });
+    this.showNewest();
+  }
+
+  // It has no effect until the chart has a size and bars.
+  showNewest() {
+    const points = this.times.length;
+    if (this.wanted === undefined || !points || !this.chart.timeScale().width()) return;
+    const shown = Math.min(this.wanted, points);
+    this.chart.timeScale().setVisibleLogicalRange({ from: points - shown - 0.5, to: points + Math.max(1, shown * 0.03) });
+    this.wanted = undefined;
+  }
+
+  /** @param {number} factor below 1 to see more detail */
+  zoom(factor) {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    if (!range) return;
+    const length = (range.to - range.from) * factor;
+    this.chart.timeScale().setVisibleLogicalRange({ from: range.to - length, to: range.to });
+  }
+
+  zoomIn() { this.zoom(1 / ZOOM); }
+
+  zoomOut() { this.zoom(ZOOM); }
 
   redraw() {
-    this.changed = new Set();
-    this.stale = false;
-    this.prices.setData(this.bars);
+    this.setPrecision();
+    const scale = this.chart.timeScale();
+    const range = this.wanted === undefined ? scale.getVisibleLogicalRange() : null;
+    const anchor = range && Math.floor(range.to) < this.times.length - 1 ? this.times[Math.floor(range.to)] : undefined;
+    /** @type {({ time: UTCTimestamp } | ReturnType<typeof toCandle>)[]} */
+    const points = [];
+    for (const bar of this.bars) {
+      // A time without trades is one empty place, however long it was.
+      if (points.length && points[points.length - 1].time < bar.time - this.step) points.push({ time: stamp(bar.time - this.step) });
+      points.push(toCandle(bar));
+    }
+    this.prices.setData(points);
+    this.times = points.map(({ time }) => time);
     this.volumes.setData(this.bars.map((bar) => this.volumeOf(bar)));
+    this.drawMarks();
+    const index = anchor === undefined ? -1 : this.times.findLastIndex((time) => time <= anchor);
+    // The same bars stay in view, also when there are others before or after them.
+    if (range && index >= 0) {
+      const to = index + range.to - Math.floor(range.to);
+      scale.setVisibleLogicalRange({ from: to - (range.to - range.from), to });
+    }
+    this.showNewest();
   }
 
-  /** @param {number} time @param {number} price @param {number} quantity @param {boolean} buys */
-  add(time, price, quantity, buys) {
-    // Trades arrive in order of seq. Bars well after this one came from a clock that was fast, so they are removed.
-    while ((this.bars.at(-1)?.time ?? 0) > time + this.step) {
-      this.bars.pop();
-      this.stale = true;
+  /** Draws the last bar, or one after it. @param {Bar} bar */
+  update(bar) {
+    this.setPrecision([bar]);
+    const last = this.times.at(-1) ?? bar.time;
+    for (const time of last < bar.time - this.step ? [bar.time - this.step, bar.time] : last < bar.time ? [bar.time] : []) {
+      this.times.push(stamp(time));
+      if (time < bar.time) this.prices.update({ time: stamp(time) });
     }
-    const index = this.bars.findLastIndex((bar) => bar.time <= time);
-    let bar = this.bars[index];
-    if (bar?.time !== time) {
-      bar = { time: /** @type {UTCTimestamp} */ (time), open: price, high: price, low: price, close: price, quantity: 0, buy_quantity: 0 };
-      this.bars.splice(index + 1, 0, bar);
-      if (this.bars.length > MAX_BARS) this.bars.shift();
-    }
-    // Lightweight Charts can update only the last bar; any other needs a redraw.
-    if (bar !== this.bars.at(-1)) this.stale = true;
-    bar.high = Math.max(bar.high, price);
-    bar.low = Math.min(bar.low, price);
-    bar.close = price;
-    bar.quantity += quantity;
-    bar.buy_quantity += buys ? quantity : 0;
-    this.changed.add(bar);
+    this.prices.update(toCandle(bar));
+    this.volumes.update(this.volumeOf(bar));
+    this.showNewest();
   }
 
-  draw() {
-    if (this.bars.length && this.decimals === undefined) this.setPrecision();
-    if (this.stale) this.redraw();
-    for (const bar of this.changed) {
-      this.prices.update(bar);
-      this.volumes.update(this.volumeOf(bar));
-    }
-    this.changed.clear();
+  /** Sets the places of the axis; bars that are added only need more. @param {Bar[]} [added] */
+  setPrecision(added) {
+    const places = added ? Math.max(this.places, findPlaces(added)) : findPlaces(this.bars);
+    if (places === this.places) return;
+    this.places = places;
+    this.prices.applyOptions({
+      // Below the prices is the volume: the axis has no values below 0.
+      priceFormat: { type: "custom", minMove: 10 ** -places, base: 10 ** places, formatter: (/** @type {number} */ price) => (price < 0 ? "" : price.toFixed(places)) },
+    });
   }
 
-  setPrecision() {
-    const price = this.bars.at(-1)?.close;
-    if (price === undefined) { this.decimals = undefined; return; }
-    // Lightweight Charts writes at most 16 decimal places.
-    this.decimals = Math.min(16, Math.max(2, 4 - Math.floor(Math.log10(price))));
-    this.prices.applyOptions({ priceFormat: { type: "price", precision: this.decimals, minMove: Number(`1e-${this.decimals}`) } });
+  /** The bars in view. */
+  get visible() {
+    const range = this.chart.timeScale().getVisibleRange();
+    if (!range) return this.bars;
+    return this.bars.filter(({ time }) => time >= Number(range.from) && time <= Number(range.to));
+  }
+
+  scale() {
+    const bars = this.visible;
+    if (!bars.length) return null;
+    const { min, max, beyond } = findRange(bars, this.bounded);
+    this.beyond = beyond;
+    return { priceRange: { minValue: min, maxValue: max } };
+  }
+
+  /** Lets what is far from the others stretch the axis, or not. @param {boolean} bounded */
+  setBounded(bounded) {
+    this.bounded = bounded;
+    this.chart.priceScale("right").applyOptions({ autoScale: true });
+    this.redraw();
+  }
+
+  /** @param {Mark[]} marks */
+  setMarks(marks) {
+    this.marks = marks;
+    this.drawMarks();
+  }
+
+  drawMarks() {
+    const times = new Set(this.bars.map((bar) => bar.time));
+    /** @type {SeriesMarker<Time>[]} */
+    const markers = this.marks.filter(({ time }) => times.has(time)).map(({ time, side }) => (side === "BUY"
+      ? { time: stamp(time), position: "belowBar", shape: "arrowUp", color: this.colours.buy }
+      : { time: stamp(time), position: "aboveBar", shape: "arrowDown", color: this.colours.sell }));
+    this.markers.setMarkers(markers);
   }
 
   /** @param {Bar} bar */
-  volumeOf(bar) {
-    const mostlyBuys = bar.buy_quantity * 2 >= bar.quantity;
-    return { time: bar.time, value: bar.quantity, color: mostlyBuys ? this.volumeColours.buy : this.volumeColours.sell };
+  volumeOf({ time, quantity, buy_quantity: bought }) {
+    const [value, buys] = [Number(quantity), Number(bought)];
+    // Light and dark, so that the side is not in the hue alone.
+    const colour = buys * 2 >= value ? this.colours.buy.replace("rgb(", "rgba(").replace(")", ", 0.35)") : this.colours.sell.replace("rgb(", "rgba(").replace(")", ", 0.8)");
+    return { time: stamp(time), value, color: colour };
   }
 }

@@ -6,6 +6,7 @@ import { Live } from "./live.js";
 import { Market } from "./market.js";
 import { Notices } from "./notices.js";
 import { byId } from "./page.js";
+import { Panel } from "./panel.js";
 import { Silence } from "./silence.js";
 import { StatusBar } from "./status.js";
 import { showTitle } from "./title.js";
@@ -29,17 +30,20 @@ const trades = new TradeList({
   pause: byId("trades-pause", HTMLButtonElement),
 });
 const form = new Form(byId("trade-form", HTMLFormElement), trades, byId("notices", HTMLElement), (symbol) => view.chooseSymbol(symbol));
+const section = byId("market", HTMLElement);
+const panel = new Panel(section.dataset.bars ?? "");
 const market = new Market({
-  section: byId("market", HTMLElement),
+  section,
+  panel,
   onPrice: (price) => showTitle({ price }),
   onSymbol: (symbol) => { form.follow(symbol, true); view.chooseSymbol(symbol); },
 });
 /** @param {Choice} choice */
-const show = ({ symbol, window, zone }) => {
+const show = ({ symbol, window, time, zone }) => {
   trades.setZone(zone);
-  market.chart.setZone(zone);
   for (const each of document.querySelectorAll(".zone")) each.textContent = nameZone(zone);
   for (const each of document.querySelectorAll(".window")) each.textContent = window;
+  panel.show({ symbol, time, zone, ...view.seconds });
   return market.show({ symbol, ...view.seconds });
 };
 const view = new View(show);
@@ -62,20 +66,25 @@ byId("refresh", HTMLElement).hidden = true;
 const pageSeq = Number(table.dataset.lastSeq);
 const marketSeq = (await show(view.choice)) ?? pageSeq;
 form.follow(market.selected, false);
+/** @param {number} after */
+const follow = (after) => {
+  panel.follow(after);
+  return market.followAfter(after);
+};
 
 new Live({
   feedUrl: table.dataset.feed ?? "",
   tradesUrl: table.dataset.trades ?? "",
   staleMs,
   // Trades accepted between rendering the page and reading the summary are missing from one of the two.
-  after: market.followAfter(marketSeq - pageSeq > MAX_BEHIND ? marketSeq : Math.min(marketSeq, pageSeq)),
-  onTrades: (batch) => { trades.add(batch); market.add(batch); silence.add(batch); holdings.ask(batch.at(-1)?.seq); },
+  after: follow(marketSeq - pageSeq > MAX_BEHIND ? marketSeq : Math.min(marketSeq, pageSeq)),
+  onTrades: (batch) => { trades.add(batch); market.add(batch); panel.add(batch); silence.add(batch); holdings.ask(batch.at(-1)?.seq); },
   onHeartbeat: (heartbeat) => market.syncClock(heartbeat.at),
   onPipeline: (pipeline) => status.showPipeline(pipeline),
   onState: (state) => status.showFeed(state),
   onComplete: (seq) => status.showComplete(seq),
   onSkip: async (last) => {
     const read = (await market.reload()) ?? last;
-    return market.followAfter(Math.max(read, last) - SHOWN_AGAIN);
+    return follow(Math.max(read, last) - SHOWN_AGAIN);
   },
 });

@@ -1,6 +1,7 @@
 // @ts-check
 // The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
 import { enableCopy, writeCurl } from "./copy.js";
+import { addOwn } from "./own.js";
 import { byId, makeElement, request } from "./page.js";
 /** @import { Problem, Trade, TypedTrade } from "./types.d.ts" */
 /** @import { TradeList } from "./trades.js" */
@@ -185,6 +186,7 @@ export class Form {
   accept(event) {
     this.renewKey();
     this.getControl("confirmed").value = "";
+    addOwn(event);
     this.showErrors({});
     this.notify("success", "status", `Accepted as #${event.seq}: ${event.side} ${event.qty} ${event.symbol} at ${event.price}`);
     this.leaveLater();

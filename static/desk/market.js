@@ -1,11 +1,11 @@
 // @ts-check
 // The market over a window of time, up to now: tiles, symbols and one symbol's chart, read from /market and updated live.
-import { Chart } from "./chart.js";
 import { formatAmount, formatChange, formatCount, formatShare } from "./format.js";
 import { byId, request, setText } from "./page.js";
 import { Redraw } from "./redraw.js";
 import { SymbolTable } from "./symbols.js";
 import { Totals } from "./totals.js";
+/** @import { Panel } from "./panel.js" */
 /** @import { Summary, Trade } from "./types.d.ts" */
 
 const RATE_SECONDS = 5;
@@ -19,10 +19,12 @@ const RECENT_TRADES = 5000;
 
 export class Market {
   /**
-   * `onPrice` receives the last price of the chosen symbol, with its name, `onSymbol` a symbol that was clicked.
-   * @param {{ section: HTMLElement, onPrice: (price: string) => void, onSymbol: (symbol: string) => void }} options
+   * `onPrice` receives the last price of the chosen symbol, with its name, `onSymbol` a symbol that was clicked, and the
+   * panel of the chart the symbol that is shown.
+   * @param {{ section: HTMLElement, panel: Panel, onPrice: (price: string) => void, onSymbol: (symbol: string) => void }} options
    */
-  constructor({ section, onPrice, onSymbol }) {
+  constructor({ section, panel, onPrice, onSymbol }) {
+    this.panel = panel;
     this.onPrice = onPrice;
     this.url = section.dataset.url ?? "";
     this.window = 0;
@@ -48,7 +50,6 @@ export class Market {
     /** @type {number | undefined} */
     this.quoteTimer = undefined;
     this.complete = true;
-    this.chart = new Chart(byId("chart", HTMLElement));
     this.table = new SymbolTable({ onSymbol, now: () => this.now() });
     this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
     // Only a new summary drops the trades that have left the window.
@@ -64,7 +65,6 @@ export class Market {
   show({ window, step, symbol }) {
     this.window = window;
     this.step = step;
-    this.chart.step = step;
     return this.load(symbol);
   }
 
@@ -73,7 +73,7 @@ export class Market {
    * @param {string | null} symbol
    */
   async load(symbol) {
-    const query = new URLSearchParams({ window: String(this.window), step: String(this.step), ...(symbol && { symbol }) });
+    const query = new URLSearchParams({ window: String(this.window), step: String(Math.min(this.window, 86_400)), ...(symbol && { symbol }) });
     this.wanted = symbol;
     this.requests += 1;
     const number = this.requests;
@@ -97,7 +97,7 @@ export class Market {
     this.selected = this.wanted = summary.symbol;
     this.lastSeq = summary.last_seq;
     this.complete = summary.complete && !summary.symbols[SUMMARY_SYMBOLS - 1]?.trades;
-    this.chart.set(summary.bars);
+    this.panel.choose(summary.symbol);
     // Trades newer than the summary are not in it.
     this.count(this.recentTrades);
     this.draw();
@@ -157,10 +157,9 @@ export class Market {
       const price = Number(trade.price);
       const quantity = Number(trade.qty);
       if (this.totals.add(trade, price, quantity)) this.askForQuotes();
-      this.selected ??= trade.symbol;
-      if (trade.symbol === this.selected) {
-        const time = Date.parse(trade.accepted_at) / 1000;
-        this.chart.add(Math.floor(time / this.step) * this.step, price, quantity, trade.side === "BUY");
+      if (this.selected === null) {
+        this.selected = trade.symbol;
+        this.panel.choose(trade.symbol);
       }
     }
   }
@@ -173,7 +172,6 @@ export class Market {
 
   draw() {
     const { trades, buys, notionals } = this.totals;
-    this.chart.draw();
     setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
     const largest = Array.from(notionals).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
     setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || (trades ? "…" : "0"));
@@ -181,11 +179,10 @@ export class Market {
     setText("tile-share", trades ? `${formatShare(buys / trades)} / ${formatShare(1 - buys / trades)}` : "none yet");
     this.table.draw(this.totals.list(), this.selected);
     const selected = this.totals.symbols.get(this.selected ?? "") ?? this.table.find(this.selected);
-    setText("chart-symbol", this.selected ?? "Price");
     setText("chart-price", selected?.last_price ?? "");
     this.onPrice(selected ? `${selected.last_price} ${selected.symbol}` : "");
     setText("price-symbol", this.selected ?? "Price");
-    const first = this.chart.bars[0]?.open;
+    const first = this.panel.firstPrice;
     const change = selected && first ? Number(selected.last_price) / first - 1 : 0;
     setText("chart-change", selected ? formatChange(change) : "");
     byId("chart-change", HTMLElement).className = change < 0 ? "down" : "up";

@@ -1,6 +1,4 @@
 // What the server sends, as the scripts read it. Browsers do not load this file.
-import type { UTCTimestamp } from "../vendor/lightweight-charts/typings.d.ts";
-
 export type Side = "BUY" | "SELL";
 
 export type Trade = {
@@ -56,20 +54,37 @@ export type SymbolTotals = {
   last_at: string;
 };
 
+/** By which of its times a trade is in a bar. */
+export type TimeColumn = "accepted_at" | "ts";
+
+/** Decimals are text, exact; `time` is the start, in seconds since 1970. */
 export type Bar = {
-  time: UTCTimestamp;
-  open: number;
-  high: number;
-  low: number;
-  close: number;
-  quantity: number;
-  buy_quantity: number;
+  time: number;
+  open: string;
+  high: string;
+  low: string;
+  close: string;
+  quantity: string;
+  buy_quantity: string;
+  trades: number;
 };
+
+/** `last_at` is the newest trade up to the end; null when there is none. */
+export type ChartAnswer = {
+  since: number;
+  until: number;
+  last_at: string | null;
+  last_seq: number;
+  complete: boolean;
+  bars: Bar[];
+};
+
+/** A trade of one's own in the chart. */
+export type Mark = { time: number; side: Side };
 
 export type Summary = {
   symbols: SymbolTotals[];
   symbol: string | null;
-  bars: Bar[];
   last_seq: number;
   complete: boolean;
 };

@@ -1,12 +1,13 @@
 // @ts-check
 // What is chosen on the desk: in the address, so that Back, a reload and a link show the same, and remembered for the next visit.
 import { byId } from "./page.js";
+/** @import { TimeColumn } from "./types.d.ts" */
 /** @import { Zone } from "./zone.js" */
 
-/** `symbol` is null for the one with the most notional. @typedef {{ symbol: string | null, interval: string, window: string, zone: Zone }} Choice */
+/** `symbol` is null for the one with the most notional. @typedef {{ symbol: string | null, interval: string, window: string, time: TimeColumn, zone: Zone }} Choice */
 
 const KEY = "desk";
-const NAMES = /** @type {const} */ (["interval", "window", "zone"]);
+const NAMES = /** @type {const} */ (["interval", "window", "time", "zone"]);
 // The window that shows an interval well, for one that another interval was chosen for.
 /** @type {Record<string, string>} */
 const WINDOWS = { "1s": "15m", "5s": "15m", "15s": "1h", "1m": "4h", "5m": "1d", "15m": "1d", "1h": "7d", "1d": "30d" };
@@ -19,6 +20,7 @@ export class View {
     this.controls = {
       interval: byId("interval", HTMLSelectElement),
       window: byId("window", HTMLSelectElement),
+      time: byId("time", HTMLSelectElement),
       zone: byId("zone", HTMLSelectElement),
     };
     /** @type {Choice} */
@@ -43,8 +45,8 @@ export class View {
   }
 
   read() {
-    const { interval, window, zone } = this.controls;
-    return { interval: interval.value, window: window.value, zone: /** @type {Zone} */ (zone.value) };
+    const { interval, window, time, zone } = this.controls;
+    return { interval: interval.value, window: window.value, time: /** @type {TimeColumn} */ (time.value), zone: /** @type {Zone} */ (zone.value) };
   }
 
   /** The choice of the address, else the one that is remembered, else the standard one. */
@@ -87,7 +89,8 @@ export class View {
     const query = new URLSearchParams(location.search);
     for (const name of /** @type {const} */ (["symbol", ...NAMES])) {
       const value = this.choice[name];
-      if (value === null) query.delete(name);
+      // Most links are to times of acceptance.
+      if (value === null || (name === "time" && value === this.standard.time)) query.delete(name);
       else query.set(name, value);
     }
     history.pushState(null, "", `?${query}`);

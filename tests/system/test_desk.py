@@ -116,18 +116,22 @@ def test_tiles_symbols_and_chart_follow_the_trades(desk: Page, shared: Stack) ->
     expect(desk.locator("#status-sidecar")).to_contain_text("up")
 
 
-DRAW = """async (trades) => {
-  const { Chart } = await import("/static/desk/chart.js");
-  const container = document.createElement("div");
-  document.body.append(container);
-  const chart = new Chart(container, 5);
-  for (const drawn of trades) {
-    for (const [time, price] of drawn) chart.add(time, price, 1, true);
-    chart.draw();
+DRAW = """async (groups) => {
+  const { Panel } = await import("/static/desk/panel.js");
+  const panel = new Panel("/market/bars");
+  panel.choice.symbol = "A";
+  panel.answer = { since: 0, complete: true };
+  let seq = 0;
+  for (const group of groups) {
+    panel.add(group.map(([time, price]) => ({
+      seq: seq += 1, symbol: "A", side: "BUY", price: `${price}`, qty: "1",
+      accepted_at: new Date(time * 1000).toISOString(),
+    })));
+    panel.draw();
   }
-  const drawn = chart.prices.data().map((bar) => [bar.time, bar.open, bar.high, bar.low, bar.close]);
-  container.remove();
-  return [drawn, chart.volumes.data().map((bar) => [bar.time, bar.value])];
+  const drawn = panel.chart.prices.data().filter((bar) => "open" in bar);
+  const volumes = panel.chart.volumes.data().map((bar) => [bar.time, bar.value]);
+  return [drawn.map((bar) => [bar.time, bar.open, bar.high, bar.low, bar.close]), volumes];
 }"""
 
 
