@@ -10,7 +10,7 @@ ALERTMANAGER_PORT ?= 9093
 export PROMETHEUS_PORT GRAFANA_PORT ALERTMANAGER_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults check lock soak bench images stage-up stage-down release
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults faults-hub check lock soak bench images stage-up stage-down release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ test: env-setup ## Set up what is missing, then run every test
 
 faults: env-setup ## Run the fault storm against a stack under load; takes some minutes, and root for a small disk
 	@python -m tests.system.faults
+
+faults-hub: env-setup ## Run faults against two hosts and two hubs under load; takes some minutes
+	@python -m tests.system.relay_storm
 
 check: lint test ## Run lint and test, as before every commit
 

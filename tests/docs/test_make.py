@@ -8,7 +8,20 @@ from pathlib import Path
 from tests.conftest import ROOT, require_program
 
 TARGETS = {"env-setup", "apps-up", "apps-dev", "apps-down", "infra-up", "infra-down", "open", "demo"}
-TARGETS |= {"lint", "test", "faults", "check", "lock", "soak", "bench", "images", "stage-up", "stage-down", "release"}
+TARGETS |= {
+    "lint",
+    "test",
+    "faults",
+    "faults-hub",
+    "check",
+    "lock",
+    "soak",
+    "bench",
+    "images",
+    "stage-up",
+    "stage-down",
+    "release",
+}
 
 
 def make(*arguments: str, folder: Path = ROOT) -> str:

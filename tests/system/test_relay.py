@@ -1,55 +1,19 @@
 """A hub that pulls a host over HTTP: real processes, of which any may be killed or frozen at any moment."""
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
-from common.credentials import READ, hash_token, make_token
-from common.journal.credentials import Term, add_token
 from common.journal.store import Journal
-from common.timestamps import format_timestamp, now
 from tests.conftest import ROOT, append, make_trade
-from tests.system.stack import TRADE, Stack, free_ports
+from tests.system.relay import Relay, find_journal, read_ids
+from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
-
-
-class Relay:
-    """``python -m relay pull`` into the journal of a stack."""
-
-    def __init__(self, hub: Stack, host: Stack, token_file: Path) -> None:
-        (port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{port}"
-        self.log = hub.folder / "relay.log"
-        self.environ = (
-            os.environ
-            | hub.settings
-            | {
-                "RELAY_HTTP_PORT": str(port),
-                "RELAY_HTTP_HOSTS": host.web_url,
-                "RELAY_TOKEN_FILE": str(token_file),
-                "RELAY_POLL": "20ms",
-            }
-        )
-        self.process = self.start()
-
-    def start(self) -> "subprocess.Popen[bytes]":
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "relay", "pull"]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
-        return self.process
-
-    def is_ready(self) -> bool:
-        with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.url}/readyz", timeout=20).status_code == 200
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -66,25 +30,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def relay(host: Stack, hub: Stack) -> Iterator[Relay]:
-    token, path = make_token(), hub.folder / "token"
-    with Journal(Path(host.settings["JOURNAL_PATH"])) as journal:
-        add_token(journal, "hub", hash_token(token), frozenset({READ}), Term(format_timestamp(now()), None))
-    path.touch(0o600)
-    path.write_text(f"{token}\n")
-    relay = Relay(hub, host, path)
+    relay = Relay(hub, [host])
     yield relay
-    relay.process.kill()
-    relay.process.wait()
+    relay.end()
 
 
 def add(host: Stack, count: int) -> None:
-    with Journal(Path(host.settings["JOURNAL_PATH"])) as journal:
+    with Journal(find_journal(host)) as journal:
         append(journal, [make_trade(price=str(n + 1)) for n in range(count)])
-
-
-def read_ids(stack: Stack) -> list[str]:
-    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
-        return [event.id for event in journal.read_after(0, 100_000)]
 
 
 def test_a_hub_has_the_trades_of_its_host_through_kills_and_freezes(host: Stack, hub: Stack, relay: Relay) -> None:
@@ -93,8 +46,7 @@ def test_a_hub_has_the_trades_of_its_host_through_kills_and_freezes(host: Stack,
         add(host, 1500)
         before = hub.journalled()
         wait_for(lambda before=before: hub.journalled() > before, "some have arrived")  # type: ignore[misc]
-        relay.process.send_signal(fault)
-        assert relay.process.wait(60) == (0 if fault == signal.SIGTERM else -9)
+        assert relay.end(fault) == (0 if fault == signal.SIGTERM else -9)
         relay.start()
     web = host.find("web")
     frozen = [web, *web.children()]
@@ -114,7 +66,7 @@ def test_the_hubs_own_stack_counts_shows_and_audits_them_and_takes_none(host: St
     hub.wait_counted(total, 60)
     assert hub.total("trading_host_trades_total") == total
     page = requests.get(f"{hub.web_url}/trades", params={"limit": 1000}, timeout=20).json()
-    with Journal(Path(host.settings["JOURNAL_PATH"])) as journal:
+    with Journal(find_journal(host)) as journal:
         host_id = journal.journal_id
         newest = journal.last_seq()
     assert {trade["host_journal_id"] for trade in page["trades"]} == {host_id}

@@ -1,0 +1,73 @@
+"""The real relay of a hub, beside its stack."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import requests
+
+from common.credentials import READ, hash_token, make_token
+from common.journal.credentials import Term, add_token
+from common.journal.store import Journal
+from common.timestamps import format_timestamp, now
+from tests.conftest import ROOT
+from tests.system.stack import Stack, free_ports
+
+
+def find_journal(stack: Stack) -> Path:
+    return Path(stack.settings["JOURNAL_PATH"])
+
+
+def read_ids(stack: Stack, host: str | None = None) -> list[str]:
+    """Read the ids of all trades of a stack, on a hub those of one host."""
+    with Journal(find_journal(stack)) as journal:
+        return [event.id for event in journal.read_after(0, 10_000_000) if host in {None, event.host_journal_id}]
+
+
+def make_tokens(hosts: Sequence[Stack], path: Path) -> Path:
+    """Make a token for reading at each host, and write them all to a file."""
+    path.touch(0o600)
+    with path.open("w") as file:
+        for host in hosts:
+            token = make_token()
+            with Journal(find_journal(host)) as journal:
+                term = Term(format_timestamp(now()), None)
+                add_token(journal, f"hub-{path.parent.name}", hash_token(token), frozenset({READ}), term)
+            file.write(f"{host.web_url} {token}\n")
+    return path
+
+
+class Relay:
+    """``python -m relay pull`` from hosts into the journal of a stack."""
+
+    def __init__(self, hub: Stack, hosts: Sequence[Stack]) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = hub.folder / "relay.log"
+        own = {
+            "RELAY_HTTP_PORT": str(port),
+            "RELAY_HTTP_HOSTS": ",".join(host.web_url for host in hosts),
+            "RELAY_TOKEN_FILE": str(make_tokens(hosts, hub.folder / "tokens")),
+            "RELAY_POLL": "20ms",
+        }
+        self.environ = os.environ | hub.settings | own
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "relay", "pull"]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
+        return self.process
+
+    def end(self, how: signal.Signals = signal.SIGKILL) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.url}/readyz", timeout=20).status_code == 200
+        return False
