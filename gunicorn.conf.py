@@ -12,7 +12,7 @@ from common.journal.store import Journal
 from common.logs import describe_logging
 from common.settings import Settings
 from common.supervisor import find_supervisor
-from webapp.attempts import Attempts
+from webapp.attempts import share_attempts
 from webapp.reporting import end_reporting, start_reporting
 from webapp.server.connections import find_connection_limit
 from webapp.server.safety import find_danger
@@ -25,9 +25,8 @@ try:
     _connections = find_connection_limit(_settings.feed_max_clients)
     # Here, in the master: its workers inherit what it finds, and check it.
     find_supervisor()
-    # Before the fork, so that the workers share it.
-    _attempts = Attempts()
-    _attempts.share()
+    # Before the fork, so that the workers share it. A reload reads this file again, and keeps the table.
+    _attempts = share_attempts()
 except BadSettingError as error:
     sys.stderr.write(f"web cannot start: {error}\n")
     raise SystemExit(1) from None

@@ -9,7 +9,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 FREE: Final = 5
@@ -112,6 +112,14 @@ class Attempts:
             yield
         finally:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+
+@cache
+def share_attempts() -> Attempts:
+    """Return the table of this process, open for those that it forks; it is the same one at each call."""
+    attempts = Attempts()
+    attempts.share()
+    return attempts
 
 
 def _hash(who: str) -> bytes:

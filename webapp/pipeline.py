@@ -7,6 +7,7 @@ import time
 from typing import Final, NamedTuple, TypedDict
 
 from common.errors import JournalError
+from webapp.alerts import Alert, Alerts
 from webapp.reader import JournalReader
 from webapp.readiness import Readiness
 from webapp.sharing import share
@@ -32,12 +33,16 @@ class SidecarState(TypedDict):
 
 
 class Found(TypedDict):
-    """Whether trades are accepted and counted; ``lag_events`` are accepted and not yet counted."""
+    """Whether trades are accepted and counted; ``lag_events`` are accepted and not yet counted.
+
+    ``alerts`` fire; null when no Prometheus answers.
+    """
 
     web: WebState
     sidecar: SidecarState
     last_seq: int | None
     lag_events: int | None
+    alerts: list[Alert] | None
 
 
 class PipelineState(Found):
@@ -58,13 +63,14 @@ class State(NamedTuple):
 
 
 class Pipeline:
-    """The pipeline as this worker sees it: the journal, and the sidecar over HTTP."""
+    """The pipeline as this worker sees it: the journal, and over HTTP the sidecar and Prometheus."""
 
-    def __init__(self, readiness: Readiness, reader: JournalReader, sidecar: SidecarClient) -> None:
+    def __init__(self, readiness: Readiness, reader: JournalReader, sidecar: SidecarClient, alerts: Alerts) -> None:
         """Keep what to check; nothing is checked yet."""
         self._readiness = readiness
         self._reader = reader
         self._sidecar = sidecar
+        self._alerts = alerts
         self.get = share(self._check, CACHE_SECONDS, 1)
 
     def _check(self) -> State:
@@ -75,16 +81,17 @@ class Pipeline:
 
     def _find(self) -> Found:
         sidecar = self._get_sidecar()
+        alerts = self._alerts.get()
         try:
             self._readiness.check()
             last_seq = self._reader.last_seq()
         except JournalError as error:
             web: WebState = {"ready": False, "reason": error.reason}
-            return {"web": web, "sidecar": sidecar, "last_seq": None, "lag_events": None}
+            return {"web": web, "sidecar": sidecar, "last_seq": None, "lag_events": None, "alerts": alerts}
         counted = sidecar["last_seq"]
         lag = None if counted is None else max(0, last_seq - counted)
         web = {"ready": True, "reason": None}
-        return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag}
+        return {"web": web, "sidecar": sidecar, "last_seq": last_seq, "lag_events": lag, "alerts": alerts}
 
     def _get_sidecar(self) -> SidecarState:
         answer = self._sidecar.get("/readyz")

@@ -13,6 +13,7 @@ from common.journal.connection import Latch
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.transport import Sender
+from webapp.alerts import Alerts
 from webapp.attempts import Attempts
 from webapp.broadcaster import Broadcaster
 from webapp.credentials import Credentials
@@ -87,7 +88,7 @@ class Services:
             lambda: self.is_stopping(),  # noqa: PLW0108 - a worker sets it when it starts
         )
         sidecar = SidecarClient(settings)
-        self.pipeline = Pipeline(self.readiness, self.reader, sidecar)
+        self.pipeline = Pipeline(self.readiness, self.reader, sidecar, Alerts(settings.prometheus_url))
         self.positions = Positions(sidecar)
         self.pipeline_watch = PipelineWatch(self.pipeline.get)
         # Each worker counts for itself; a proxy in front can count over all of them.

@@ -2,8 +2,8 @@
 // The status in the header: web, sidecar, lag and feed, each as text with a shape and a colour, and with an age. What was
 // not heard again for a while is not known.
 import { formatAge, formatWhole } from "./format.js";
-import { byId, request, setText, Since } from "./page.js";
-/** @import { FeedState, Pipeline } from "./types.d.ts" */
+import { byId, makeElement, request, setText, Since } from "./page.js";
+/** @import { Alert, FeedState, Pipeline } from "./types.d.ts" */
 
 const TICK_MS = 500;
 // The state of the pipeline comes with the feed, at most this old; when it does not, it is requested.
@@ -39,6 +39,8 @@ export class StatusBar {
     };
     /** @type {{ seq: number, since: Since } | undefined} */
     this.complete = undefined;
+    /** @type {Alert[]} */
+    this.alerts = [];
     this.trouble = "";
     this.silence = "";
     this.asking = false;
@@ -62,7 +64,7 @@ export class StatusBar {
   }
 
   /** @param {Pipeline} pipeline */
-  showPipeline({ age, web, sidecar, lag_events: lag }) {
+  showPipeline({ age, web, sidecar, lag_events: lag, alerts }) {
     const ms = age * 1000;
     // From the feed and by request; the newer one counts.
     if (ms > this.parts.web.since.age) return;
@@ -70,11 +72,23 @@ export class StatusBar {
     this.renew("sidecar", sidecar.ready ? "ok" : "down", !sidecar.reachable ? "down" : sidecar.ready ? "up" : "not ready", ms);
     if (lag === null) this.renew("lag", "unknown", "unknown", ms);
     else this.renew("lag", lag > 1000 ? "down" : lag > 100 ? "warn" : "ok", formatWhole(lag), ms);
+    this.showAlerts(alerts ?? null);
     if (this.changed) this.tick();
+  }
+
+  /** @param {Alert[] | null} alerts null when no Prometheus answers */
+  showAlerts(alerts) {
+    this.alerts = alerts ?? [];
+    const item = byId("status-alerts", HTMLLIElement);
+    item.hidden = alerts === null;
+    item.className = alerts === null ? "" : this.alerts.some(({ severity }) => severity === "critical") ? "down" : this.alerts.length ? "warn" : "ok";
+    const links = this.alerts.map(({ name, summary, runbook_url: url }) => makeElement(url ? "a" : "span", name, url ? { href: url, title: summary } : { title: summary }));
+    item.querySelector("b")?.replaceChildren(...(links.length ? links.flatMap((link) => [link, " "]) : ["none"]));
   }
 
   // Without an answer of the web process nothing is known of what it tells.
   showNoAnswer() {
+    this.showAlerts(null);
     this.renew("web", "down", "no answer");
     this.renew("sidecar", "unknown", "unknown");
     this.renew("lag", "unknown", "unknown");
@@ -124,6 +138,10 @@ export class StatusBar {
       item.querySelector("small")?.replaceChildren(`${formatAge(since.age)} ago`);
       if (item.className === "down" || item.className === "unknown") troubles.push(`${PARTS[name]} ${words}`);
       else if (item.className === "warn") warnings.push(`${PARTS[name]} ${words}`);
+    }
+    if (this.parts.web.since.age > this.unknownMs) this.showAlerts(null);
+    for (const { name, severity } of this.alerts) {
+      if (severity !== "info") (severity === "critical" ? troubles : warnings).push(`Alert ${name}`);
     }
     if (this.silence) warnings.push(this.silence);
     this.write(troubles.join(", "), warnings.join(", "));

@@ -29,7 +29,11 @@ export type Pipeline = {
   sidecar: { reachable: boolean; ready: boolean; last_seq: number | null };
   last_seq: number | null;
   lag_events: number | null;
+  alerts: Alert[] | null;
 };
+
+/** An alert that fires. */
+export type Alert = { name: string; severity: string; summary: string; since: string; runbook_url: string };
 
 /** `paused` belongs to a page that is about to be left, `stale` to a feed that is silent though it looks open. */
 export type FeedState = "connecting" | "live" | "reconnecting" | "stale" | "paused";

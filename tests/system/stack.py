@@ -61,6 +61,8 @@ class Stack:
             "SNAPSHOT_PATH": str(folder / "snapshot"),
             "SECRET_KEY": SUITE_KEY,
             "WEB_CONCURRENCY": "2",
+            # None answers there: what fires in another one is no business of a test.
+            "PROMETHEUS_URL": "http://127.0.0.1:9",
         } | settings
         self.web_url = f"http://127.0.0.1:{self.settings['WEBAPP_HTTP_PORT']}"
         self.sidecar_url = f"http://127.0.0.1:{self.settings['SIDECAR_HTTP_PORT']}"

@@ -123,7 +123,7 @@ def test_the_desk_and_the_sidecar_link_to_each_other(browser: Browser, shared: S
     page.goto("/blotter")
     page.get_by_role("contentinfo").get_by_role("link", name="Sidecar").click()
     expect(page).to_have_url(f"{shared.sidecar_url}/")
-    for name, url in (("Prometheus", "http://127.0.0.1:9090"), ("Grafana", "http://127.0.0.1:3000")):
+    for name, url in (("Prometheus", shared.settings["PROMETHEUS_URL"]), ("Grafana", "http://127.0.0.1:3000")):
         expect(page.get_by_role("link", name=name)).to_have_attribute("href", url)
     page.get_by_role("link", name="Desk").click()
     expect(page.get_by_role("heading", name="Trades", exact=True)).to_be_attached()

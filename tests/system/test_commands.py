@@ -108,6 +108,7 @@ NOT_RUN = {
     ".venv/bin/mypy": "the gate runs it",
     "make faults": _LONG,
     "make bench": _LONG,
+    "make soak": _LONG,
     "make open": "it opens a browser window",
     "make lock": _REGISTRY,
     "echo some-package >> requirements.in": _REGISTRY,

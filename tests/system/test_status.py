@@ -97,6 +97,27 @@ def test_a_state_that_is_not_renewed_becomes_unknown(browser: Browser, shared: S
         expect(page.locator("#cut-off")).to_be_visible()
 
 
+def test_alerts_that_fire_are_shown_with_their_runbooks(browser: Browser, shared: Stack) -> None:
+    with browser.new_context(base_url=shared.web_url) as context:
+        page = context.new_page()
+        open_desk(page)
+        alerts = page.locator("#status-alerts")
+        expect(alerts).to_have_attribute("hidden", "")
+        names = page.evaluate("""async () => {
+            const { StatusBar } = await import("/static/desk/status.js");
+            const status = new StatusBar({ pipelineUrl: "/pipeline", unknownMs: 6000, onChange: () => {} });
+            const alert = { name: "NoTrades", severity: "critical", summary: "Silent.", runbook_url: "http://p/#a" };
+            status.showAlerts([alert, { ...alert, name: "BackupOld", severity: "warning", runbook_url: "" }]);
+            status.tick();
+            const item = document.querySelector("#status-alerts");
+            return [item.className, item.textContent.trim(), item.querySelector("a").href, status.trouble];
+        }""")
+    assert names[0] == "down"
+    assert names[1].split() == ["Alerts", "NoTrades", "BackupOld"]
+    assert names[2] == "http://p/#a"
+    assert "Alert NoTrades" in names[3]
+
+
 def test_an_older_state_does_not_replace_a_newer_one(browser: Browser, shared: Stack) -> None:
     with browser.new_context(base_url=shared.web_url) as context:
         page = context.new_page()

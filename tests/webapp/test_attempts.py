@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from webapp.attempts import FORGET_SECONDS, FREE, Attempts, find_wait
+from webapp.attempts import FORGET_SECONDS, FREE, Attempts, find_wait, share_attempts
 
 
 @pytest.fixture
@@ -79,3 +79,12 @@ def test_a_process_that_holds_the_lock_does_not_stop_the_others(make: Callable[.
     assert os.waitpid(pid, 0)[1] == 0
     for descriptor in (holding, held, ending, end):
         os.close(descriptor)
+
+
+def test_a_reload_that_reads_the_configuration_again_keeps_the_table() -> None:
+    table = share_attempts()
+    begin = [table.begin("ann") for _ in range(FREE + 1)]
+    assert begin[-1] > 0
+    assert share_attempts().begin("ann") > 0
+    table.close()
+    share_attempts.cache_clear()

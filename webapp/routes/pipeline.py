@@ -19,6 +19,15 @@ _EXAMPLE: Final[PipelineState] = {
     "sidecar": {"reachable": True, "ready": True, "last_seq": 1097},
     "last_seq": 1097,
     "lag_events": 0,
+    "alerts": [
+        {
+            "name": "NoTrades",
+            "severity": "critical",
+            "summary": "The source grid-bot has been silent for 12m 5s or longer.",
+            "since": "2026-11-27T12:12:04.042529Z",
+            "runbook_url": "http://127.0.0.1:9090/user/runbooks.html#no-trades",
+        }
+    ],
 }
 
 

@@ -1,13 +1,10 @@
 """``doctor`` names what is wrong, says what to do, and exits with 1; what is not set up is a note."""
 
-import json
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +17,10 @@ from common.journal.store import Journal
 from common.settings import Settings
 from tests.conftest import BUY, append
 from tests.system.stack import free_ports
+from tests.webapp.answers import serving
 from webapp import create_app
 
 Change = Callable[[Settings], Mapping[str, Any]]
-
-
-class Server(ThreadingHTTPServer):
-    """Answers each path with what a server that is checked would."""
-
-    def __init__(self, answers: Mapping[str, Any]) -> None:
-        self.answers = answers
-        super().__init__(("127.0.0.1", 0), _Answer)
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        found = self.server.answers.get(self.path.partition("?")[0])
-        status, body = (404, "") if found is None else found if isinstance(found, tuple) else (200, found)
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def serving(answers: Mapping[str, Any]) -> Iterator[int]:
-    with Server(answers) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ FOUND: Found = {
     "sidecar": {"reachable": False, "ready": False, "last_seq": None},
     "last_seq": 0,
     "lag_events": None,
+    "alerts": None,
 }
 
 
