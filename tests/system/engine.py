@@ -6,6 +6,7 @@ image: its own programs run with the very files, paths, users, ports and address
 What was asked for is in ``FOLDER/docker.log``.
 """
 
+import argparse
 import json
 import os
 import re
@@ -199,16 +200,46 @@ class Project:
         if (self.folder / f"{next(iter(self.services))}.log").exists():
             return
         for name in self.services:
-            with (self.folder / f"{name}.log").open("ab") as log:
-                process = self.launch(name, self.find_command(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            published = [each.rsplit(":", 2) for each in self.services[name].get("ports", [])]
-            forwards = [[host, port, self.addresses[name], inside] for host, port, inside in published]
-            call = ["nsenter", "-t", self.host, "-n", sys.executable, "-m", "tests.system.forward"]
-            with (self.folder / "published.log").open("ab") as log:
-                quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-                publishers = [subprocess.Popen([*call, *each], start_new_session=True, **quiet) for each in forwards]
-            with (self.folder / "pids").open("a") as file:
-                file.writelines(f"{each.pid}\n" for each in [process, *publishers])
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start one service in the background, and publish its ports."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = self.launch(name, self.find_command(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        published = [each.rsplit(":", 2) for each in self.services[name].get("ports", [])]
+        forwards = [[host, port, self.addresses[name], inside] for host, port, inside in published]
+        call = ["nsenter", "-t", self.host, "-n", sys.executable, "-m", "tests.system.forward"]
+        with (self.folder / "published.log").open("ab") as log:
+            quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            publishers = [subprocess.Popen([*call, *each], start_new_session=True, **quiet) for each in forwards]
+        with (self.folder / "pids").open("a") as file:
+            file.writelines(f"{each.pid}\n" for each in [process, *publishers])
+
+
+def run_container(folder: Path, host: str, words: list[str]) -> int:
+    """Do what ``docker run`` does with these words: the container is one more service of a file of its own."""
+    parser = argparse.ArgumentParser()
+    for flag in ("--rm", "--detach", "--read-only"):
+        parser.add_argument(flag, action="store_true")
+    for option in ("--tmpfs", "--env", "--volume", "--publish", "--cap-drop", "--network"):
+        parser.add_argument(option, action="append", default=[])
+    parser.add_argument("--name", default="once")
+    parser.add_argument("image")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    asked = parser.parse_args(words)
+    service = {"image": asked.image, "tmpfs": asked.tmpfs, "volumes": asked.volume, "ports": asked.publish}
+    service["environment"] = dict(each.split("=", 1) for each in asked.env)
+    if asked.command:
+        service["command"] = asked.command
+    file = folder / "containers.yml"
+    spec = yaml.safe_load((file if file.exists() else ROOT / "infra" / "compose.yml").read_text())
+    spec["services"] = {**(spec["services"] if file.exists() else {}), asked.name: service}
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+    project = Project(folder, host, file)
+    if not asked.detach:
+        return project.run(asked.name, project.find_command(asked.name))
+    project.start(asked.name)
+    return 0
 
 
 def stop(folder: Path) -> None:
@@ -240,7 +271,9 @@ def main(arguments: list[str]) -> int:
             source, place = volume.split(":")
             assert image == OURS
             subprocess.run(["chown", owner, *(path.replace(place, source, 1) for path in paths)], check=True)
-        case ["compose", "version"] | ["info"] | ["build", *_]:
+        case ["run", *words]:
+            return run_container(Path(folder), host, words)
+        case ["compose", "version"] | ["info"] | ["build", *_] | ["volume" | "network", "create", "trading"]:
             pass
         case _:
             return 64

@@ -128,15 +128,15 @@ NOT_RUN = {
     ".venv/bin/python -m infra.check_stage --token-file token": _STAGE,
     ".venv/bin/python -m infra.image.build --tool buildah --tag registry.example/trading-telemetry:0.1.0 "
     "-- --no-cache": _IMAGE,
-    "docker volume create trading": _IMAGE,
-    "docker network create trading": _IMAGE,
+    "docker volume create trading": _STAGE,
+    "docker network create trading": _STAGE,
     'docker run --rm --env SECRET_KEY="$KEY" --volume trading:/var/lib/trading-telemetry trading-telemetry '
-    "flask --app webapp tokens create desk --scope trade:write --scope trade:read": _IMAGE,
+    "flask --app webapp tokens create desk --scope trade:write --scope trade:read": _STAGE,
     "docker run --detach --name sidecar --network trading --read-only --tmpfs /tmp --cap-drop all --env AUTH=off "
-    "--volume trading:/var/lib/trading-telemetry trading-telemetry python -m sidecar": _IMAGE,
+    "--volume trading:/var/lib/trading-telemetry trading-telemetry python -m sidecar": _STAGE,
     "docker run --detach --name web --network trading --read-only --tmpfs /tmp --cap-drop all --env AUTH=required "
     '--env SECRET_KEY="$KEY" --env SIDECAR_HTTP_HOST=sidecar --publish 127.0.0.1:8000:8000 '
-    "--volume trading:/var/lib/trading-telemetry trading-telemetry": _IMAGE,
+    "--volume trading:/var/lib/trading-telemetry trading-telemetry": _STAGE,
     "useradd --system --home-dir /var/lib/trading-telemetry --shell /usr/sbin/nologin trading": _UNITS,
     "python3 -m venv .venv": _REGISTRY,
     ".venv/bin/python -m pip install --require-hashes -r requirements.txt": _REGISTRY,
@@ -149,7 +149,7 @@ NOT_RUN = {
     "/etc/systemd/system/": _UNITS,
     "systemctl enable --now trading-telemetry-backup.timer": _UNITS,
     'docker run --rm --env SECRET_KEY="$KEY" --env BACKUP_FOLDER=/backups --volume trading:/var/lib/trading-telemetry '
-    "--volume backups:/backups trading-telemetry flask --app webapp trades backup": _IMAGE,
+    "--volume backups:/backups trading-telemetry flask --app webapp trades backup": _STAGE,
     ".venv/bin/flask --app webapp trades backup": "tests/webapp/cli/test_backup_folder.py runs it with a folder",
     "systemctl daemon-reload": _UNITS,
     "systemctl enable --now trading-telemetry-sidecar trading-telemetry-web": _UNITS,

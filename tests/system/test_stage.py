@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import ROOT, require, require_program
 from tests.system import engine
 from tests.system.checkout import Checkout
+from tests.system.stack import TRADE
 from tests.waiting import wait_for
 
 PROGRAMS = ("prometheus", "prometheus-alertmanager", "nginx", "openssl", "unshare", "nsenter", "setpriv", "ip", "curl")
@@ -115,3 +116,25 @@ def test_the_stage_starts_shows_its_secrets_once_and_fills_every_panel(stage: St
     assert password[1] not in log
     stage.make("stage-down")
     assert not stage.is_ready()
+
+
+def test_the_steps_for_containers_of_your_own_accept_a_trade(stage: Stage) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    blocks = re.findall(r"^```sh\n(docker .*?)^```", page, re.MULTILINE | re.DOTALL)
+    done = stage.checkout.run("set -e; PATH=$PWD/bin:$PATH; KEY=a-secret-of-this-test-only\n" + "".join(blocks), 200)
+    assert done.returncode == 0, done.stdout + done.stderr + stage.read_logs()
+    (token,) = re.findall(r"^tt_\S+$", done.stdout, re.MULTILINE)
+    curl = ["nsenter", "-t", str(stage.host.pid), "-n", "curl", "--fail", "--silent", "--max-time", "20"]
+    authorised = [*curl, "--header", f"Authorization: Bearer {token}"]
+    url = "http://127.0.0.1:8000"
+
+    def is_accepted() -> bool:
+        send = [*authorised, "--header", "Idempotency-Key: first", "--json", json.dumps(TRADE), f"{url}/trade"]
+        return subprocess.run(send, capture_output=True, check=False).returncode == 0
+
+    def is_counted() -> bool:
+        state = subprocess.run([*authorised, f"{url}/pipeline"], capture_output=True, text=True, check=False).stdout
+        return bool(state) and json.loads(state)["sidecar"] == {"reachable": True, "ready": True, "last_seq": 1}
+
+    wait_for(is_accepted, "it is accepted", 120, 0.5)
+    wait_for(is_counted, "the sidecar, in the other container, has counted it", 60, 0.5)
