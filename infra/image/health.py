@@ -12,8 +12,9 @@ _SECONDS = 3.0
 
 def find_url(command: list[str], settings: Settings) -> str:
     """Return where the process that was started with ``command`` answers."""
-    is_sidecar = command[1:3] == ["-m", "sidecar"]
-    port = settings.sidecar_http_port if is_sidecar else settings.webapp_http_port
+    ports = {"sidecar": settings.sidecar_http_port, "relay": settings.relay_http_port}
+    module = command[2] if command[1:2] == ["-m"] else ""
+    port = ports.get(module, settings.webapp_http_port)
     return f"http://127.0.0.1:{port}/healthz"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import requests
 
@@ -80,6 +81,15 @@ def test_the_hubs_own_stack_counts_shows_and_audits_them_and_takes_none(host: St
     assert audit.returncode == 0, audit.stdout + audit.stderr
     metrics = requests.get(f"{relay.url}/metrics", timeout=20).text
     assert f'relay_last_seq{{direction="pull",journal_id="{host_id}"}} {float(newest)}' in metrics
+
+
+def test_the_tokens_of_the_hosts_are_in_no_log_answer_environment_or_command(hub: Stack, relay: Relay) -> None:
+    tokens = [line.split()[1] for line in (hub.folder / "tokens").read_text().splitlines()]
+    answers = [requests.get(f"{relay.url}{path}", timeout=20).text for path in ("/", "/metrics", "/readyz", "/x")]
+    process = psutil.Process(relay.process.pid)
+    shown = [*answers, relay.log.read_text(), str(process.environ()), str(process.cmdline())]
+    assert tokens
+    assert [token for token in tokens if any(token in text for text in shown)] == []
 
 
 def test_skipping_says_what_it_did(hub: Stack, host: Stack, relay: Relay) -> None:
