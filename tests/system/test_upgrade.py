@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.journal.store import Journal
-from tests.conftest import ROOT, require, require_program
+from tests.conftest import ROOT, require_program
 from tests.system.load import Load
 from tests.system.stack import Stack
 
@@ -19,9 +19,11 @@ RELEASE_0_1_0 = "6736e27"
 
 def check_out(commit: str, folder: Path) -> Path:
     """Write the files of a commit into a folder, with the virtual environment of this checkout."""
-    command = [require_program("git"), "archive", "--format=tar", commit]
-    archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    require("found" if archive.returncode == 0 else None, f"the commit {commit}, which is not in a shallow clone,")
+    git = require_program("git")
+    shallow = [git, "rev-parse", "--is-shallow-repository"]
+    if subprocess.run(shallow, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "true":
+        pytest.skip("this clone has no earlier commits")
+    archive = subprocess.run([git, "archive", "--format=tar", commit], cwd=ROOT, capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         # Without its tests, which hold the secrets that the end of a run searches for.
         wanted = [each for each in files.getmembers() if not each.name.startswith("tests/")]
