@@ -20,8 +20,8 @@ ZERO: Final = Decimal(0)
 
 _UNIT: Final = Decimal(1).scaleb(-PLACES)
 
-# A product of a cost and a quantity has up to 155 digits. A quotient that this context rounds can be rounded again.
-_WIDE: Final = Context(prec=160, rounding=ROUND_05UP)
+WIDE: Final = Context(prec=160, rounding=ROUND_05UP)
+"""Rounds no sum, and no product of a cost and a quantity, of up to 155 digits; its quotients can be rounded again."""
 
 Counted = tuple[Batch, Sequence[Decimal], Sequence[Decimal]]
 """A batch with the quantity and the notional of each of its trades."""
@@ -42,7 +42,7 @@ class Position(Struct):
     fees: Decimal = ZERO
 
     def apply(self, fills: Sequence[Fill]) -> None:
-        """Apply trades in the order of their seqs, in the context EXACT."""
+        """Apply trades in the order of their seqs, in the context WIDE."""
         held, cost, cash = self.quantity, self.cost, self.cash
         for _, quantity, notional, price, _ in fills:
             cash -= notional
@@ -50,7 +50,7 @@ class Position(Struct):
             if held.is_signed() == quantity.is_signed():
                 cost += notional
             elif after and after.is_signed() == held.is_signed():
-                cost = divide(_WIDE.multiply(cost, after), held)
+                cost = EXACT.quantize(cost * after / held, _UNIT)
             else:
                 # Closed; what is left of the trade opens the other side at its price.
                 cost = Decimal(price) * after
@@ -105,16 +105,18 @@ class SymbolPositions(Struct):
         self.sources[source] = Position()
 
     def add_fees(self, source: str, fees: Decimal) -> None:
-        """Add fees of trades, in the context EXACT."""
+        """Add fees of trades, in the context WIDE."""
         self.total.fees += fees
         if self.sources:
             self.sources[source].fees += fees
 
     def apply(self, fills: list[Fill]) -> None:
-        """Apply trades, in any order, in the context EXACT."""
+        """Apply trades, in any order, in the context WIDE."""
         fills.sort()
         self.total.apply(fills)
-        if self.sources:
+        if self.sources and len(fills) == 1:
+            self.sources[fills[0][-1]].apply(fills)
+        elif self.sources:
             by_source: dict[str, list[Fill]] = {}
             for fill in fills:
                 by_source.setdefault(fill[-1], []).append(fill)
@@ -162,7 +164,7 @@ class Positions(Struct):
             self.since = counted[0][0].first_accepted_at
         outer = getcontext()
         # localcontext() takes as long as counting a trade.
-        setcontext(EXACT)
+        setcontext(WIDE)
         try:
             for symbol, fills in self._sort(counted, symbols, sources).items():
                 self.symbols[symbol].apply(fills)
@@ -237,4 +239,4 @@ def _read_fills(
 
 def divide(dividend: Decimal, divisor: Decimal) -> Decimal:
     """Divide, rounded once, half-even, to 18 decimals."""
-    return EXACT.quantize(_WIDE.divide(dividend, divisor), _UNIT)
+    return EXACT.quantize(WIDE.divide(dividend, divisor), _UNIT)
