@@ -46,9 +46,9 @@ def has_engine() -> bool:
     return True
 
 
-def write_target(kind: str, *addresses: str, var: Path = VAR) -> None:
+def write_target(kind: str, *addresses: str, var: Path | None = None) -> None:
     """Write Prometheus's target file for the sidecar (``targets``) or Alertmanager (``alertmanagers``)."""
-    folder = var / "prometheus" / kind
+    folder = (var or VAR) / "prometheus" / kind
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "sidecar.new"
     draft.write_text(json.dumps([{"targets": addresses}]))
