@@ -7,6 +7,7 @@ import { Market } from "./market.js";
 import { Notices } from "./notices.js";
 import { byId } from "./page.js";
 import { Panel } from "./panel.js";
+import { arrange } from "./phone.js";
 import { Silence } from "./silence.js";
 import { StatusBar } from "./status.js";
 import { showTitle } from "./title.js";
@@ -62,6 +63,7 @@ const silence = new Silence({
 });
 const holdings = new Holdings();
 byId("refresh", HTMLElement).hidden = true;
+arrange();
 
 const pageSeq = Number(table.dataset.lastSeq);
 const marketSeq = (await show(view.choice)) ?? pageSeq;

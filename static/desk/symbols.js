@@ -136,7 +136,7 @@ export class SymbolTable {
   makeRow() {
     const row = this.body.insertRow();
     row.insertCell().append(makeElement("button", "", { class: "symbol", type: "button" }));
-    for (const name of ["", "", "", "", " wide"]) row.insertCell().className = `number${name}`;
+    for (const name of ["", "", " wide", "", " wide"]) row.insertCell().className = `number${name}`;
     return row;
   }
 

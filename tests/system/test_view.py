@@ -210,3 +210,29 @@ def test_the_trades_are_filtered_and_the_filter_is_in_the_address(page: Page, sh
     expect(page.get_by_role("button", name="Filter (4)")).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(ROW)).to_have_count(50)
+
+
+def test_on_a_phone_tables_are_in_tabs_and_the_form_is_a_sheet(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_desk(page)
+    trades, symbols, send = page.locator("#trades"), page.locator("#symbols"), page.locator("#send")
+    expect(trades).to_be_visible()
+    expect(symbols).to_be_hidden()
+    expect(send).to_be_hidden()
+    page.get_by_role("tab", name="Symbols").click()
+    expect(symbols).to_be_visible()
+    expect(trades).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("tab", name="Symbols")).to_be_focused()
+    page.get_by_role("button", name="New trade").click()
+    for name, text in {"symbol": "SHEET", "price": "1", "qty": "2"}.items():
+        page.locator(f"[name={name}]").fill(text)
+    send.click()
+    expect(page.locator("#notices")).to_contain_text("2 SHEET at 1")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.keyboard.press("Escape")
+    expect(send).to_be_hidden()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    for each in (trades, symbols, send):
+        expect(each).to_be_visible()
