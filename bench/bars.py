@@ -19,9 +19,10 @@ from tests.system.stack import Stack
 SIZES = (200_000, 1_000_000)
 COMMIT = 5000
 DAY = 86_400
-ROUNDS = 12
-IDLE_SECONDS = 10
-PARAMETERS = {
+TURNS = 3
+TURN_SECONDS = 6
+PAUSE_SECONDS = 0.25
+PATHS = {
     "bars of a symbol that has half of the trades": "/market/bars?symbol=LARGE&window=86400&step=60",
     "the same by the trades' own times": "/market/bars?symbol=LARGE&window=86400&step=60&time=ts",
     "bars of a symbol that has a hundredth": "/market/bars?symbol=SMALL7&window=86400&step=60",
@@ -62,25 +63,50 @@ class Posts:
             self.seconds.append(time.perf_counter() - began)
             time.sleep(0.005)
 
-    def stop(self) -> str:
-        """Stop, and say what was measured."""
+    def stop(self) -> list[float]:
+        """Stop, and return how long each took, in seconds."""
         self._ended = True
         self._thread.join()
-        p99 = quantiles(self.seconds, n=100)[98]
-        return f"{len(self.seconds)} POSTs: median {median(self.seconds) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms"
+        return self.seconds
 
 
-def measure(stack: Stack, path: str) -> tuple[list[float], str]:
-    """Request ROUNDS times with POSTs meanwhile; each worker reads the blocks once."""
-    posts, took = Posts(stack), []
-    for _ in range(ROUNDS):
+def read_until_complete(stack: Stack, path: str) -> list[float]:
+    """Request until every worker has read all blocks, and return the milliseconds of each answer."""
+    took: list[float] = []
+    complete = 0
+    while complete < 2 * int(stack.settings["WEB_CONCURRENCY"]):
         began = time.perf_counter()
-        # A connection of its own, so that both workers answer.
-        complete = requests.get(stack.web_url + path, timeout=60).json()["complete"]
-        took.append((time.perf_counter() - began) * (1000 if complete else -1000))
+        # A connection of its own, so that each worker answers some.
+        answer = requests.get(stack.web_url + path, timeout=60).json()
+        took.append((time.perf_counter() - began) * 1000)
+        complete = complete + 1 if answer["complete"] else 0
         # Longer than a summary is shared.
-        time.sleep(0.5 if "bars" in path else 5.1)
-    return took, posts.stop()
+        time.sleep(PAUSE_SECONDS if "bars" in path else 5.1)
+    return took
+
+
+def measure(stack: Stack, path: str) -> tuple[list[float], list[float], list[float]]:
+    """Post in turns alone and with one client that requests the path again and again."""
+    alone: list[float] = []
+    beside: list[float] = []
+    took: list[float] = []
+    for _ in range(TURNS):
+        posts = Posts(stack)
+        time.sleep(TURN_SECONDS)
+        alone += posts.stop()
+        posts, until = Posts(stack), time.monotonic() + TURN_SECONDS
+        while time.monotonic() < until:
+            began = time.perf_counter()
+            requests.get(stack.web_url + path, timeout=60).raise_for_status()
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(PAUSE_SECONDS)
+        beside += posts.stop()
+    return alone, beside, took
+
+
+def describe(seconds: list[float]) -> str:
+    """Return the median and the 99th percentile."""
+    return f"median {median(seconds) * 1000:.0f} ms, p99 {quantiles(seconds, n=100)[98] * 1000:.0f} ms"
 
 
 def main() -> None:
@@ -89,13 +115,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), LOG_LEVEL="WARNING") as stack:
             fill(Path(stack.settings["JOURNAL_PATH"]), trades)
             stack.start()
-            posts = Posts(stack)
-            time.sleep(IDLE_SECONDS)
-            sys.stdout.write(f"{trades} trades in a day, nothing else: {posts.stop()}\n")
-            for what, path in PARAMETERS.items():
-                took, meanwhile = measure(stack, path)
-                shown = " ".join(f"{ms:.0f}" if ms > 0 else f"({-ms:.0f}, not complete)" for ms in took)
-                sys.stdout.write(f"  {what}: {shown} ms; {meanwhile}\n")
+            for what, path in PATHS.items():
+                first = " ".join(f"{ms:.0f}" for ms in read_until_complete(stack, path))
+                alone, beside, took = measure(stack, path)
+                sys.stdout.write(
+                    f"{trades} trades in a day, {what}: first answers {first} ms, later ones median "
+                    f"{median(took):.0f} ms; POST alone {describe(alone)}, beside it {describe(beside)}\n"
+                )
                 sys.stdout.flush()
 
 

@@ -91,8 +91,9 @@ class Summaries:
 
     def _summarise(self, window: int, step: int, symbol: str | None) -> bytes:
         """Return one summary as JSON; ``window`` and ``step`` in seconds. Raises JournalError."""
+        began = monotonic()
         span = self._find(partial(find_span, blocks=self._blocks, window=timedelta(seconds=window)))
-        read = self._read(partial(self._totals.step, span=span), span.parts)
+        read = self._read(partial(self._totals.step, span=span), span.parts, began)
         symbols = merge_totals(read)
         if len(symbols) < SYMBOLS_LIMIT:
             symbols = merge_totals(read, self._reader.ask(self._totals.read_quiet))
@@ -113,8 +114,9 @@ class Summaries:
         return _encoder.encode(Chart(symbol, column, step, *ends, [_write_bar(bar) for bar in bars])) + b"\n"
 
     def _read_bars(self, wanted: Wanted) -> tuple[Window, list[Bar]]:
+        began = monotonic()
         window = self._find(partial(find_window, blocks=self._blocks, wanted=wanted))
-        read = self._read(partial(self._bars.step, window=window), window.parts)
+        read = self._read(partial(self._bars.step, window=window), window.parts, began)
         return window, merge_bars(window, read)
 
     def _find(self, find: Callable[[Journal], T]) -> T:
@@ -127,9 +129,8 @@ class Summaries:
             pass
         return found
 
-    def _read(self, step: Callable[[Journal], list[T]], parts: list[Part]) -> list[T]:
-        """Read the parts step by step, so that others can read in between, for BUDGET_SECONDS at most."""
-        began = monotonic()
+    def _read(self, step: Callable[[Journal], list[T]], parts: list[Part], began: float) -> list[T]:
+        """Read the parts step by step, so that others can read in between, until BUDGET_SECONDS after ``began``."""
         found = self._reader.ask(step)
         while parts and monotonic() - began < BUDGET_SECONDS:
             found += self._reader.ask(step)
