@@ -107,6 +107,7 @@ NOT_RUN = {
     "make lint": "the gate runs it",
     ".venv/bin/mypy": "the gate runs it",
     "make faults": _LONG,
+    "make faults-hub": _LONG,
     "make bench": _LONG,
     "make soak": _LONG,
     "make open": "it opens a browser window",
