@@ -1,6 +1,7 @@
 // @ts-check
 // The market over a window of time, up to now: tiles, symbols and one symbol's chart, read from /market and updated live.
 import { formatAmount, formatChange, formatCount, formatShare } from "./format.js";
+import { linkTrades } from "./links.js";
 import { byId, request, setText } from "./page.js";
 import { Redraw } from "./redraw.js";
 import { SymbolTable } from "./symbols.js";
@@ -96,6 +97,7 @@ export class Market {
     this.totals = new Totals(summary.symbols);
     this.selected = this.wanted = summary.symbol;
     this.lastSeq = summary.last_seq;
+    linkTrades(summary.since);
     this.complete = summary.complete && !summary.symbols[SUMMARY_SYMBOLS - 1]?.trades;
     this.panel.choose(summary.symbol);
     // Trades newer than the summary are not in it.

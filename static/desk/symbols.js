@@ -2,6 +2,7 @@
 // The table of symbols with its search, and the suggestions of the form.
 import { formatAge, formatAmount, formatCount, formatShare } from "./format.js";
 import { Hold } from "./hold.js";
+import { linkTo } from "./links.js";
 import { byId, makeElement, request } from "./page.js";
 import { Totals } from "./totals.js";
 /** @import { SymbolTotals } from "./types.d.ts" */
@@ -33,6 +34,13 @@ export class SymbolTable {
       const button = target instanceof Element ? target.closest("button") : null;
       if (button?.dataset.symbol) onSymbol(button.dataset.symbol);
     });
+    // What a link leads to is known when it is pointed at: rows change their symbols, and the window moves.
+    for (const name of ["pointerover", "focusin"]) {
+      this.body.addEventListener(name, ({ target }) => {
+        const symbol = target instanceof HTMLAnchorElement && target.closest("tr")?.querySelector("button")?.dataset.symbol;
+        if (symbol) linkTo(/** @type {HTMLAnchorElement} */ (target), String(new URLSearchParams({ symbol })));
+      });
+    }
     this.search = byId("symbols-search", HTMLInputElement);
     this.search.addEventListener("input", () => this.ask());
     this.search.addEventListener("keydown", ({ key }) => {
@@ -123,7 +131,7 @@ export class SymbolTable {
     this.written.set(row, texts);
     texts.forEach((text, cell) => {
       if (text === written?.[cell]) return;
-      const part = cell ? row.cells[cell] : /** @type {HTMLElement} */ (row.cells[0].firstChild);
+      const part = /** @type {HTMLElement} */ (row.cells[cell].firstElementChild ?? row.cells[cell]);
       part.textContent = text;
       if (!cell) part.dataset.symbol = text;
     });
@@ -137,6 +145,9 @@ export class SymbolTable {
     const row = this.body.insertRow();
     row.insertCell().append(makeElement("button", "", { class: "symbol", type: "button" }));
     for (const name of ["", "", " wide", "", " wide"]) row.insertCell().className = `number${name}`;
+    const [, , , trades, notional] = row.cells;
+    const { href } = byId("tile-trades", HTMLAnchorElement);
+    for (const cell of [trades, notional]) cell.append(makeElement("a", "", { href }));
     return row;
   }
 

@@ -87,6 +87,7 @@ export type ChartAnswer = {
 export type Mark = { time: number; side: Side };
 
 export type Summary = {
+  since: string;
   symbols: SymbolTotals[];
   symbol: string | null;
   last_seq: number;
