@@ -82,7 +82,7 @@ def test_the_description_of_the_api_is_read_without_a_script(page: Page) -> None
     loaded = {response.url: len(response.body()) for response in responses}
     # The choice of the theme, which is on every page.
     assert [url.rpartition("/")[2] for url in loaded if url.endswith((".js", ".mjs"))] == ["theme.js"]
-    assert 10_000 < sum(loaded.values()) < 100_000
+    assert 10_000 < sum(loaded.values()) < 120_000
 
 
 def test_errors_are_shown_at_their_fields_and_input_is_kept(page: Page, shared: Stack) -> None:
