@@ -64,9 +64,10 @@ class DeadlineSocket:
         self._wait_for(Phase.IDLE, self._idle)
 
     def end_answer(self) -> None:
-        """Send the head of an answer that has no body. Raises BrokenPipeError."""
-        if self._head:
-            self.sendall(b"")
+        """Send the head of an answer that has no body; what is sent later waits for nothing. Raises BrokenPipeError."""
+        head, self._head = self._head, b""
+        if head:
+            self.sendall(head)
 
     def end_idle(self) -> None:
         """Close the connection for reading if no byte of a next request was received."""

@@ -156,8 +156,12 @@ def test_an_answer_is_sent_with_its_head_in_one_piece_and_a_head_alone_at_its_en
     sock.sendall(b"head alone")
     sock.end_answer()
     sock.end_answer()
-    assert sent == [b"headbody", b"more", b"head alone"]
-    assert client.recv(100) == b"headbodymorehead alone"
+    # gunicorn's own answer to a bug.
+    sock.expect_body(lambda: None)
+    sock.end_answer()
+    sock.sendall(b"error")
+    assert sent == [b"headbody", b"more", b"head alone", b"error"]
+    assert client.recv(100) == b"headbodymorehead aloneerror"
 
 
 class Recorder:
