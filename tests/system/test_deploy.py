@@ -40,6 +40,8 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mkdir -p "$root/opt/trading-telemetry" "$root/usr/local/sbin"
 mount --bind {checkout} "$root/opt/trading-telemetry"
+# A host has no settings in the checkout, unlike one that develops.
+[ ! -e {checkout}/.env ] || mount --bind /dev/null "$root/opt/trading-telemetry/.env"
 {environment}
 rm -f "$root/usr/bin/systemctl" "$root/bin/systemctl"
 cp {systemctl} "$root/usr/local/sbin/systemctl"
