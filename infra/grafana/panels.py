@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import starmap
 from typing import Any, Final
 
 from common.settings import Settings
+from infra.grafana.variables import DATASOURCE, list_variables
 
 DESK_URL: Final = f"http://{Settings().write_webapp_address()}/"
 """The desk at its default address: Grafana reads the dashboards without the settings."""
@@ -13,9 +13,7 @@ DESK_URL: Final = f"http://{Settings().write_webapp_address()}/"
 TRADES_RATE: Final = "suffix: trades/s"
 EVENTS_RATE: Final = "suffix: events/s"
 
-DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _WIDTH = 24
-_SOURCE = ('job=~"$job"', 'instance=~"$instance"')
 
 Thresholds = tuple[tuple[float, str], ...]
 """Pairs (from, colour): the colour from that value on; below the first it is green."""
@@ -73,21 +71,6 @@ class Dashboard:
     links: tuple[tuple[str, str], ...] = field(default=())
 
 
-def select(name: str, *more: str) -> str:
-    """Return the selector of a metric on the chosen job and instance, with the matchers ``more``."""
-    return f"{name}{{{', '.join((*_SOURCE, *more))}}}"
-
-
-def rate(name: str, *more: str) -> str:
-    """Return the rate per second of a counter over Grafana's rate interval."""
-    return f"rate({select(name, *more)}[$__rate_interval])"
-
-
-def quantile(share: float, name: str, *by: str) -> str:
-    """Return a quantile of a histogram."""
-    return f"histogram_quantile({share:g}, sum by ({', '.join(['le', *by])}) ({rate(f'{name}_bucket')}))"
-
-
 def build(dashboard: Dashboard) -> dict[str, Any]:
     """Return a dashboard in Grafana's schema."""
     return {
@@ -104,7 +87,7 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "time": {"from": "now-15m", "to": "now"},
         "timepicker": {"refresh_intervals": ["1s", "5s", "30s", "1m"]},
         "timezone": "utc",
-        "templating": {"list": [_choose_datasource(), *_choose_source(), *starmap(_choose_label, dashboard.choices)]},
+        "templating": {"list": list_variables(dashboard.choices)},
         "annotations": {"list": []},
         "links": [*(_link(title, f"/d/{uid}") for title, uid in dashboard.links), _link("Desk", DESK_URL)],
         "panels": list(_lay_out(dashboard.rows)),
@@ -200,43 +183,6 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "tooltip": {"mode": "multi", "sort": "desc"},
     },
 }
-
-
-def _choose_datasource() -> dict[str, Any]:
-    return {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-        "current": {"text": "Prometheus", "value": "trading-prometheus"},
-    }
-
-
-def _choose_source() -> list[dict[str, Any]]:
-    return [
-        _choose("job", "label_values(sidecar_build_info, job)"),
-        _choose("instance", 'label_values(sidecar_build_info{job=~"$job"}, instance)'),
-    ]
-
-
-def _choose_label(label: str, metric: str) -> dict[str, Any]:
-    return _choose(label, f"label_values({select(metric)}, {label})")
-
-
-def _choose(label: str, query: str) -> dict[str, Any]:
-    return {
-        "name": label,
-        "label": label.title(),
-        "type": "query",
-        "datasource": DATASOURCE,
-        "query": query,
-        "refresh": 2,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"text": "All", "value": "$__all"},
-        "sort": 1,
-    }
 
 
 def _link(title: str, url: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from infra.grafana.panels import EVENTS_RATE, TRADES_RATE, Dashboard, Panel, Row, quantile, rate, select
+from infra.grafana.panels import EVENTS_RATE, TRADES_RATE, Dashboard, Panel, Row
+from infra.grafana.variables import quantile, rate, select
 
 _FAILED = 'status=~"5.."'
 _ERRORS = (

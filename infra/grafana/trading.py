@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from infra.grafana.panels import TRADES_RATE, Dashboard, Panel, Row, rate, select
+from infra.grafana.panels import TRADES_RATE, Dashboard, Panel, Row
+from infra.grafana.variables import rate, select
 
 _CHOSEN = ('symbol=~"$symbol"', 'side=~"$side"')
 _SYMBOL = ('symbol=~"$symbol"',)
