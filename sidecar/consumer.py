@@ -125,10 +125,10 @@ class Consumer:
         self._receiver.use(keys)
         if state is not self._counters.state:
             _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
-            self._counters.replace(state)
+            self._counters.replace(state, self._journal.last_seq())
             announced = None
         if announced is None:
-            self._counters.count(batches, self._settings)
+            self._counters.count(batches, self._settings, self._wall_clock())
         else:
             self._counters.count_range(batches, announced, self._settings, self._wall_clock())
         return sum(len(batch.prices) for batch in batches)
@@ -185,6 +185,7 @@ class Consumer:
 
     def _count_all(self, events: Sequence[Event]) -> None:
         counted_at = self._wall_clock()
+        self._counters.note_requests(events)
         last = self._counters.state.last_seq
         if events and [event.seq for event in events] == list(range(last + 1, last + 1 + len(events))):
             self._apply_live(events, counted_at)
@@ -201,6 +202,7 @@ class Consumer:
         last = self._counters.state.last_seq
         is_next = announced.first_seq <= last + 1
         with self._counters.lock:
+            self._counters.newest.note_range(announced)
             observed = self._counters.state.observed
             observed.gaps += not is_next
             observed.duplicates += max(0, min(last, announced.last_seq) - announced.first_seq + 1)

@@ -21,6 +21,7 @@ from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight, make_registry
 from sidecar.consumer import Consumer
+from sidecar.counted_answer import encode_counted
 from sidecar.counters import Counters
 from sidecar.hosts import name_hosts
 from sidecar.overflow import OverflowLog
@@ -133,6 +134,7 @@ class Daemon:
             check_ready,
             lambda: counters.state.last_seq,
             read_positions=partial(encode_positions, counters, self._settings),
+            find_counted=partial(encode_counted, counters),
             find_links=partial(find_links, self._settings, "Sidecar"),
             token=token,
         )

@@ -19,6 +19,7 @@ def write_landing(links: Mapping[str, str]) -> bytes:
 <ul>
 <li><a href="/metrics">Metrics</a> for Prometheus, or OpenMetrics by the Accept header</li>
 <li><a href="/positions">Positions</a> as JSON</li>
+<li><a href="/counted?seq=1">Counted</a>: what is known of the trade of a number</li>
 <li><a href="/healthz">Liveness</a>: all threads run</li>
 <li><a href="/readyz">Readiness</a>: the journal can be read</li>
 </ul>

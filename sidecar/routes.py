@@ -1,6 +1,7 @@
-"""The routes of the sidecar's HTTP: metrics, positions, health and a landing page."""
+"""The routes of the sidecar's HTTP: metrics, positions, what is known of a trade, health and a landing page."""
 
 import http
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ from common.serving.answers import Answer, make_problem
 from common.serving.routes import Check, FindLinks
 from sidecar.landing import write_landing
 
+_SEQ: Final = re.compile("seq=([0-9]{1,19})")
 _OPENMETRICS: Final = "application/openmetrics-text"
 
 
@@ -31,7 +33,7 @@ class Registries(NamedTuple):
 
 
 class Routes(routes.Routes):
-    """Answers requests from the registries, two health checks, the newest seq counted, and the positions."""
+    """Answers requests from the registries, two health checks, the seqs that are counted, and the positions."""
 
     def __init__(  # noqa: PLR0913 - one per source
         self,
@@ -42,6 +44,7 @@ class Routes(routes.Routes):
         read_last_seq: Callable[[], int] = lambda: 0,
         *,
         read_positions: Callable[[], bytes | None] = lambda: None,
+        find_counted: Callable[[int], bytes] = lambda _seq: b"",
         find_links: FindLinks = lambda _host: {},
         token: str | None = None,
     ) -> None:
@@ -52,7 +55,10 @@ class Routes(routes.Routes):
             check_alive,
             check_ready,
             write_landing=lambda host: write_landing(find_links(host)),
-            pages={"/positions": lambda: _show_positions(read_positions())},
+            pages={
+                "/positions": lambda _query: _show_positions(read_positions()),
+                "/counted": lambda query: _show_counted(find_counted, query),
+            },
             describe=lambda: {"last_seq": read_last_seq()},
             token=token,
         )
@@ -64,3 +70,10 @@ def _show_positions(body: bytes | None) -> Answer:
         # Not a rejection: the web process asks, to say so on its page.
         return replace(make_problem(http.HTTPStatus.NOT_FOUND, "positions_off", detail), reason="")
     return Answer(http.HTTPStatus.OK, "application/json", body)
+
+
+def _show_counted(find_counted: Callable[[int], bytes], query: str) -> Answer:
+    given = _SEQ.fullmatch(query)
+    if given is None:
+        return make_problem(http.HTTPStatus.BAD_REQUEST, "query", "expected the number of a trade, as in ?seq=42")
+    return Answer(http.HTTPStatus.OK, "application/json", find_counted(int(given[1])))

@@ -16,6 +16,7 @@ from common.wire.transport import Sender
 from webapp.alerts import Alerts
 from webapp.attempts import Attempts
 from webapp.broadcaster import Broadcaster
+from webapp.counting import ask_counted
 from webapp.credentials import Credentials
 from webapp.description import UNLISTED
 from webapp.openapi import build_document
@@ -90,6 +91,7 @@ class Services:
         sidecar = SidecarClient(settings)
         self.pipeline = Pipeline(self.readiness, self.reader, sidecar, Alerts(settings.prometheus_url))
         self.positions = Positions(sidecar)
+        self.ask_counted = partial(ask_counted, sidecar)
         self.pipeline_watch = PipelineWatch(self.pipeline.get)
         # Each worker counts for itself; a proxy in front can count over all of them.
         self.write_limit = RateLimit(settings.writes_per_second, 2 * settings.writes_per_second)

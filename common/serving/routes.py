@@ -50,13 +50,14 @@ class Routes:
         check_ready: Check,
         *,
         write_landing: Callable[[str], bytes],
-        pages: Mapping[str, Callable[[], Answer]] = {},
+        pages: Mapping[str, Callable[[str], Answer]] = {},
         describe: Callable[[], Mapping[str, int]] = dict,
         token: str | None = None,
     ) -> None:
         """Keep the sources of the answers, and the ``token`` that clients must send, None for an open process.
 
-        ``write_landing`` gets the Host header, and ``describe`` returns more for who may read ``/readyz``.
+        ``write_landing`` gets the Host header, each page its query string, and ``describe`` returns more for who may
+        read ``/readyz``.
         """
         self._token = token
         self._rule = rule
@@ -98,7 +99,7 @@ class Routes:
         if path == "/":
             page = self._write_landing(request.get("Host") or "")
             return Answer(http.HTTPStatus.OK, "text/html; charset=utf-8", page)
-        return self._show(path, may_read=may_read)
+        return self._show(path, target.query, may_read=may_read)
 
     def _has_token(self, request: Request) -> bool:
         scheme, _, given = (request.get("Authorization") or "").partition(" ")
@@ -115,13 +116,13 @@ class Routes:
             self._rule.check_host(host, request.target, request.version)
         self._rule.check_origin(request.method, request.get("Origin"), host)
 
-    def _show(self, path: str, *, may_read: bool) -> Answer:
+    def _show(self, path: str, query: str, *, may_read: bool) -> Answer:
         if path == "/healthz":
             return _answer_check("alive", self._check_alive(), {})
         if path == "/readyz":
             return _answer_check("ready", self._check_ready(), self._describe() if may_read else {})
         if path in self._pages:
-            return self._pages[path]()
+            return self._pages[path](query)
         known = ", ".join(("/", "/metrics", *self._pages, "/healthz"))
         return Answer(http.HTTPStatus.NOT_FOUND, _TEXT, f"expected {known} or /readyz\n".encode(), (), "not_found")
 

@@ -46,6 +46,7 @@ SEVERAL_MODULES = {
             "webapp/input/",
             "webapp/middleware/json_pages.py",
             "webapp/openapi.py",
+            "webapp/counting.py",
             "webapp/positions.py",
             "webapp/routes/hooks.py",
             "webapp/routes/trade_batch.py",

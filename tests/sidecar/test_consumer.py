@@ -48,6 +48,7 @@ class Rig:
         self.path = folder / "journal.db"
         self.journal = Journal(self.path)
         self.receiver = FakeReceiver()
+        self.wall = 0.0
         self.counters = Counters(State(self.journal.journal_id))
         self.consumer = Consumer(
             self.counters,
@@ -55,7 +56,7 @@ class Rig:
             Journal(self.path, busy_seconds=0.01),
             Settings(trading_symbols=("EARLY",)),
             clock=lambda: self.receiver.now,
-            wall_clock=lambda: 0.0,
+            wall_clock=lambda: self.wall,
         )
 
     @property

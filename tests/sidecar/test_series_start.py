@@ -112,7 +112,7 @@ def test_registered_symbols_are_not_new_with_their_first_trade() -> None:
 def test_a_replaced_journal_has_no_new_series(rig: Rig) -> None:
     other = State("b" * 32)
     other.apply([make_event(1)], "journal", Settings())
-    rig.counters.replace(other)
+    rig.counters.replace(other, 1)
     assert rig.expose(BUY) == [f"{BUY} 1.0"]
 
 

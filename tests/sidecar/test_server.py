@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Metric
@@ -75,7 +76,13 @@ def url(health: Health, gate: Gate) -> Iterator[str]:
     registry = CollectorRegistry()
     Counter("seen", "Seen.", registry=registry).inc()
     registry.register(gate)
-    routes = Routes(HostRule("127.0.0.1", ("sidecar",)), Registries(registry, registry), health.check, health.check)
+    routes = Routes(
+        HostRule("127.0.0.1", ("sidecar",)),
+        Registries(registry, registry),
+        health.check,
+        health.check,
+        find_counted=lambda seq: b"%d" % seq,
+    )
     with serve(routes.answer) as url:
         yield url
         gate.open.set()
@@ -131,6 +138,15 @@ def test_metrics_are_compressed_and_limited_to_names_on_request(url: str) -> Non
     status, kind, body = get(f"{url}/metrics?{'name[]=x&' * 101}")
     assert (status, kind) == (400, "application/problem+json")
     assert json.loads(body)["reason"] == "query"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?seq=", "?seq=x", "?seq=1&seq=2", "?seq=-1", "?seq=\u0663", f"?seq={'9' * 20}", "?n=1"]
+)
+def test_a_trade_is_asked_for_by_its_seq(url: str, query: str) -> None:
+    assert get(f"{url}/counted?seq=42") == (200, "application/json", "42")
+    status, _, body = get(f"{url}/counted{quote(query, safe='?=&')}")
+    assert (status, json.loads(body)["reason"]) == (400, "query")
 
 
 @pytest.mark.parametrize("version", ["x", "1.x", "1.0.0; charset", "", "٣.0.0", "9" * 5000, "1.0.0\r\n Evil: 1"])

@@ -18,6 +18,7 @@ from common.event import Event, Seq
 from common.journal.appending import KeyedTrade
 from common.quotes import find_quote
 from common.tally import EXACT
+from common.timestamps import Timestamp
 from common.wire import messages
 from webapp.description import JSON, PAGE, Answer, Content, Description, Parameter
 from webapp.examples import ACCEPTED, SENT
@@ -173,18 +174,23 @@ def show_trade(event_id: str) -> Response:
 
 
 def _describe(event: Event) -> dict[str, Any]:
-    """Describe what happened to a trade: its notional, its way to the journal, and whether it is counted."""
+    """Describe what happened to a trade: its notional, its way to the journal, and its counting."""
     mine = services()
-    counted = mine.pipeline.get().found["sidecar"]["last_seq"]
-    late = datetime.fromisoformat(event.accepted_at) - datetime.fromisoformat(event.ts)
+    counted = mine.ask_counted(event)
+    counted_at = None if counted is None else counted.counted_at
     return {
         "hub": mine.is_hub(),
         "quote": find_quote(event.symbol, mine.settings.quote_currencies),
         "notional": format(EXACT.multiply(Decimal(event.price), Decimal(event.qty)), "f"),
-        "late": late.total_seconds(),
-        "counted_seq": counted,
-        "counted": None if counted is None else counted >= event.seq,
+        "late": _measure(event.ts, event.accepted_at),
+        "counted": counted,
+        "delay": None if counted_at is None else _measure(event.accepted_at, counted_at),
     }
+
+
+def _measure(earlier: Timestamp, later: Timestamp) -> float:
+    """Measure the seconds between two times."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _answer(body: bytes, status: http.HTTPStatus = http.HTTPStatus.OK) -> Response:
