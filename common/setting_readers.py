@@ -63,6 +63,12 @@ def _optional_path(text: str) -> Path | None:
     return read_path(text) if text else None
 
 
+def _replica(text: str) -> str:
+    if text and not re.fullmatch(r"file:///[^\0?#]+|(?!file:)[a-z0-9]+://[!-~]+", text):
+        raise ValueError
+    return text
+
+
 def _folder(text: str) -> Path | None:
     if "\0" in text or (text and Path(text).is_file()):
         raise ValueError
@@ -223,5 +229,6 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
     "backup_folder": (_folder, "the path of a folder, or nothing"),
     "backup_keep": (_whole(1, 10_000), "a number of backups, 1 to 10000"),
+    "replica_url": (_replica, "a URL like file:///mnt/other/trades or s3://bucket/trades, or nothing"),
     "runbook_url": (_url, "a URL like https://wiki.example/runbooks, or nothing"),
 }

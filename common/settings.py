@@ -70,6 +70,7 @@ class Settings:
     runbook_url: str = ""
     backup_folder: Path | None = None
     backup_keep: int = 7
+    replica_url: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

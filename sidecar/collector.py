@@ -11,6 +11,7 @@ from common import __version__
 from common.errors import JournalError
 from common.journal.disk import DiskUsage
 from common.journal.hub import Host
+from common.replica import ReplicaTimes
 from common.serving.rejections import Rejections
 from common.tally import Tally
 from common.wire.messages import BAD_MESSAGE_REASONS
@@ -37,6 +38,7 @@ class Sight:
     silence_after: Mapping[str, int] = field(default_factory=dict)
     read_hosts: Callable[[], Mapping[str, Host]] = dict
     read_backup: Callable[[], float] | None = None
+    read_replica: Callable[[], ReplicaTimes] | None = None
 
 
 class StateCollector(Collector):
@@ -82,6 +84,8 @@ class StateCollector(Collector):
                 "When the newest backup was made, in seconds since 1970; 0: there is none.",
                 sight.read_backup(),
             )
+        if sight.read_replica is not None:
+            yield from _expose_replica(sight.read_replica())
         yield count("sidecar_snapshot_failures", "Snapshots that could not be saved.", sight.snapshots.failures)
         yield count_by(
             "sidecar_http_requests_rejected", "Requests rejected, by reason.", ["reason"], dict(sight.rejections.counts)
@@ -188,3 +192,16 @@ def _expose_journal(journal_seq: int, disk: DiskUsage, last_seq: int) -> Iterato
     yield gauge("sidecar_journal_size_bytes", "Size of the journal's files.", disk.used)
     yield gauge("sidecar_journal_free_bytes", "Free bytes on the journal's disk.", disk.free)
     yield gauge("sidecar_journal_disk_bytes", "Size of the journal's disk.", disk.total)
+
+
+def _expose_replica(times: ReplicaTimes) -> Iterator[Metric]:
+    yield gauge(
+        "sidecar_journal_timestamp_seconds",
+        "When the journal was last written, in seconds since 1970; 0: unknown.",
+        times.written,
+    )
+    yield gauge(
+        "sidecar_replica_timestamp_seconds",
+        "Up to when Litestream's copy has the journal, in seconds since 1970; 0: there is none.",
+        times.copied,
+    )

@@ -13,6 +13,7 @@ from common.journal.disk import DiskUsage, measure_disk
 from common.journal.hub import Host
 from common.journal.store import Journal
 from common.links import find_links
+from common.replica import find_folder, read_times
 from common.serving.lock import locked
 from common.serving.rejections import Rejections
 from common.serving.server import Server
@@ -115,7 +116,7 @@ class Daemon:
             error = consumer.journal_error
             return None if error is None else error.detail
 
-        folder = self._settings.backup_folder
+        folder, replica = self._settings.backup_folder, find_folder(self._settings.replica_url)
         sight = Sight(
             counters,
             self._snapshots,
@@ -125,6 +126,7 @@ class Daemon:
             self._settings.silence_after,
             read_hosts,
             read_backup=None if folder is None else partial(read_newest, folder),
+            read_replica=None if replica is None else partial(read_times, journal.path, replica),
         )
         rule = HostRule(self._settings.sidecar_http_host, self._settings.allowed_hosts)
         return Routes(

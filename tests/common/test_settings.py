@@ -85,6 +85,7 @@ BAD = {
     "RUNBOOK_URL": "docs/runbooks.md",
     "BACKUP_FOLDER": __file__,
     "BACKUP_KEEP": "0",
+    "REPLICA_URL": "file://mnt/other",
 }
 
 

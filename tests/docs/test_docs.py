@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from common.event import TRADE_FIELDS
 from common.journal.disk import DiskUsage
 from common.journal.store import Journal
+from common.replica import ReplicaTimes
 from common.settings import Settings
 from common.wire.messages import BAD_MESSAGE_REASONS, RANGE, TOTALS, TRADES
 from infra.grafana.dashboard import FILES
@@ -93,7 +94,14 @@ def exposed_names() -> set[str]:
     metrics = WorkerMetrics()
     metrics.count_request("GET", "/", 200, 0.1, "r")
     state.observed.workers.update(metrics.snapshot())
-    sight = Sight(Counters(state), Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list, read_backup=float)
+    sight = Sight(
+        Counters(state),
+        Snapshots(Path()),
+        lambda: (1, DiskUsage(1, 1, 1)),
+        list,
+        read_backup=float,
+        read_replica=lambda: ReplicaTimes(1, 1),
+    )
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))

@@ -23,7 +23,8 @@ class Copies:
     def __init__(self, stack: Stack, folder: Path) -> None:
         self._folder = folder
         self._journal = stack.settings["JOURNAL_PATH"]
-        self._environ = os.environ | {"JOURNAL_PATH": self._journal, "REPLICA_URL": f"file://{folder}/copy"}
+        self.url = f"file://{folder}/copy"
+        self._environ = os.environ | {"JOURNAL_PATH": self._journal, "REPLICA_URL": self.url}
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -53,11 +54,22 @@ def test_a_stack_whose_disk_is_lost_runs_again_from_the_copy(cold: Stack, tmp_pa
     disk.mkdir()
     cold.settings |= {"JOURNAL_PATH": str(disk / "journal.db"), "SNAPSHOT_PATH": str(disk / "snapshot")}
     copies = Copies(cold, tmp_path)
+    cold.settings["REPLICA_URL"] = copies.url
+
+    def lacks_something() -> bool:
+        """Return whether the alert ReplicaBehind would fire after its time."""
+        samples = {name: value for (name, _), value in cold.samples().items()}
+        return samples["sidecar_journal_timestamp_seconds"] - samples["sidecar_replica_timestamp_seconds"] > 0.001
+
     cold.start().accept(20)
+    assert lacks_something()
     with copies.running():
         wait_for(lambda: copies.restore(tmp_path / "tried.db") >= 20, "the first trades are in the copy", every=0.2)
+        wait_for(lambda: not lacks_something(), "the sidecar sees that the copy lacks nothing")
         with cold.under_trades(rate=100):
             wait_for(lambda: cold.journalled() >= 100, "more trades are accepted")
+    cold.accept(1)
+    assert lacks_something()
     accepted = cold.journalled()
     for name in ("web", "sidecar"):
         cold.find(name).kill()

@@ -12,6 +12,7 @@ from webapp.cli.host_checks import (
     check_disk,
     check_files,
     check_journal,
+    check_replica,
     check_snapshot,
     check_versions,
 )
@@ -25,6 +26,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_journal,
     check_snapshot,
     check_backups,
+    check_replica,
     check_web,
     check_sidecar,
     check_prometheus,

@@ -16,6 +16,7 @@ from common.hosts import is_loopback
 from common.journal.disk import measure_disk
 from common.journal.opening import inspect
 from common.paths import PREVIOUS, SNAPSHOT_REASONS
+from common.replica import find_folder, read_times
 from common.settings import Settings
 from common.timestamps import now
 from webapp.cli.findings import START, Findings, fail, note, ok
@@ -188,6 +189,26 @@ def check_backups(settings: Settings) -> Findings:
     age = now().timestamp() - newest.made_at.timestamp()
     found = f"{newest.path} was made {_show_age(age)} ago"
     yield fail("backup", found, todo) if age > OLD_SECONDS else ok("backup", found)
+
+
+def check_replica(settings: Settings) -> Findings:
+    """Check that Litestream's copy has what is in the journal."""
+    if not settings.replica_url:
+        yield note("copy", "no REPLICA_URL is set", "set it, and run Litestream, to lose seconds and not a day")
+        return
+    folder = find_folder(settings.replica_url)
+    if folder is None:
+        yield note(
+            "copy", f"the age of {settings.replica_url} is not known here", "its heartbeat tells (docs/backup.md)"
+        )
+        return
+    times = read_times(settings.journal_path, folder)
+    age = now().timestamp() - times.copied
+    found = f"{folder} has the journal as of {_show_age(age)} ago" if times.copied else f"{folder} has no copy"
+    if times.is_behind(now().timestamp()):
+        yield fail("copy", found, "does litestream replicate run, and what does its log say (runbook replica-behind)?")
+    else:
+        yield ok("copy", f"{found}; nothing is newer")
 
 
 def _show_age(seconds: float) -> str:

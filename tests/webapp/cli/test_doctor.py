@@ -1,5 +1,6 @@
 """``doctor`` names what is wrong, says what to do, and exits with 1; what is not set up is a note."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -49,7 +50,7 @@ def test_what_is_not_set_up_is_a_note(fresh: Settings) -> None:
     assert code == 0
     assert "FAIL" not in printed
     assert printed.endswith("nothing failed\n")
-    for what in ("access", "journal", "snapshot", "backup", "web", "sidecar", "Prometheus", "Grafana"):
+    for what in ("access", "journal", "snapshot", "backup", "copy", "web", "sidecar", "Prometheus", "Grafana"):
         assert f"note  {what}" in printed
     assert not fresh.journal_path.exists()
 
@@ -103,6 +104,18 @@ def make_no_backup(settings: Settings) -> Mapping[str, Any]:
     return {"backup_folder": settings.journal_path.with_name("backups")}
 
 
+def make_old_copy(settings: Settings) -> Mapping[str, Any]:
+    file = settings.journal_path.with_name("copy") / "ltx" / "0" / "0000000000000001-0000000000000001.ltx"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    os.utime(file, (0, time.time() - 7200))
+    return {"replica_url": f"file://{file.parents[2]}"}
+
+
+def make_no_copy(settings: Settings) -> Mapping[str, Any]:
+    return {"replica_url": f"file://{settings.journal_path.with_name('copy')}"}
+
+
 def put_file_in_place_of_folder(settings: Settings) -> Mapping[str, Any]:
     folder = settings.journal_path.with_name("folder")
     folder.touch()
@@ -117,6 +130,8 @@ BROKEN: dict[str, tuple[Change, str, str]] = {
     "the sidecar's token can be read by others": (give_token_to_all, "sidecar's token", "chmod 600"),
     "the newest backup is old": (make_old_backup, "backup", "trades backup"),
     "there is no backup": (make_no_backup, "backup", "trades backup"),
+    "the copy lacks the newest trades": (make_old_copy, "copy", "litestream replicate"),
+    "there is no copy": (make_no_copy, "copy", "litestream replicate"),
     "the snapshot's folder is a file": (put_file_in_place_of_folder, "files", "make it a folder"),
     "it listens for other hosts without a token": (
         lambda _: {"webapp_http_host": "0.0.0.0"},
@@ -136,6 +151,14 @@ def test_a_broken_state_is_named_with_what_to_do(fresh: Settings, state: str) ->
     assert f"FAIL  {what:<15}" in printed
     assert f"  → {todo}" in printed or f"{todo}" in printed.partition(f"FAIL  {what:<15}")[2].splitlines()[1]
     assert printed.endswith(" failed\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"), [(make_old_copy, "ok    copy"), (lambda _: {"replica_url": "s3://bucket/trades"}, "note  copy")]
+)
+def test_a_copy_that_lacks_nothing_or_cannot_be_seen_is_no_failure(fresh: Settings, make: Change, found: str) -> None:
+    code, printed = run_doctor(fresh, **make(fresh))
+    assert (code, found in printed) == (0, True), printed
 
 
 def test_a_full_disk_is_named(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
