@@ -75,8 +75,8 @@ lock: env-setup ## Compile the lock files from the .in files
 soak: env-setup ## Run the stack under load for two hours (MINUTES=120), and print memory, files, journal, lag and what was lost
 	@python -m bench.soak --minutes $(or $(MINUTES),120)
 
-bench: env-setup ## Measure against the peers in bench/
-	@python -m bench
+bench: env-setup ## Measure against the goals and the peers, and write docs/bench-results.md (BEFORE=commit, FULL=1)
+	@python -m bench --output docs $(if $(BEFORE),--before $(BEFORE)) $(if $(FULL),--full)
 
 images: env-setup ## Build the image with Docker, Podman or Buildah
 	@python -m infra.image.build

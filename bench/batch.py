@@ -12,7 +12,7 @@ from statistics import median
 
 import psutil
 
-from bench.retention import Load, p99_ms
+from bench.posting import Load, p99_ms
 from tests.system.stack import Stack
 
 SIZE = 1000

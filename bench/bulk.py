@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.retention import Load, fill, p99_ms
+from bench.posting import Load, p99_ms
+from bench.retention import fill
 from tests.system.stack import Stack
 
 CLIENTS = 4

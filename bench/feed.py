@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median, quantiles
 
-from bench.retention import Load, p99_ms
+from bench.posting import Load, p99_ms
 from tests.system.stack import Stack
 
 SUBSCRIBERS = 200

@@ -1,16 +1,12 @@
 """Pruning a million trades to a tenth while trades are accepted: ``python -m bench.retention``."""
 
-import http.client
-import json
 import tempfile
-import threading
 import time
 from datetime import timedelta
 from pathlib import Path
-from statistics import quantiles
-from typing import Self
 
-from bench.fold import read_journal
+from bench.posting import Load, p99_ms
+from bench.processes import count_rows
 from common.event import Event
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
@@ -19,12 +15,9 @@ from tests.system.stack import Stack
 
 TRADES = 1_000_000
 KEPT = 100_000
-RATE = 100
 WARM_SECONDS = 20
 LIMIT_SECONDS = 900
 COMMIT_SIZE = 10_000
-
-BODY = json.dumps({"symbol": "BTCUSDT", "side": "BUY", "price": "27123.45", "qty": "0.25"})
 
 
 def fill(path: Path) -> None:
@@ -42,47 +35,6 @@ def fill(path: Path) -> None:
                     for n in range(start, start + COMMIT_SIZE)
                 ]
             )  # fmt: skip
-
-
-class Load:
-    """Posts trades at a steady rate and records the delay of each."""
-
-    def __init__(self, port: int, rate: float = RATE) -> None:
-        """Keep the port of the web process, and the trades per second to post."""
-        self._rate = rate
-        self.delays: list[float] = []
-        self._port = port
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        due = time.perf_counter()
-        while not self._ending.wait(max(0.0, due - time.perf_counter())):
-            due += 1 / self._rate
-            began = time.perf_counter()
-            connection.request("POST", "/trade", BODY, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            response.read()
-            if response.status != http.client.CREATED:
-                message = f"a trade was answered {response.status}"
-                raise AssertionError(message)
-            self.delays.append(time.perf_counter() - began)
-
-    def __enter__(self) -> Self:
-        """Start to post."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop posting."""
-        self._ending.set()
-        self._thread.join(60)
-
-
-def p99_ms(delays: list[float]) -> float:
-    """Return the 99th percentile in ms."""
-    return quantiles(delays, n=100)[98] * 1000
 
 
 def run(folder: Path, retention: str) -> None:
@@ -103,7 +55,7 @@ def run(folder: Path, retention: str) -> None:
         print(
             f"retention {retention}: {seconds:.0f} s under {len(load.delays) / seconds:.0f} trades/s, "
             f"p99 of POST /trade {p99_ms(load.delays):.1f} ms; "
-            f"{read_journal(path):,} trades and {size:.0f} MB in the journal; "
+            f"{count_rows(path):,} trades and {size:.0f} MB in the journal; "
             f"counted {stack.total('trading_trades_total'):,.0f} of {stack.total('sidecar_journal_last_seq'):,.0f}"
         )
         print(stack.run_cli("audit").stdout.splitlines()[-1])

@@ -1,8 +1,5 @@
 """What a host needs: ``python -m bench.sizing`` prints disk, CPU and memory for trades of few and of many symbols."""
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -10,7 +7,7 @@ from typing import Final
 import psutil
 import requests
 
-from tests.conftest import ROOT
+from bench.processes import read_cpu, run_load
 from tests.system.stack import Stack
 
 SYMBOLS: Final = (1, 200, 2_000)
@@ -24,14 +21,14 @@ def measure(symbols: int, folder: Path) -> dict[str, float]:
     with Stack(folder, SYMBOL_LIMIT=str(symbols), JOURNAL_SYNC="full") as stack:
         stack.start()
         started = _read_memory(stack)
-        before = {name: _read_cpu(stack, name) for name in ("web", "sidecar")}
+        before = {name: read_cpu(stack.find(name)) for name in ("web", "sidecar")}
         for number in range(BATCHES):
             trades = [_write_trade(number * BATCH + each, symbols) for each in range(BATCH)]
             answer = requests.post(f"{stack.web_url}/trades", json=trades, timeout=60)
             answer.raise_for_status()
         count = BATCHES * BATCH
         stack.wait_counted(count, 120)
-        spent = {name: _read_cpu(stack, name) - before[name] for name in before}
+        spent = {name: read_cpu(stack.find(name)) - before[name] for name in before}
         memory = _read_memory(stack)
         scrape = len(requests.get(f"{stack.sidecar_url}/metrics", timeout=60).content)
         single = _measure_single(stack)
@@ -64,22 +61,14 @@ def _write_trade(number: int, symbols: int) -> dict[str, str]:
 
 def _measure_single(stack: Stack) -> float:
     """Return the web's microseconds of CPU for each of many requests with one trade."""
-    before = _read_cpu(stack, "web")
-    command = [sys.executable, "-m", "bench.load", stack.settings["WEBAPP_HTTP_PORT"], str(SINGLE)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=300)
-    if json.loads(done.stdout)["created"] != SINGLE:
-        message = f"{SINGLE} trades were sent, but fewer were answered 201"
-        raise AssertionError(message)
-    return (_read_cpu(stack, "web") - before) / SINGLE * 1e6
+    before = read_cpu(stack.find("web"))
+    run_load(int(stack.settings["WEBAPP_HTTP_PORT"]), SINGLE)
+    return (read_cpu(stack.find("web")) - before) / SINGLE * 1e6
 
 
 def _list_processes(stack: Stack, name: str) -> list[psutil.Process]:
     process = stack.find(name)
     return [process, *process.children(recursive=True)]
-
-
-def _read_cpu(stack: Stack, name: str) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in _list_processes(stack, name))
 
 
 def _read_memory(stack: Stack) -> dict[str, float]:

@@ -1,0 +1,36 @@
+"""What the measurements run in processes of their own, on small numbers: it must fit the product of this checkout."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.processes import count_rows, run_probe
+from bench.prometheus_peer import count
+from bench.statsd_peer import make_datagrams
+from tests.conftest import ROOT
+
+
+def test_the_step_of_the_sidecar_counts_every_trade() -> None:
+    assert run_probe(ROOT, "messages", "count", 10, 100)["counted"] == 100
+
+
+def test_prometheus_client_counts_every_trade() -> None:
+    assert count(10, 100)["counted"] == 100
+
+
+def test_a_journal_is_filled(tmp_path: Path) -> None:
+    run_probe(ROOT, "fill", tmp_path / "journal.db", 30_000, 7)
+    assert count_rows(tmp_path / "journal.db") == 30_000
+
+
+def test_a_probe_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="fill: ValueError: invalid literal"):
+        run_probe(ROOT, "fill", tmp_path / "journal.db", "many", 7)
+
+
+def test_a_trade_is_three_lines_of_a_datagram() -> None:
+    (datagram,) = make_datagrams(100, 2)
+    assert [line.partition(b"|")[0].split(b":")[0] for line in datagram.splitlines()] == [
+        *(b"trades", b"quantity", b"notional"),
+        *(b"trades", b"quantity", b"notional"),
+    ]
