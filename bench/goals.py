@@ -5,8 +5,15 @@ from typing import Final, NamedTuple
 
 from bench.measure import BEFORE, OURS
 from bench.measures.count import CLIENT, STATSD, name_socket, name_step
+from bench.measures.feed import WITHOUT
 from bench.measures.post import BARE, DURABLE, FASTAPI
+from bench.measures.scrape import SERIES, name_scrape
 from bench.runner import Results
+
+# A rate of a measurement has a goal too: at a lower one its other figures would be of something easier.
+
+FLAT: Final = 5
+"""Percent of growth that are none: what the allocators keep differs from run to run by some."""
 
 
 class Goal(NamedTuple):
@@ -59,6 +66,10 @@ GOALS: Final[tuple[Goal, ...]] = (
     Goal("`POST /trade`", "post", "p99, ms", 1.0, DURABLE),
     Goal("`POST /trade`", "post", "requests/s", None, DURABLE),
     Goal("the desk's form, `POST /trade`", "form", "CPU, µs", None, BARE),
+    Goal("a batch of 1,000, a trade", "batch", "web CPU, µs", 10),
+    Goal("a batch of 1,000, a trade", "batch", "sidecar CPU, µs", 4),
+    Goal("batches of 1,000", "batch", "counted/s", 60_000, least=True),
+    Goal("batches of 1,000", "batch", "accepted/s"),
     *(
         Goal("counting", "count", name_step(size), bound, CLIENT, least=True, inverse=True)
         for size, bound in ((1, 2.5), (100, 5))
@@ -70,6 +81,24 @@ GOALS: Final[tuple[Goal, ...]] = (
         for figure in (figure_of(size),)
     ),
     Goal("counting", "count", name_socket(100), None, STATSD),
+    Goal("5 million trades", "restart", "replay, trades/s", 800_000, least=True),
+    Goal("5 million trades, by snapshot", "restart", "ready, s", 0.5),
+    Goal("accepted to counted at 1,000/s", "delay", "median, ms", 1),
+    Goal("accepted to counted at 1,000/s", "delay", "p99, ms", 10),
+    Goal("accepted to counted at 1,000/s", "delay", "trades/s", 950, least=True),
+    *(
+        Goal("a scrape", "scrape", name_scrape(series), 0.5 if series == SERIES[-1] else None, CLIENT)
+        for series in SERIES
+    ),
+    Goal("1,000 viewers at 300 trades/s", "feed", "delivery p95, ms", 300),
+    Goal("1,000 viewers at 300 trades/s", "feed", "missed", 0),
+    Goal("1,000 viewers at 300 trades/s", "feed", "trades/s", 285, least=True),
+    Goal("1,000 viewers at 300 trades/s", "feed", "p99 of `POST /trade`, ms", 2, WITHOUT),
+    Goal("1,000 symbols", "memory", "worker, MB", 60),
+    Goal("1,000 symbols", "memory", "sidecar, MB", 60),
+    Goal("the last 80 % of the trades", "memory", "worker growth, %", FLAT),
+    Goal("the last 80 % of the trades", "memory", "sidecar growth, %", FLAT),
+    Goal("the whole journal", "memory", "journal, bytes a trade", 150),
 )
 """In the order of the table."""
 

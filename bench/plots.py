@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from bench.goals import Row
 from bench.measure import BEFORE, OURS
 from bench.measures.count import SIZES, name_socket, name_step
+from bench.measures.scrape import SERIES, name_scrape
 from bench.runner import Results
 
 WIDTH: Final = 760
@@ -43,6 +44,8 @@ PLOTS: Final[tuple[Bars, ...]] = (
     Bars("post", "POST /trade: CPU of all server processes a request, µs", "post", ("CPU, µs",)),
     Bars("post-p99", "POST /trade: 99th percentile, ms", "post", ("p99, ms",)),
     Bars("count", "Counting a trade: CPU, µs", "count", COUNTS),
+    Bars("batch", "A batch of 1,000: CPU a trade, µs", "batch", ("web CPU, µs", "sidecar CPU, µs")),
+    Bars("scrape", "A scrape: CPU, ms", "scrape", tuple(map(name_scrape, SERIES))),
 )
 
 
@@ -52,7 +55,7 @@ def draw_bars(plot: Bars, results: Results) -> str:
     for figure in plot.figures:
         for subject, found in results.values.get(plot.measure, {}).items():
             if figure in found:
-                label = subject if len(plot.figures) == 1 else f"{subject}: {figure.removesuffix(', µs')}"
+                label = subject if len(plot.figures) == 1 else f"{subject}: {figure.rpartition(', ')[0]}"
                 bars.append((label, median(found[figure]), subject if subject in {OURS, BEFORE} else "peer"))
     if not bars:
         return ""

@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
+import requests
 
 from bench.measure import check_equal
 from tests.conftest import ROOT
@@ -48,6 +49,16 @@ def count_rows(journal: Path) -> int:
 
 
 @contextlib.contextmanager
+def run_stack(folder: Path, root: Path, parts: Sequence[str] = ("",), **settings: str) -> Iterator[Stack]:
+    """Run web and sidecar of the checkout in ``root``, or only some ``parts``, with their files in a folder."""
+    with Stack(folder, **{"LOG_LEVEL": "WARNING", "JOURNAL_SYNC": "full"} | settings) as stack:
+        stack.root = root
+        for part in parts:
+            stack.start(part)
+        yield stack
+
+
+@contextlib.contextmanager
 def serve(
     command: Sequence[str], port: int, log: Path, settings: Mapping[str, str], root: Path = ROOT
 ) -> Iterator[psutil.Process]:
@@ -71,7 +82,7 @@ def _wait_until_served(process: subprocess.Popen[bytes], port: int, log: Path) -
     raise RuntimeError(message)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[Any]) -> None:
     """End a process, by force if it does not."""
     process.terminate()
     try:
@@ -81,11 +92,22 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def wait_counted(stack: Stack, trades: int, every: float = 0.3) -> None:
-    """Wait until the sidecar has counted so many trades. Raises AssertionError when it counts more, or stops before."""
-    # Asking is a scrape, which takes processor time of the sidecar that is measured: so not often.
-    wait_for(lambda: stack.total(COUNTED) >= trades, f"{trades} trades are counted", COUNT_SECONDS, every)
+def wait_counted(stack: Stack, trades: int, every: float = 0.25) -> float:
+    """Wait until the sidecar has counted so many trades, and return the seconds that it took; then check its metric.
+
+    Raises AssertionError when it counts more, or stops before.
+    """
+    began = time.perf_counter()
+    with requests.Session() as session:
+
+        def is_counted() -> bool:
+            # Not a scrape, and not often: it takes processor time of what is measured.
+            return bool(session.get(f"{stack.sidecar_url}/readyz", timeout=60).json()["last_seq"] >= trades)
+
+        wait_for(is_counted, f"{trades} trades are counted", COUNT_SECONDS, every)
+    seconds = time.perf_counter() - began
     check_equal("counted", stack.total(COUNTED), trades)
+    return seconds
 
 
 def run_load(port: int, count: int, *options: str) -> dict[str, float]:

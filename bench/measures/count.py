@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.measure import Measure, Opening, Round, Run, check_equal
-from bench.processes import read_cpu, run_probe, wait_counted
+from bench.processes import read_cpu, run_probe, run_stack, wait_counted
 from bench.statsd_peer import make_datagrams, run_exporter
 from tests.conftest import ROOT
-from tests.system.stack import Stack
 
 SIZES: Final = (1, 100)
 TRADES: Final = 50_000
@@ -42,11 +41,9 @@ def open_ours(run: Run, name: str, root: Path) -> Iterator[Round]:
     """Run a sidecar over an empty journal; a round counts in a process of its own, and sends messages to that one."""
     trades = run.choose(TRADES, TRADES_QUICK)
     folder = run.make_folder(name)
-    with Stack(folder, LOG_LEVEL="WARNING") as stack:
-        stack.root = root
+    run_probe(root, "fill", folder / "journal.db", 0, 1)
+    with run_stack(folder, root, ["sidecar"]) as stack:
         journal, address = stack.settings["JOURNAL_PATH"], stack.settings["WEBAPP_ZMQ_ADDR"]
-        run_probe(root, "fill", journal, 0, 1)
-        stack.start("sidecar")
         sent = 0
 
         def measure() -> dict[str, float]:

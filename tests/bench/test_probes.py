@@ -23,6 +23,11 @@ def test_a_journal_is_filled(tmp_path: Path) -> None:
     assert count_rows(tmp_path / "journal.db") == 30_000
 
 
+def test_a_journal_is_replayed(tmp_path: Path) -> None:
+    run_probe(ROOT, "fill", tmp_path / "journal.db", 1_000, 7)
+    assert run_probe(ROOT, "replay", tmp_path / "journal.db")["counted"] == 1_000
+
+
 def test_a_probe_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="fill: ValueError: invalid literal"):
         run_probe(ROOT, "fill", tmp_path / "journal.db", "many", 7)
