@@ -9,10 +9,21 @@ from typing import Any, Final
 from common.event import SOURCE_PATTERN
 from common.secret_files import SECRET_MIN
 from common.symbols import read_symbols
+from common.value_readers import (
+    FILE,
+    matching,
+    milliseconds,
+    one_of,
+    optional_path,
+    read_duration,
+    read_path,
+    seconds,
+    size,
+    whole,
+)
 
 _PORT_MAX = 65_535
 _SECRET_SAMPLE = "replace-me"  # noqa: S105 - it is the placeholder, which is rejected
-FILE: Final = "the path of a file, not of a folder or a device"
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -22,15 +33,6 @@ def _host(text: str) -> str:
     return text
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    return read
-
-
 def _zmq_addr(text: str) -> str:
     if re.fullmatch(r"ipc://\S+", text):
         return text
@@ -38,29 +40,6 @@ def _zmq_addr(text: str) -> str:
     if port is None or not 1 <= int(port[1]) <= _PORT_MAX:
         raise ValueError
     return text
-
-
-def read_path(text: str) -> Path:
-    """Read the path of a file, there or not. Raises ValueError."""
-    path = Path(text)
-    if "\0" in text or text.endswith("/") or path.name in {"", ".."}:
-        raise ValueError
-    try:
-        path.resolve()
-        other = path.exists() and not path.is_file()
-    except PermissionError:
-        # Opening the file reports it.
-        return path
-    except (OSError, RuntimeError):
-        # The path is too long, or a link points to itself.
-        raise ValueError from None
-    if other:
-        raise ValueError
-    return path
-
-
-def _optional_path(text: str) -> Path | None:
-    return read_path(text) if text else None
 
 
 def _replica(text: str) -> str:
@@ -73,15 +52,6 @@ def _folder(text: str) -> Path | None:
     if "\0" in text or (text and Path(text).is_file()):
         raise ValueError
     return Path(text) if text else None
-
-
-def _one_of(*choices: str, normalise: Callable[[str], str]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if normalise(text) not in choices:
-            raise ValueError
-        return normalise(text)
-
-    return read
 
 
 def _secret(text: str) -> str:
@@ -139,36 +109,14 @@ def _urls(text: str) -> tuple[str, ...]:
     return urls
 
 
-def _milliseconds(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        found = re.fullmatch(r"([0-9]{1,6})(ms|s)?", text)
-        count = int(found[1]) * (1000 if found[2] == "s" else 1) if found else -1
-        if not low <= count <= high:
-            raise ValueError
-        return count
-
-    return read
-
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def read_duration(text: str) -> int:
-    """Read a duration like 90s, 15m, 24h or 30d, or 0, in seconds. Raises ValueError."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])|0", text)
-    if found is None:
+def _nats_urls(text: str) -> tuple[str, ...]:
+    urls = tuple(part.strip().rstrip("/") for part in text.split(",")) if text else ()
+    # A user or a password in it would be shown on pages and in logs.
+    if not all(re.fullmatch(r"(nats|tls)://([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?", url) for url in urls):
         raise ValueError
-    return int(found[1]) * _SECONDS[found[2]] if found[1] else 0
-
-
-def _seconds(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else read_duration(text)
-        if not low <= seconds <= high:
-            raise ValueError
-        return seconds
-
-    return read
+    if len(set(urls)) < len(urls):
+        raise ValueError
+    return urls
 
 
 def _silences(text: str) -> dict[str, int]:
@@ -181,46 +129,59 @@ def _silences(text: str) -> dict[str, int]:
 
 READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "webapp_http_host": (_host, "a host name or an address, like 127.0.0.1"),
-    "webapp_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "webapp_http_port": (whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "webapp_zmq_addr": (_zmq_addr, "a ZeroMQ address, like tcp://127.0.0.1:5555 or ipc:///run/trades.sock"),
     "sidecar_http_host": (_host, "a host name or an address, like 127.0.0.1"),
-    "sidecar_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "sidecar_http_port": (whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "journal_path": (read_path, FILE),
-    "journal_sync": (_one_of("full", "normal", normalise=str.lower), "full or normal"),
+    "journal_sync": (one_of("full", "normal", normalise=str.lower), "full or normal"),
     "journal_retention": (read_duration, "a time like 90s, 15m, 24h or 30d, or 0 to keep every trade"),
     "snapshot_path": (read_path, FILE),
-    "auth": (_one_of("auto", "required", "off", normalise=str.lower), "auto, required or off"),
+    "auth": (one_of("auto", "required", "off", normalise=str.lower), "auto, required or off"),
     "secret_key": (_secret, "a random text of 16 characters or more; `make env-setup` writes one"),
-    "secret_key_file": (_optional_path, FILE),
-    "sidecar_token_file": (_optional_path, FILE),
-    "token_file": (_optional_path, FILE),
-    "log_level": (_one_of(*_LEVELS, normalise=str.upper), f"one of {', '.join(_LEVELS)}"),
+    "secret_key_file": (optional_path, FILE),
+    "sidecar_token_file": (optional_path, FILE),
+    "token_file": (optional_path, FILE),
+    "log_level": (one_of(*_LEVELS, normalise=str.upper), f"one of {', '.join(_LEVELS)}"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
     "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
     "trusted_proxies": (_networks, "addresses or networks like 127.0.0.1 or 10.0.0.0/8, separated by commas"),
-    "web_concurrency": (_whole(1, 256), "a number of workers, 1 to 256"),
-    "symbol_limit": (_whole(1, 100_000), "a number of symbols, 1 to 100000"),
-    "source_limit": (_whole(1, 10_000), "a number of sources, 1 to 10000"),
-    "positions": (_one_of("on", "off", normalise=str.lower), "on or off"),
+    "web_concurrency": (whole(1, 256), "a number of workers, 1 to 256"),
+    "symbol_limit": (whole(1, 100_000), "a number of symbols, 1 to 100000"),
+    "source_limit": (whole(1, 10_000), "a number of sources, 1 to 10000"),
+    "positions": (one_of("on", "off", normalise=str.lower), "on or off"),
     "silence_after": (_silences, "sources with their limits, like bot-1=10m,*=1h; * is every other source, 0 no limit"),
-    "writes_per_second": (_whole(0, 1_000_000), "a number of requests, 0 (no limit) to 1000000"),
-    "sign_ins_per_minute": (_whole(0, 1_000_000), "a number of attempts, 0 (no limit) to 1000000"),
-    "feed_max_clients": (_whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
-    "body_timeout": (_seconds(1, 3600), "a number of seconds, 1 to 3600"),
+    "writes_per_second": (whole(0, 1_000_000), "a number of requests, 0 (no limit) to 1000000"),
+    "sign_ins_per_minute": (whole(0, 1_000_000), "a number of attempts, 0 (no limit) to 1000000"),
+    "feed_max_clients": (whole(0, 100_000), "a number of subscribers for each worker, 0 to 100000"),
+    "body_timeout": (seconds(1, 3600), "a number of seconds, 1 to 3600"),
     "quote_currencies": (_currencies, "currencies like USDT,EUR of 2 to 10 letters and digits, separated by commas"),
-    "batch_max_trades": (_whole(1, 100_000), "a number of trades, 1 to 100000"),
-    "batch_max_bytes": (_whole(1024, 64 * 1024 * 1024), "a number of bytes, 1024 to 67108864"),
+    "batch_max_trades": (whole(1, 100_000), "a number of trades, 1 to 100000"),
+    "batch_max_bytes": (whole(1024, 64 * 1024 * 1024), "a number of bytes, 1024 to 67108864"),
     "trading_symbols": (read_symbols, "symbols of 1 to 64 printable characters, separated by commas"),
+    "relay_transport": (one_of("http", "nats", normalise=str.lower), "http or nats"),
+    "relay_nats_url": (
+        _nats_urls,
+        "URLs like tls://nats-1.example:4222, without a user, separated by commas, each once",
+    ),
+    "relay_stream": (matching(r"[A-Za-z0-9_-]{1,64}"), "a name of 1 to 64 letters, digits, - and _"),
+    "relay_replicas": (whole(1, 5), "a number of copies, 1 to 5"),
+    "relay_max_age": (seconds(60, 3650 * 86_400), "a time of 1m to 3650d, like 7d, or seconds"),
+    "relay_max_bytes": (size(1024**2, 1024**5), "a size of 1MiB to 1024TiB, like 8GiB, or bytes"),
+    "relay_nkey_file": (optional_path, FILE),
+    "relay_user": (matching(r"[!-~]{0,128}"), "a name of at most 128 visible ASCII characters"),
+    "relay_password_file": (optional_path, FILE),
+    "relay_heartbeat": (seconds(1, 60), "a time of 1s to 1m, like 5s, or seconds"),
     "relay_http_hosts": (_urls, "URLs like https://berlin.example, separated by commas, each once"),
-    "relay_token_file": (_optional_path, FILE),
-    "relay_ca_file": (_optional_path, FILE),
-    "relay_batch": (_whole(2, 1000), "a number of trades, 2 to 1000"),
+    "relay_token_file": (optional_path, FILE),
+    "relay_ca_file": (optional_path, FILE),
+    "relay_batch": (whole(2, 1000), "a number of trades, 2 to 1000"),
     "relay_poll": (
-        _milliseconds(10, 60_000),
-        "a time of 10ms to 60s, like 100ms, or milliseconds",
+        milliseconds(10, 60_000),
+        "a time of 10ms to 60s, like 100ms, or milliseconds; 0: by the transport",
     ),
     "relay_http_host": (_host, "a host name or an address, like 127.0.0.1"),
-    "relay_http_port": (_whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
+    "relay_http_port": (whole(0, _PORT_MAX), "a port, 0 to 65535 (0: any free one)"),
     "relay_host_names": (
         _host_names,
         "names of hosts with their journal_ids, like berlin=3ca5cddaa92c4bbcbaee84b5de2a6bb1, each once",
@@ -228,7 +189,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "prometheus_url": (_url, "a URL like http://127.0.0.1:9090, or nothing"),
     "grafana_url": (_url, "a URL like http://127.0.0.1:3000, or nothing"),
     "backup_folder": (_folder, "the path of a folder, or nothing"),
-    "backup_keep": (_whole(1, 10_000), "a number of backups, 1 to 10000"),
+    "backup_keep": (whole(1, 10_000), "a number of backups, 1 to 10000"),
     "replica_url": (_replica, "a URL like file:///mnt/other/trades or s3://bucket/trades, or nothing"),
     "runbook_url": (_url, "a URL like https://wiki.example/runbooks, or nothing"),
 }

@@ -57,11 +57,21 @@ class Settings:
     body_timeout: int = 10
     batch_max_trades: int = 10_000
     batch_max_bytes: int = 8 * 1024 * 1024
+    relay_transport: str = "http"
+    relay_nats_url: tuple[str, ...] = ()
+    relay_stream: str = "TRADES"
+    relay_replicas: int = 3
+    relay_max_age: int = 7 * 86_400
+    relay_max_bytes: int = 8 * 1024**3
+    relay_nkey_file: Path | None = None
+    relay_user: str = ""
+    relay_password_file: Path | None = None
+    relay_heartbeat: int = 5
     relay_http_hosts: tuple[str, ...] = ()
     relay_token_file: Path | None = None
     relay_ca_file: Path | None = None
     relay_batch: int = 500
-    relay_poll: int = 100
+    relay_poll: int = 0
     relay_http_host: str = "127.0.0.1"
     relay_http_port: int = 8002
     relay_host_names: Mapping[str, str] = field(default_factory=dict)

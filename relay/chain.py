@@ -27,20 +27,30 @@ def find_start(mark: Mark) -> int:
 def follow(mark: Mark, page: Page) -> Batch:
     """Return the batch of a page that was asked for after ``find_start(mark)``.
 
-    Raises RelayError: ``pruned`` when the host has deleted trades that the hub does not have, ``conflict`` when its
-    journal does not have the trade at the mark, and ``hub`` when it is a hub.
+    Raises RelayError: ``pruned`` when the host has deleted trades that were not read, ``conflict`` when its journal
+    does not have the trade at the mark, and ``hub`` when it is a hub.
     """
     first = page.trades[0] if page.trades else None
     if first is not None and first.host_seq is not UNSET:
         raise RelayError("hub", f"journal {page.journal_id} is that of a hub; expected that of a host")
     if first is not None and first.seq == mark.last_seq:
-        if first.id != mark.last_id:
-            raise RelayError("conflict", f"seq {first.seq} is the trade {first.id}; the hub has {mark.last_id}")
+        if mark.last_id not in {"", first.id}:
+            raise RelayError(
+                "conflict", f"seq {first.seq} is the trade {first.id}; it was {mark.last_id} when it was read"
+            )
         return Batch(page.journal_id, mark.last_seq - 1, page.trades)
     if page.pruned_seq > mark.last_seq:
-        detail = f"the trades up to seq {page.pruned_seq} are deleted, the hub has those up to {mark.last_seq}"
+        detail = f"the trades up to seq {page.pruned_seq} are deleted, only those up to {mark.last_seq} were read"
         raise RelayError("pruned", detail)
     if page.pruned_seq < mark.last_seq:
-        detail = f"there is no trade with seq {mark.last_seq}, which the hub has: {mark.last_id}"
+        detail = f"there is no trade with seq {mark.last_seq}, which was read: {mark.last_id}"
         raise RelayError("conflict", detail)
     return Batch(page.journal_id, mark.last_seq, page.trades)
+
+
+def follow_without(mark: Mark, page: Page) -> Batch:
+    """Return the same batch without the trade at the mark, whose id it has instead. Raises the same."""
+    batch = follow(mark, page)
+    if batch.after == mark.last_seq:
+        return batch._replace(after_id=mark.last_id)
+    return Batch(page.journal_id, mark.last_seq, batch.events[1:], batch.events[0].id)

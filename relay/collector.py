@@ -1,4 +1,4 @@
-"""The collector: exposes what the relay knows of each host (docs/metrics.md)."""
+"""The collector: exposes what a relay over HTTP knows of each host (docs/metrics.md)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -50,15 +50,7 @@ class RelayCollector(Collector):
         )
         yield self._count("relay_events", "Trades written to the hub.", lambda host: host.events)
         yield self._count("relay_duplicates", "Trades that the hub had.", lambda host: host.duplicates)
-        rejected = CounterMetricFamily(
-            "relay_http_requests_rejected", "Requests to the relay rejected, by reason.", labels=["reason"]
-        )
-        for reason, count in self._rejections.items():
-            rejected.add_metric([reason], count)
-        yield rejected
-        build = GaugeMetricFamily("relay_build_info", "The running version; always 1.", labels=["version"])
-        build.add_metric([__version__], 1)
-        yield build
+        yield from collect_process(self._rejections)
 
     def _gauge(self, name: str, text: str, read: Callable[[HostStatus], float]) -> Metric:
         return self._add(GaugeMetricFamily(name, text, labels=["direction", "journal_id"]), read)
@@ -75,7 +67,20 @@ class RelayCollector(Collector):
         return found
 
 
-def make_scrape(collector: RelayCollector) -> Callable[[str, Iterable[str]], tuple[bytes, str]]:
+def collect_process(rejections: Mapping[str, int]) -> Iterator[Metric]:
+    """Return what every relay exposes of itself."""
+    rejected = CounterMetricFamily(
+        "relay_http_requests_rejected", "Requests to the relay rejected, by reason.", labels=["reason"]
+    )
+    for reason, count in rejections.items():
+        rejected.add_metric([reason], count)
+    yield rejected
+    build = GaugeMetricFamily("relay_build_info", "The running version; always 1.", labels=["version"])
+    build.add_metric([__version__], 1)
+    yield build
+
+
+def make_scrape(collector: Collector) -> Callable[[str, Iterable[str]], tuple[bytes, str]]:
     """Return what exposes the collector and this process, for an Accept header and the names of metrics."""
     registry: Any = CollectorRegistry(support_collectors_without_names=True)
     registry.register(collector)

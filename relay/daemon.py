@@ -1,94 +1,89 @@
-"""The daemon that pulls: one thread for each host, one for HTTP, and the main thread, which watches them."""
+"""The daemon: what relays trades in one thread or several, one for HTTP, and the main thread, which watches them."""
 
+import contextlib
 import logging
 import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from common.errors import BadSettingError
 from common.hosts import HostRule
 from common.journal.store import Journal
-from common.links import find_links
 from common.paths import RELAY
 from common.serving.lock import locked
-from common.serving.routes import Routes
+from common.serving.process import Daemon
+from common.serving.routes import Check, Routes, Scrape
 from common.serving.server import Server
-from common.serving.threads import Threads
-from common.settings import Settings
-from relay.collector import RelayCollector, make_scrape
-from relay.hosts import read_hosts
-from relay.http_host import HttpHost
 from relay.hub import Hub
-from relay.landing import describe, write_landing
-from relay.puller import Puller
 
 WATCH_SECONDS: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
 
-class Daemon:
-    """The process that fills a hub's journal."""
+class Relay(NamedTuple):
+    """What runs in threads, by their names, and how to see it; ``make_scrape`` gets the rejections of the server."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Keep the settings; nothing is opened yet."""
-        self._settings = settings
-        self.stopping = threading.Event()
-        self._threads = Threads()
+    works: Mapping[str, Callable[[threading.Event], None]]
+    make_scrape: Callable[[Mapping[str, int]], Scrape]
+    check_ready: Check
+    write_landing: Callable[[str], bytes]
+    shown: Mapping[str, object]
 
-    def stop(self, *_: object) -> None:
-        """Ask the daemon to stop; usable as a signal handler."""
-        self.stopping.set()
+
+class RelayDaemon(Daemon):
+    """A process that relays trades until it is stopped."""
+
+    @abstractmethod
+    def opened(self) -> contextlib.AbstractContextManager[Relay]:
+        """Open what relays the trades, while the block runs.
+
+        Raises BadSettingError, HubError, JournalError or LockError when it cannot start.
+        """
 
     def run(self) -> int:
-        """Pull until stopped, and return the exit code: 1 when a thread died.
+        """Relay until stopped, and return the exit code: 1 when a thread died.
 
-        Raises BadSettingError, HubError, JournalError, AddressError or LockError when it cannot start.
+        Raises as ``opened`` does, and AddressError.
         """
         settings = self._settings
-        tokens, token = read_hosts(settings), settings.require_relay_token()
-        path = settings.journal_path
-        with locked(hub=Path(f"{path}{RELAY}")):
-            hub = Hub(Journal(path, settings.journal_sync)).adopt()
+        token = settings.require_relay_token()
+        with self.opened() as relay:
             server = Server(settings.relay_http_host, settings.relay_http_port)
             try:
-                pullers = [
-                    Puller(url, HttpHost(url, tokens[url], settings.relay_ca_file).ask, hub, batch=settings.relay_batch)
-                    for url in tokens
-                ]
-                server.open(self._make_routes(pullers, server, token).answer)
-                for puller in pullers:
-                    work = partial(puller.run, self.stopping, settings.relay_poll / 1000)
-                    self._threads.start(puller.status.url, work)
+                routes = Routes(
+                    HostRule(settings.relay_http_host, settings.allowed_hosts),
+                    relay.make_scrape(server.rejections.counts),
+                    self._threads.find_dead,
+                    relay.check_ready,
+                    write_landing=relay.write_landing,
+                    token=token,
+                )
+                server.open(routes.answer)
+                for name, work in relay.works.items():
+                    self._threads.start(name, partial(work, self.stopping))
                 self._threads.start("http", partial(server.serve_forever, poll_interval=0.1))
-                _log.info("relay is pulling", extra={"http": server.server_address, "hosts": list(tokens)})
-                code = self._watch()
+                _log.info("relay is running", extra={"http": server.server_address, **relay.shown})
+                code = self.watch(WATCH_SECONDS)
                 server.shutdown()
                 self._threads.join()
             finally:
                 server.server_close()
         return code
 
-    def _make_routes(self, pullers: list[Puller], server: Server, token: str | None) -> Routes:
-        settings, hosts = self._settings, [puller.status for puller in pullers]
+    @contextlib.contextmanager
+    def hub_opened(self) -> Iterator[Hub]:
+        """Open the hub's journal, which no other relay may use. Raises HubError, JournalError and LockError."""
+        path = self._settings.journal_path
+        with locked(hub=Path(f"{path}{RELAY}")):
+            hub = Hub(Journal(path, self._settings.journal_sync)).adopt()
+            yield hub
 
-        def check_ready() -> str | None:
-            wrong = [f"{host.url}: {describe(host)}" for host in hosts if host.wrong is not None]
-            return "; ".join(wrong) or None
 
-        return Routes(
-            HostRule(settings.relay_http_host, settings.allowed_hosts),
-            make_scrape(RelayCollector(hosts, server.rejections.counts)),
-            self._threads.find_dead,
-            check_ready,
-            write_landing=lambda host: write_landing(hosts, find_links(settings, "Relay", host)),
-            token=token,
-        )
-
-    def _watch(self) -> int:
-        """Return 0 when asked to stop, 1 when a thread has died."""
-        while not self.stopping.wait(WATCH_SECONDS):
-            if self._threads.find_dead() is not None:
-                self.stopping.set()
-                return 1
-        return 0
+def check_transport(transport: str, wanted: str, why: str) -> None:
+    """Raise BadSettingError when RELAY_TRANSPORT is not the one that is wanted."""
+    if transport != wanted:
+        raise BadSettingError("RELAY_TRANSPORT", transport, f"{wanted}, {why}")

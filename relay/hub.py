@@ -1,10 +1,11 @@
 """The hub's journal, shared by the threads that read hosts."""
 
 import threading
+from collections.abc import Sequence
 from typing import Self
 
 from common.errors import HubError, RelayError
-from common.journal.hub import Batch, BatchResult, Mark
+from common.journal.hub import Batch, BatchResult, Host, Mark, Place
 from common.journal.store import Journal
 
 
@@ -27,6 +28,16 @@ class Hub:
         with self._lock:
             return self._journal.read_mark(journal_id)
 
+    def list_hosts(self) -> list[Host]:
+        """List the hosts that were read before."""
+        with self._lock:
+            return self._journal.list_hosts() or []
+
+    def read_place(self, stream: str) -> Place:
+        """Read how far a stream was read."""
+        with self._lock:
+            return self._journal.read_place(stream)
+
     def skip(self, journal_id: str, seq: int) -> None:
         """Go on with a host at ``seq``, without the trades up to there."""
         with self._lock:
@@ -43,6 +54,11 @@ class Hub:
         if result.gap:
             raise RelayError("gap", f"the batch follows seq {batch.after}, the hub has those up to {result.last_seq}")
         return result
+
+    def append_all(self, batches: Sequence[Batch], place: Place) -> list[BatchResult | HubError]:
+        """Write the batches that a stream carried up to ``place``, and return what each did."""
+        with self._lock:
+            return self._journal.append_batches(batches, place)
 
     def close(self) -> None:
         """Close the journal."""

@@ -1,19 +1,38 @@
-"""The landing page of the relay: its hosts, and where everything else is."""
+"""The landing page of the relay: what passes, and where everything else is."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from common import __version__
 from relay.puller import HostStatus
+from relay.stream_status import StreamStatus
+
+Row = tuple[str, str, str, str]
 
 
 def write_landing(hosts: Sequence[HostStatus], links: Mapping[str, str]) -> bytes:
-    """Write the page, with links to the other parts by name."""
-    rows = "".join(
-        f"<tr><td>{escape(host.url)}</td><td>{escape(host.journal_id)}</td><td>{host.last_seq}</td>"
-        f"<td>{escape(describe(host))}</td></tr>\n"
-        for host in hosts
-    )
+    """Write the page of a hub that asks its hosts, with links to the other parts by name."""
+    rows = [(host.url, host.journal_id, str(host.last_seq), describe(host)) for host in hosts]
+    lead = "It writes the trades of each host to the hub once."
+    return _write(lead, ("Host", "journal_id", "Read up to seq", "State"), rows, "every host is read", links)
+
+
+def write_stream_landing(status: StreamStatus, links: Mapping[str, str]) -> bytes:
+    """Write the page of a relay over a stream."""
+    rows = [
+        (each.journal_id, str(each.last_seq), str(each.journal_last_seq), each.wrong or "passes")
+        for each in list(status.journals.values())
+    ]
+    what = {"push": "sends the trades of this host to", "pull": "writes to the hub, once, the trades of"}
+    broker = status.describe() if status.wrong is not None else "connected"
+    lead = f"It {what[status.direction]} the stream at {status.address}: {broker}."
+    head = ("journal_id", "Passed up to seq", "Newest seq known", "State")
+    return _write(lead, head, rows, "trades pass, of every journal", links)
+
+
+def _write(lead: str, head: Row, rows: Sequence[Row], ready: str, links: Mapping[str, str]) -> bytes:
+    titles = "".join(f"<th>{title}</th>" for title in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>\n" for row in rows)
     others = "".join(f'<li><a href="{escape(url)}">{escape(name)}</a></li>\n' for name, url in links.items())
     return f"""<!doctype html>
 <html lang="en">
@@ -21,16 +40,16 @@ def write_landing(hosts: Sequence[HostStatus], links: Mapping[str, str]) -> byte
 <meta name="color-scheme" content="light dark"><title>Relay · Trading Telemetry</title></head>
 <body>
 <h1>Trading Telemetry relay</h1>
-<p>It writes the trades of each host to the hub once.</p>
+<p>{escape(lead)}</p>
 <table>
-<thead><tr><th>Host</th><th>journal_id</th><th>Read up to seq</th><th>State</th></tr></thead>
+<thead><tr>{titles}</tr></thead>
 <tbody>
-{rows}</tbody>
+{lines}</tbody>
 </table>
 <ul>
 <li><a href="/metrics">Metrics</a> for Prometheus, or OpenMetrics by the Accept header</li>
 <li><a href="/healthz">Liveness</a>: all threads run</li>
-<li><a href="/readyz">Readiness</a>: every host is read</li>
+<li><a href="/readyz">Readiness</a>: {ready}</li>
 </ul>
 <ul>
 {others}</ul>

@@ -7,7 +7,7 @@ from common.errors import BadSettingError, TelemetryError
 from common.logs import configure_logging
 from common.serving.process import run_daemon
 from common.settings import Settings
-from sidecar.daemon import Daemon
+from sidecar.daemon import SidecarDaemon
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
         return 1
     configure_logging("sidecar", settings.log_level)
     try:
-        return run_daemon(Daemon(settings))
+        return run_daemon(SidecarDaemon(settings))
     except TelemetryError as error:
         logging.getLogger("sidecar").error("cannot start", extra={"reason": error.reason, "detail": error.detail})  # noqa: TRY400 - the reason is enough
         return 1

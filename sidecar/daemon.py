@@ -15,9 +15,9 @@ from common.journal.store import Journal
 from common.links import find_links
 from common.replica import find_folder, read_times
 from common.serving.lock import locked
+from common.serving.process import Daemon
 from common.serving.rejections import Rejections
 from common.serving.server import Server
-from common.serving.threads import Threads
 from common.settings import Settings
 from common.wire.transport import KeyPair, Receiver
 from sidecar.collector import Sight, make_registry
@@ -40,19 +40,13 @@ WATCH_SECONDS: Final = 0.1
 _log = logging.getLogger(__name__)
 
 
-class Daemon:
+class SidecarDaemon(Daemon):
     """The sidecar process: a consumer thread, an HTTP thread, and the main thread, which watches them and saves."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; nothing is opened yet."""
-        self._settings = settings
-        self.stopping = threading.Event()
-        self._threads = Threads()
+        super().__init__(settings)
         self._snapshots = Snapshots(settings.snapshot_path)
-
-    def stop(self, *_: object) -> None:
-        """Ask the daemon to stop; usable as a signal handler."""
-        self.stopping.set()
 
     def run(self) -> int:
         """Count until stopped, and return the exit code: 1 when a thread died.
@@ -147,16 +141,16 @@ class Daemon:
         pruner = Pruner(Journal(settings.journal_path, settings.journal_sync), settings)
         overflow_log = OverflowLog(counters, settings.symbol_limit)
         saved_at = time.monotonic()
-        while not self.stopping.wait(WATCH_SECONDS):
-            if self._threads.find_dead() is not None:
-                self.stopping.set()
-                return 1
+
+        def step() -> None:
+            nonlocal saved_at
             if time.monotonic() - saved_at >= SNAPSHOT_SECONDS:
                 saved_at = time.monotonic()
                 self._snapshots.save(counters)
                 self._prune(pruner)
                 overflow_log.step()
-        return 0
+
+        return self.watch(WATCH_SECONDS, step)
 
     def _prune(self, pruner: Pruner) -> None:
         try:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from common.errors import JournalError, SnapshotError
+from common.event import SEQ_MAX
 from common.journal.store import Journal
 from common.settings import Settings
 from common.timestamps import Timestamp, format_timestamp, now
@@ -68,7 +69,8 @@ class Pruner:
     def step(self, saved_seq: int, seconds: float) -> int:
         """Prune for about ``seconds`` at most, and return how many trades were pruned.
 
-        Nothing past ``saved_seq``, which both snapshots hold, is pruned. Raises JournalError.
+        Nothing past ``saved_seq``, which both snapshots hold, is pruned, nor what a host has not pushed to its stream
+        yet. Raises JournalError.
         """
         journal, deadline, current = self._journal, self._clock() + seconds, self._wall_clock()
         pruned = 0
@@ -83,13 +85,22 @@ class Pruner:
                 times = journal.read_times(self._prefix.scanned, saved_seq, SCAN)
                 if not self._prefix.extend(times, oldest_kept, newest):
                     break
-            if self._prefix.end > checkpoint.last_seq:
+            end = min(self._prefix.end, self._read_floor())
+            if end <= checkpoint.last_seq < self._prefix.end:
+                break
+            if end > checkpoint.last_seq:
                 events = journal.read_after(checkpoint.last_seq, BATCH)
-                batch = [event for event in events if event.seq <= self._prefix.end]
+                batch = [event for event in events if event.seq <= end]
                 checkpoint.apply(batch, "journal", self._settings)
                 journal.prune(checkpoint.last_seq, encode_state(checkpoint))
                 pruned += len(batch)
         return pruned
+
+    def _read_floor(self) -> int:
+        """Read up to which seq a host's trades are in its stream; it falls when a hub asks for some again."""
+        if self._settings.relay_transport != "nats" or self._journal.list_hosts() is not None:
+            return SEQ_MAX
+        return self._journal.read_pushed()
 
     def close(self) -> None:
         """Close the journal."""

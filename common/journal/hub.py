@@ -30,16 +30,33 @@ CREATE TABLE IF NOT EXISTS arrivals (
     host INTEGER NOT NULL,
     host_seq INTEGER NOT NULL,
     UNIQUE (host, host_seq)
+);
+CREATE TABLE IF NOT EXISTS place (
+    stream TEXT PRIMARY KEY,
+    created TEXT NOT NULL,
+    seq INTEGER NOT NULL
 )
 """
 
 
 class Batch(NamedTuple):
-    """Events of one host's journal, complete from the seq ``after`` up to the last of them, in ``seq`` order."""
+    """Events of one host's journal, complete from the seq ``after`` up to the last of them, in ``seq`` order.
+
+    ``after_id`` is the id of the trade at ``after``; nothing where the sender does not have it.
+    """
 
     journal_id: str
     after: int
     events: Sequence[Event]
+    after_id: str = ""
+
+
+class Place(NamedTuple):
+    """How far a hub has read a stream that carries batches, which is another one when it was ``created`` again."""
+
+    stream: str
+    created: str = ""
+    seq: int = 0
 
 
 class BatchResult(NamedTuple):
@@ -81,9 +98,7 @@ class _Mark(NamedTuple):
 
 def adopt(db: Database) -> None:
     """Make an empty journal that of a hub, in the caller's transaction. Raises HubError when it had trades."""
-    if rows.is_hub(db):
-        return
-    if rows.last_seq(db):
+    if not rows.is_hub(db) and rows.last_seq(db):
         raise HubError("trades", "the journal has trades of its own; expected that of a hub, or an empty one")
     for statement in _TABLES.split(";"):
         db.execute(statement)
@@ -114,6 +129,17 @@ def skip(db: Database, journal_id: str, seq: int) -> None:
     _find_mark(db, journal_id)
     move = "UPDATE marks SET last_seq = ?, last_id = '' WHERE journal_id = ? AND last_seq < ?"
     db.execute(move, (seq, journal_id, seq))
+
+
+def read_place(db: Database, stream: str) -> Place:
+    """Read how far a stream was read."""
+    found = db.execute("SELECT created, seq FROM place WHERE stream = ?", (stream,)).fetchone()
+    return Place(stream, *found) if found else Place(stream)
+
+
+def move_place(db: Database, place: Place) -> None:
+    """Write how far a stream was read, in the transaction that writes what it carried."""
+    db.execute("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", place)
 
 
 def try_append(db: Database, batch: Batch) -> BatchResult | HubError:
@@ -168,9 +194,11 @@ def _find_mark(db: Database, journal_id: str) -> _Mark:
 def _find_conflict(db: Database, mark: _Mark, batch: Batch, repeats: Sequence[Event]) -> int | None:
     """Find the first seq at which the batch is not the history that the hub has: a copied disk, or an old one.
 
-    A batch that goes past the mark must have the trade at the mark, which every history of that journal has. Of earlier
-    trades the hub knows those that it has not pruned and that came from this host.
+    A batch that goes past the mark must have the trade at the mark, or its id, as every history of that journal does.
+    Of earlier trades the hub knows those that it has not pruned and that came from this host.
     """
+    if batch.after == mark.last_seq and batch.after_id and mark.last_id not in {"", batch.after_id}:
+        return mark.last_seq
     is_past = len(batch.events) > len(repeats)
     if batch.after < mark.last_seq and is_past and (not repeats or repeats[-1].seq != mark.last_seq):
         return mark.last_seq
@@ -178,7 +206,9 @@ def _find_conflict(db: Database, mark: _Mark, batch: Batch, repeats: Sequence[Ev
         return None
     find = "SELECT host_seq, id FROM arrivals JOIN trades USING (seq) WHERE host = ? AND host_seq BETWEEN ? AND ?"
     stored = db.execute(find, (mark.host, repeats[0].seq, repeats[-1].seq))
-    ids = {seq: rows.read_id(stored_id) for seq, stored_id in stored} | {mark.last_seq: mark.last_id}
+    ids = {seq: rows.read_id(stored_id) for seq, stored_id in stored}
+    if mark.last_id:
+        ids[mark.last_seq] = mark.last_id
     return next((event.seq for event in repeats if ids.get(event.seq, event.id) != event.id), None)
 
 

@@ -7,10 +7,10 @@ from typing import Any, Final, Self
 
 from common.errors import HubError, KeyReusedError
 from common.event import Event
-from common.journal import hub, keys, rows
+from common.journal import hub, keys, pushed, rows
 from common.journal.appending import AppendResult, Request, append
 from common.journal.connection import Connection, Latch
-from common.journal.hub import Batch, BatchResult, Host, Mark
+from common.journal.hub import Batch, BatchResult, Host, Mark, Place
 from common.timestamps import Timestamp
 from common.wire.transport import KeyPair
 
@@ -84,10 +84,21 @@ class Journal:
         with self._connection.writing() as opened:
             hub.adopt(opened.db)
 
-    def append_batches(self, batches: Sequence[Batch]) -> list[BatchResult | HubError]:
-        """Write batches of hosts in one synced transaction, and return what each did. Raises JournalError."""
+    def append_batches(self, batches: Sequence[Batch], place: Place | None = None) -> list[BatchResult | HubError]:
+        """Write batches of hosts in one synced transaction, and return what each did. Raises JournalError.
+
+        ``place`` is where the stream that carried them goes on.
+        """
         with self._connection.writing() as opened:
-            return [hub.try_append(opened.db, batch) for batch in batches]
+            results = [hub.try_append(opened.db, batch) for batch in batches]
+            if place is not None:
+                hub.move_place(opened.db, place)
+            return results
+
+    def read_place(self, stream: str) -> Place:
+        """Read how far this hub has read a stream. Raises JournalError."""
+        with self._connection.reading() as opened:
+            return hub.read_place(opened.db, stream)
 
     def read_mark(self, journal_id: str) -> Mark:
         """Read how far a host of this hub was read. Raises JournalError."""
@@ -98,6 +109,16 @@ class Journal:
         """Let a host of this hub be read from ``seq`` on. Raises JournalError."""
         with self._connection.writing() as opened:
             hub.skip(opened.db, journal_id, seq)
+
+    def note_pushed(self, seq: int) -> None:
+        """Write up to which seq trades are in a stream, for retention. Raises JournalError."""
+        with self._connection.writing() as opened:
+            pushed.note(opened.db, opened.journal_id, seq)
+
+    def read_pushed(self) -> int:
+        """Read up to which seq trades are in a stream, 0 when none is known. Raises JournalError."""
+        with self._connection.reading() as opened:
+            return pushed.read(opened.db, opened.journal_id)
 
     def list_hosts(self) -> list[Host] | None:
         """List the hosts of a hub, in the order in which they came; None when it is no hub. Raises JournalError."""

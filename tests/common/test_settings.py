@@ -25,8 +25,13 @@ def test_values_are_read_from_their_variables() -> None:
             "TRADING_SYMBOLS": "btcusdt,ETH/USD",
             "QUOTE_CURRENCIES": "usdt, EUR",
             "WEBAPP_ZMQ_ADDR": "ipc:///run/trades.sock",
+            "RELAY_NATS_URL": "tls://nats-1.example:4222, tls://[::1]",
+            "RELAY_MAX_BYTES": "2GiB",
+            "RELAY_MAX_AGE": "2d",
         }
     )
+    assert settings.relay_nats_url == ("tls://nats-1.example:4222", "tls://[::1]")
+    assert (settings.relay_max_bytes, settings.relay_max_age) == (2 * 1024**3, 172_800)
     assert settings.webapp_http_port == 0
     assert settings.journal_path == Path("/tmp/j.db")
     assert settings.journal_sync == "normal"
@@ -41,6 +46,16 @@ def test_values_are_read_from_their_variables() -> None:
 
 
 BAD = {
+    "RELAY_TRANSPORT": "kafka",
+    "RELAY_NATS_URL": "nats://user:password@a:4222",
+    "RELAY_STREAM": "TRADES.*",
+    "RELAY_REPLICAS": "6",
+    "RELAY_MAX_AGE": "7w",
+    "RELAY_MAX_BYTES": "8 GB",
+    "RELAY_NKEY_FILE": "var/",
+    "RELAY_USER": "two words",
+    "RELAY_PASSWORD_FILE": "var/",
+    "RELAY_HEARTBEAT": "0",
     "RELAY_HOST_NAMES": "berlin",
     "RELAY_HTTP_HOSTS": "berlin.example",
     "RELAY_TOKEN_FILE": "var/",

@@ -1,6 +1,7 @@
 """The docs match the code: settings, routes, metrics, alerts, log messages, paths and links; the README is short."""
 
 import ast
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from infra.grafana.dashboard import FILES
 from relay import puller
 from relay.collector import RelayCollector
 from relay.puller import HostStatus
+from relay.stream_collector import StreamCollector
+from relay.stream_status import REASONS as STREAM_REASONS
+from relay.stream_status import StreamStatus
 from sidecar.collector import Sight, StateCollector
 from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
@@ -106,14 +110,18 @@ def exposed_names() -> set[str]:
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
     registry.register(RelayCollector([HostStatus("https://a", JOURNAL_ID)], {"token": 0}))
-    families = text_string_to_metric_families(generate_latest(registry).decode())
+    streams = CollectorRegistry()
+    streams.register(StreamCollector(StreamStatus("push", "nats://a"), {"token": 0}))
+    families = itertools.chain.from_iterable(
+        text_string_to_metric_families(generate_latest(each).decode()) for each in (registry, streams)
+    )
     return {family.name + ("_total" if family.type == "counter" else "") for family in families}
 
 
 def test_the_metrics_page_has_every_metric() -> None:
     page = (DOCS / "metrics.md").read_text()
     assert {name for name in exposed_names() if f"`{name}`" not in page} == set()
-    for reason in (*BAD_MESSAGE_REASONS, *puller.REASONS):
+    for reason in (*BAD_MESSAGE_REASONS, *puller.REASONS, *STREAM_REASONS):
         assert f"`{reason}`" in page
 
 

@@ -36,8 +36,16 @@ LAYERS = {
 SEVERAL_MODULES = {
     ("common", "msgspec"): (("common/",), "types that are decoded are declared where they belong"),
     ("relay", "msgspec"): (
-        ("relay/chain.py", "relay/http_host.py"),
-        "one declares what a page is, and one decodes it",
+        ("relay/chain.py", "relay/http_host.py", "relay/message.py"),
+        "one declares what a page is, one decodes it, and one is what a message is",
+    ),
+    ("relay", "nats"): (
+        ("relay/broker.py", "relay/stream_reader.py"),
+        "one sends requests, and one takes the messages that come",
+    ),
+    ("relay", "prometheus_client"): (
+        ("relay/collector.py", "relay/stream_collector.py"),
+        "each transport has its own families",
     ),
     ("sidecar", "msgspec"): (("sidecar/",), "types that are decoded are declared where they belong"),
     ("webapp", "msgspec"): (

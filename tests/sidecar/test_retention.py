@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.errors import JournalError
+from common.journal.hub import Batch
 from common.journal.store import Journal
 from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from sidecar.retention import Pruner, read_checkpoint
 from sidecar.state import State
-from tests.conftest import ROOT, append, make_event
+from tests.conftest import JOURNAL_ID, ROOT, append, make_event
 
 
 @pytest.fixture
@@ -60,6 +61,29 @@ def test_pruning_changes_no_total_and_gives_the_space_back(journal: Journal) -> 
     assert recount(journal) == before
     assert journal.query("PRAGMA page_count")[0][0] - empty < (pages - empty) / 5
     assert journal.last_seq() == 3050
+    pruner.close()
+
+
+def test_a_host_that_pushes_keeps_what_is_not_in_its_stream(journal: Journal) -> None:
+    fill(journal, 1500, timedelta(hours=2))
+    pruner = Pruner(Journal(journal.path), Settings(journal_retention=3600, relay_transport="nats"))
+    assert pruner.step(saved_seq=1500, seconds=10) == 0
+    journal.note_pushed(700)
+    assert pruner.step(saved_seq=1500, seconds=10) == 700
+    # A hub has asked for trades again: the mark is lower, and there is nothing to prune.
+    journal.note_pushed(600)
+    assert pruner.step(saved_seq=1500, seconds=10) == 0
+    journal.note_pushed(1500)
+    assert pruner.step(saved_seq=1400, seconds=10) == 700
+    pruner.close()
+
+
+def test_a_hub_that_reads_a_stream_prunes_as_every_journal(journal: Journal) -> None:
+    journal.adopt()
+    events = [make_event(n + 1, accepted_at=format_timestamp(now() - timedelta(hours=2))) for n in range(10)]
+    journal.append_batches([Batch(JOURNAL_ID, 0, events)])
+    pruner = Pruner(Journal(journal.path), Settings(journal_retention=3600, relay_transport="nats"))
+    assert pruner.step(saved_seq=10, seconds=10) == 10
     pruner.close()
 
 

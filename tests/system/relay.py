@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import requests
@@ -41,25 +41,20 @@ def make_tokens(hosts: Sequence[Stack], path: Path) -> Path:
     return path
 
 
-class Relay:
-    """``python -m relay pull`` from hosts into the journal of a stack."""
+class RelayProcess:
+    """``python -m relay`` with a command that runs until it is stopped."""
 
-    def __init__(self, hub: Stack, hosts: Sequence[Stack]) -> None:
+    def __init__(self, command: str, settings: Mapping[str, str], log: Path) -> None:
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
-        self.log = hub.folder / "relay.log"
-        own = {
-            "RELAY_HTTP_PORT": str(port),
-            "RELAY_HTTP_HOSTS": ",".join(host.web_url for host in hosts),
-            "RELAY_TOKEN_FILE": str(make_tokens(hosts, hub.folder / "tokens")),
-            "RELAY_POLL": "20ms",
-        }
-        self.environ = os.environ | hub.settings | own
+        self.log = log
+        self.environ = os.environ | settings | {"RELAY_HTTP_PORT": str(port)}
+        self._command = command
         self.process = self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "relay", "pull"]
+            command = [sys.executable, "-m", "relay", self._command]
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
         return self.process
 
@@ -71,3 +66,23 @@ class Relay:
         with contextlib.suppress(requests.RequestException):
             return requests.get(f"{self.url}/readyz", timeout=20).status_code == 200
         return False
+
+    def read_sample(self, name: str, *labels: str) -> float:
+        """Read the sum of a metric's samples that have these labels, written as in the exposition."""
+        lines = requests.get(f"{self.url}/metrics", timeout=20).text.splitlines()
+        wanted = [
+            line for line in lines if line.startswith((f"{name}{{", f"{name} ")) and all(x in line for x in labels)
+        ]
+        return sum(float(line.rpartition(" ")[2]) for line in wanted)
+
+
+class Relay(RelayProcess):
+    """``python -m relay pull`` from hosts into the journal of a stack."""
+
+    def __init__(self, hub: Stack, hosts: Sequence[Stack]) -> None:
+        own = {
+            "RELAY_HTTP_HOSTS": ",".join(host.web_url for host in hosts),
+            "RELAY_TOKEN_FILE": str(make_tokens(hosts, hub.folder / "tokens")),
+            "RELAY_POLL": "20ms",
+        }
+        super().__init__("pull", hub.settings | own, hub.folder / "relay.log")

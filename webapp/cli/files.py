@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from common.display import show_text
-from common.setting_readers import FILE, read_path
+from common.value_readers import FILE, read_path
 
 
 def read_file(_context: click.Context, _parameter: click.Parameter, text: str) -> Path:

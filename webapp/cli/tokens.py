@@ -10,8 +10,8 @@ from flask.cli import with_appcontext
 from common.credentials import SCOPES, Token, hash_token, make_token
 from common.display import show_text
 from common.journal.credentials import Term, add_token, has_credentials, list_tokens, revoke_token, rotate_token
-from common.setting_readers import read_duration
 from common.timestamps import format_timestamp, now
+from common.value_readers import read_duration
 from webapp.cli.credentials import name_argument, open_journal, tell_lock
 from webapp.cli.tables import print_table
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from common.errors import HubError, JournalError
 from common.event import Event
-from common.journal.hub import Batch, BatchResult, Host
+from common.journal.hub import Batch, BatchResult, Host, Place
 from common.journal.opening import back_up, restore
 from common.journal.store import Journal
 from tests.common.journal.test_migrations import make_version_1
@@ -107,6 +107,31 @@ def test_another_history_of_a_journal_is_a_conflict_and_none_of_it_is_written(
     assert receive(hub, A, after, make_history(A, seqs, "other")) == BatchResult(3, conflict=conflict)
     assert len(list_arrived(hub)) == 3
     assert receive(hub, A, 3, make_history(A, [4])) == BatchResult(4, written=1)
+
+
+def test_a_batch_that_follows_another_trade_than_the_one_at_the_mark_is_a_conflict(hub: Journal) -> None:
+    receive(hub, A, 0, make_history(A, [1, 2]))
+    for events in ([], make_history(A, [3])):
+        (result,) = hub.append_batches([Batch(A, 2, events, "other-2")])
+        assert result == BatchResult(2, conflict=2)
+    (result,) = hub.append_batches([Batch(A, 2, make_history(A, [3]), "id-a-2")])
+    assert result == BatchResult(3, written=1)
+    # Skipped trades have no id to compare with.
+    hub.skip_host(A, 7)
+    (result,) = hub.append_batches([Batch(A, 7, make_history(A, [8]), "id-a-7")])
+    assert result == BatchResult(8, written=1)
+
+
+def test_the_place_in_a_stream_is_written_with_what_it_carried_or_not_at_all(hub: Journal) -> None:
+    assert hub.read_place("TRADES") == Place("TRADES")
+    hub.append_batches([Batch(A, 0, make_history(A, [1]))], Place("TRADES", "monday", 4))
+    assert hub.read_place("TRADES") == Place("TRADES", "monday", 4)
+    with pytest.raises(AttributeError):
+        hub.append_batches([Batch(A, 1, make_history(A, [2])), None], Place("TRADES", "monday", 5))  # type: ignore[list-item]
+    assert hub.read_place("TRADES") == Place("TRADES", "monday", 4)
+    assert [seq for _, seq, _ in list_arrived(hub)] == [1]
+    hub.append_batches([], Place("TRADES", "tuesday", 1))
+    assert (hub.read_place("TRADES"), hub.read_place("OTHER")) == (Place("TRADES", "tuesday", 1), Place("OTHER"))
 
 
 def test_a_conflict_is_found_when_the_trades_have_been_pruned(hub: Journal) -> None:

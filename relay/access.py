@@ -1,0 +1,73 @@
+"""What a relay shows to the broker, by the settings: the certificates that it trusts, and a user's key or password."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from common.errors import BadSettingError, RelayError
+from common.hosts import is_loopback
+from common.secret_files import read_secret
+from common.settings import Settings
+
+TLS: Final = "tls"
+
+
+@dataclass(frozen=True)
+class Access:
+    """The client's options, and whether it must not speak without TLS."""
+
+    options: dict[str, Any]
+    check_tls: Callable[[], None]
+
+
+def read_access(settings: Settings, is_tls: Callable[[], bool] = lambda: True) -> Access:
+    """Read the files that the settings name; ``is_tls`` says how the server is spoken to. Raises BadSettingError."""
+    urls = settings.relay_nats_url
+    if not urls:
+        raise BadSettingError("RELAY_NATS_URL", None, "the URLs of the servers, like tls://nats-1.example:4222")
+    schemes = {urlsplit(url).scheme for url in urls}
+    for url in urls:
+        found = urlsplit(url)
+        if found.scheme != TLS and settings.auth != "off" and not is_loopback(found.hostname or ""):
+            raise BadSettingError("RELAY_NATS_URL", url, 'tls beyond loopback, or AUTH="off"')
+    if len(schemes) > 1:
+        raise BadSettingError("RELAY_NATS_URL", ",".join(urls), "URLs that are all of tls, or all of nats")
+
+    def check_tls() -> None:
+        # The server says whether it wants TLS. Whoever answers in its place would get a password, or trades.
+        if schemes == {TLS} and not is_tls():
+            raise RelayError("tls", "connecting: the server does not offer TLS")
+
+    return Access({"tls": _trust(settings)} | _read_user(settings, check_tls), check_tls)
+
+
+def _trust(settings: Settings) -> ssl.SSLContext:
+    path = settings.relay_ca_file
+    try:
+        return ssl.create_default_context(cafile=None if path is None else str(path))
+    except OSError as error:
+        raise BadSettingError("RELAY_CA_FILE", str(path), f"a file with certificates in PEM: {error}") from error
+
+
+def _read_user(settings: Settings, check_tls: Callable[[], None]) -> dict[str, Any]:
+    if settings.relay_nkey_file is not None:
+        if settings.relay_user or settings.relay_password_file is not None:
+            expected = "nothing, since RELAY_NKEY_FILE is set"
+            raise BadSettingError("RELAY_USER or RELAY_PASSWORD_FILE", "set", expected)
+        seed = read_secret("RELAY_NKEY_FILE", settings.relay_nkey_file)
+        if not seed.startswith("SU"):
+            raise BadSettingError("RELAY_NKEY_FILE", str(settings.relay_nkey_file), "the seed of a user, like SU…")
+        return {"nkeys_seed_str": seed}
+    if not settings.relay_user:
+        return {}
+    if settings.relay_password_file is None:
+        raise BadSettingError("RELAY_PASSWORD_FILE", None, "a file with the password of RELAY_USER")
+    password = read_secret("RELAY_PASSWORD_FILE", settings.relay_password_file)
+
+    def show() -> str:
+        check_tls()
+        return password
+
+    return {"user": settings.relay_user, "password": show}
