@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from common.errors import BadSettingError, RelayError
 from common.hosts import is_loopback
 from common.secret_files import read_secret
 from common.settings import Settings
+from relay.nkey import Nkey
 
 TLS: Final = "tls"
 
@@ -20,6 +21,7 @@ class Access:
 
     options: dict[str, Any]
     check_tls: Callable[[], None]
+    public_key: str | None = None
 
 
 def read_access(settings: Settings, is_tls: Callable[[], bool] = lambda: True) -> Access:
@@ -40,7 +42,8 @@ def read_access(settings: Settings, is_tls: Callable[[], bool] = lambda: True) -
         if schemes == {TLS} and not is_tls():
             raise RelayError("tls", "connecting: the server does not offer TLS")
 
-    return Access({"tls": _trust(settings)} | _read_user(settings, check_tls), check_tls)
+    access = _read_user(settings, check_tls)
+    return replace(access, options=access.options | {"tls": _trust(settings)})
 
 
 def _trust(settings: Settings) -> ssl.SSLContext:
@@ -51,17 +54,19 @@ def _trust(settings: Settings) -> ssl.SSLContext:
         raise BadSettingError("RELAY_CA_FILE", str(path), f"a file with certificates in PEM: {error}") from error
 
 
-def _read_user(settings: Settings, check_tls: Callable[[], None]) -> dict[str, Any]:
+def _read_user(settings: Settings, check_tls: Callable[[], None]) -> Access:
     if settings.relay_nkey_file is not None:
         if settings.relay_user or settings.relay_password_file is not None:
             expected = "nothing, since RELAY_NKEY_FILE is set"
             raise BadSettingError("RELAY_USER or RELAY_PASSWORD_FILE", "set", expected)
-        seed = read_secret("RELAY_NKEY_FILE", settings.relay_nkey_file)
-        if not seed.startswith("SU"):
-            raise BadSettingError("RELAY_NKEY_FILE", str(settings.relay_nkey_file), "the seed of a user, like SU…")
-        return {"nkeys_seed_str": seed}
+        try:
+            key = Nkey.read(read_secret("RELAY_NKEY_FILE", settings.relay_nkey_file))
+        except ValueError:
+            expected = "a file with the seed of a user's key, like SU…"
+            raise BadSettingError("RELAY_NKEY_FILE", str(settings.relay_nkey_file), expected) from None
+        return Access({"signature_cb": key.sign}, check_tls, key.public)
     if not settings.relay_user:
-        return {}
+        return Access({}, check_tls)
     if settings.relay_password_file is None:
         raise BadSettingError("RELAY_PASSWORD_FILE", None, "a file with the password of RELAY_USER")
     password = read_secret("RELAY_PASSWORD_FILE", settings.relay_password_file)
@@ -70,4 +75,4 @@ def _read_user(settings: Settings, check_tls: Callable[[], None]) -> dict[str, A
         check_tls()
         return password
 
-    return {"user": settings.relay_user, "password": show}
+    return Access({"user": settings.relay_user, "password": show}, check_tls)

@@ -203,6 +203,7 @@ async def _open(client: Client, settings: Settings, name: str, broker: Broker) -
 
     try:
         access = read_access(settings, lambda: bool(client._server_info.get("tls_required")))  # noqa: SLF001 - it has no other name
+        client._public_nkey = access.public_key  # noqa: SLF001 - the client sets it with a package that has no wheel
         await client.connect(
             list(settings.relay_nats_url),
             name=name,

@@ -1,7 +1,6 @@
 """The real NATS server: one node, or three in a cluster; open, or with TLS and a key for each user."""
 
 import contextlib
-import os
 import signal
 import socket
 import subprocess
@@ -9,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import nkeys  # type: ignore[import-untyped]
+from nacl.signing import SigningKey
 
 from common.settings import Settings
+from relay.nkey import Nkey
 from tests.conftest import require_program
 from tests.system.stack import free_ports
 from tests.waiting import wait_for
@@ -36,11 +36,11 @@ class Key:
     """The key of a user: its seed is in a file, and its public half in the configuration of the servers."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-        self.public = nkeys.from_seed(bytearray(seed)).public_key.decode()
+        key = Nkey(SigningKey.generate())
+        self.public = key.public
         self.file = folder / f"{name}.nkey"
         self.file.touch(0o600)
-        self.file.write_bytes(seed)
+        self.file.write_text(key.write_seed())
 
 
 class Authority:

@@ -1,0 +1,128 @@
+"""The broker over a real server: what it answers, and which reason each refusal has."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from common.errors import RelayError
+from common.settings import Settings
+from relay.broker import Broker, connect
+from relay.setup import set_up
+from relay.stream_reader import Stored
+from tests.conftest import JOURNAL_ID
+from tests.system.nats_server import ADMIN, HUB, Nats, list_host_rights
+from tests.system.stack import free_ports
+
+SUBJECT = f"trades.{JOURNAL_ID}"
+
+USERS = {"admin": ADMIN, "hub": HUB, "host": list_host_rights(JOURNAL_ID)}
+
+
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    folder = tmp_path_factory.mktemp("nats")
+    with Nats(folder, users=USERS) as nats:
+        assert set_up(nats.make_settings(folder / "none.db", "admin")) == []
+        yield nats
+
+
+def use(settings: Settings, work: Callable[[Broker], Awaitable[object]]) -> object:
+    async def run() -> object:
+        async with connect(settings, "test") as broker:
+            return await work(broker)
+
+    return asyncio.run(run())
+
+
+def fail(settings: Settings, work: Callable[[Broker], Awaitable[object]]) -> str:
+    with pytest.raises(RelayError) as caught:
+        use(settings, work)
+    assert caught.value.detail
+    return caught.value.reason
+
+
+async def nothing(_: Broker) -> None:
+    pass
+
+
+def test_a_host_stores_its_batches_one_after_the_other_and_a_hub_reads_them(nats: Nats, tmp_path: Path) -> None:
+    async def push(broker: Broker) -> list[int]:
+        last = await broker.find_last(SUBJECT)
+        seqs = [last.seq if last else 0]
+        for body in (b"1", b"2"):
+            seqs.append(await broker.publish(SUBJECT, body, seqs[-1]))
+        found = await broker.find_last(SUBJECT)
+        assert found is not None
+        assert (found.seq, found.body) == (seqs[-1], b"2")
+        with pytest.raises(RelayError) as caught:
+            await broker.publish(SUBJECT, b"3", seqs[-2])
+        assert caught.value.reason == "fenced"
+        return seqs[1:]
+
+    async def pull(broker: Broker) -> list[bytes]:
+        state = await broker.read_state()
+        reader = await broker.read_from(state.last_seq - 1)
+        found: list[Stored] = []
+        while len(found) < 2:
+            found += await reader.receive()
+        # A heartbeat.
+        assert await reader.receive() == []
+        assert [each.seq for each in found] == [state.last_seq - 1, state.last_seq]
+        assert (found[-1].subject, found[-1].pending) == (SUBJECT, 0)
+        return [each.body for each in found]
+
+    use(nats.make_settings(tmp_path / "j", "host"), push)
+    assert use(nats.make_settings(tmp_path / "j", "hub"), pull) == [b"1", b"2"]
+
+
+def test_a_hub_tells_a_host(nats: Nats, tmp_path: Path) -> None:
+    async def run() -> bytes:
+        told: asyncio.Queue[bytes] = asyncio.Queue()
+        host, hub = (nats.make_settings(tmp_path / "j", user) for user in ("host", "hub"))
+        async with connect(host, "host") as listening, connect(hub, "hub") as telling:
+            await listening.listen(f"rewind.{JOURNAL_ID}", told.put_nowait)
+            # A request on the same connection is answered after it.
+            await listening.find_last(SUBJECT)
+            await telling.tell(f"rewind.{JOURNAL_ID}", b"7")
+            return await asyncio.wait_for(told.get(), 60)
+
+    assert asyncio.run(run()) == b"7"
+
+
+def test_a_right_that_is_missing_is_no_time_out(nats: Nats, tmp_path: Path) -> None:
+    host, hub = (nats.make_settings(tmp_path / "j", user) for user in ("host", "hub"))
+    assert fail(host, lambda broker: broker.publish(f"trades.{'b' * 32}", b"", 0)) == "access"
+    assert fail(host, lambda broker: broker.read_state()) == "access"
+    assert fail(hub, lambda broker: broker.publish(SUBJECT, b"", 0)) == "access"
+
+    async def listen(broker: Broker) -> None:
+        await broker.listen(f"rewind.{'b' * 32}", print)
+        await broker.find_last(SUBJECT)
+        broker.check()
+
+    assert fail(host, listen) == "access"
+
+
+def test_a_key_that_the_server_does_not_know_is_refused(nats: Nats, tmp_path: Path) -> None:
+    other = Nats(tmp_path / "other", users={"host": ADMIN})
+    settings = nats.make_settings(tmp_path / "j", "host", RELAY_NKEY_FILE=str(other.keys["host"].file))
+    assert fail(settings, nothing) == "access"
+
+
+def test_only_the_certificates_of_the_file_are_trusted(nats: Nats, tmp_path: Path) -> None:
+    other = Nats(tmp_path / "other", users={"host": ADMIN})
+    assert other.authority is not None
+    settings = nats.make_settings(tmp_path / "j", "host", RELAY_CA_FILE=str(other.authority.file))
+    assert fail(settings, nothing) == "tls"
+
+
+def test_no_stream_and_no_server_have_reasons(nats: Nats, tmp_path: Path) -> None:
+    settings = nats.make_settings(tmp_path / "j", "admin", RELAY_STREAM="OTHER")
+    assert fail(settings, lambda broker: broker.find_last(SUBJECT)) == "stream"
+    assert fail(settings, lambda broker: broker.publish(SUBJECT, b"", 0)) == "stream"
+    assert fail(settings, lambda broker: broker.read_from(1)) == "stream"
+    (port,) = free_ports(1)
+    gone = Settings.from_env({"RELAY_NATS_URL": f"nats://127.0.0.1:{port}"})
+    assert fail(gone, nothing) == "unreachable"
