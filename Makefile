@@ -58,7 +58,7 @@ lint: env-setup ## Check style, format and types, of the scripts and styles of t
 		dashboard-linter lint --strict "$$each"; done
 
 test: env-setup ## Set up what is missing, then run every test
-	@pytest
+	@pytest --numprocesses 2 --dist loadfile
 
 faults: env-setup ## Run the fault storm against a stack under load; takes some minutes, and root for a small disk
 	@python -m tests.system.faults

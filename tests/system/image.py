@@ -1,4 +1,4 @@
-"""Builds the image for the tests: ``python -m tests.system.image``, which runs beside the other tests.
+"""Builds the image for the tests: ``python -m tests.system.image``, a process of its own that can be ended whole.
 
 A base made from Debian's packages stands in for the pinned one: same release, and like that one without documentation.
 """
@@ -45,7 +45,7 @@ def make_base() -> None:
 
 
 def start_build(log: Path) -> subprocess.Popen[bytes]:
-    """Start the build in the background, behind all that runs besides; its output is in ``log``."""
+    """Start the build; its output is in ``log``."""
     command = [sys.executable, "-m", "tests.system.image"]
     with log.open("wb") as file:
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
@@ -61,7 +61,6 @@ def end_build(build: subprocess.Popen[bytes]) -> None:
 
 def main() -> int:
     """Build base and image; return ``NOT_ALLOWED`` when containers cannot run here."""
-    os.nice(5)
     make_base()
     if subprocess.run(["podman", "run", "--rm", *PLAIN, BASE, "true"], check=False).returncode != 0:
         return NOT_ALLOWED

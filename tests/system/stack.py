@@ -31,7 +31,11 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 # Below the ports that the kernel gives to outgoing connections: one of those could take a port before its server does.
-_ports = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
+# Each process of the suite has ports of its own.
+_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_own_ports = range(20_000 + _process, 32_000, _processes)
+_ports = random.SystemRandom().sample(_own_ports, len(_own_ports))
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,8 +12,7 @@ import pytest
 import requests
 
 from tests.conftest import ROOT, require, require_program
-from tests.system.conftest import ImageBuild
-from tests.system.image import IMAGE_PROGRAMS, NOT_ALLOWED, PLAIN, TAG
+from tests.system.image import IMAGE_PROGRAMS, NOT_ALLOWED, PLAIN, TAG, end_build, start_build
 from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
@@ -29,18 +28,21 @@ def run(*command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def image(image_build: ImageBuild | None) -> str:
-    """Wait for the image that is built beside the tests."""
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the tag of an image that was built from this checkout."""
     for program in IMAGE_PROGRAMS:
         require_program(program)
     require("root" if os.geteuid() == 0 else None, "root, which mmdebstrap needs,")
-    assert image_build is not None
-    build, log = image_build
-    code = build.wait(800)
-    if code == NOT_ALLOWED:
-        pytest.skip(f"the kernel does not allow containers here: {log.read_text()[-300:]}")
-    assert code == 0, log.read_text()[-4000:]
-    return TAG
+    log = tmp_path_factory.mktemp("image") / "build.log"
+    build = start_build(log)
+    try:
+        code = build.wait(800)
+        if code == NOT_ALLOWED:
+            pytest.skip(f"the kernel does not allow containers here: {log.read_text()[-300:]}")
+        assert code == 0, log.read_text()[-4000:]
+        yield TAG
+    finally:
+        end_build(build)
 
 
 class Containers:
