@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from common.errors import KeyReusedError
 from common.event import Event, Trade
 from common.journal import keys, rows
@@ -12,7 +14,7 @@ from common.journal.rows import Written
 from common.timestamps import Timestamp
 
 
-class KeyedTrade(NamedTuple):
+class KeyedTrade(Struct, frozen=True, gc=False):
     """A trade with its key; a trade whose key was used before, with the same fields, is not written again.
 
     Nor is one that was written under one of its ``other_keys`` by an earlier request.
@@ -48,7 +50,7 @@ class AppendResult(NamedTuple):
 
 def append(db: Database, journal_id: str, request: Request) -> AppendResult | KeyReusedError:
     """Write the trades of a request, in the caller's transaction; none when a key was used with other fields."""
-    replayed = request.key and keys.find_request(db, request.key)
+    replayed = None if request.key is None else keys.find_request(db, request.key)
     if replayed is not None:
         return _replay(db, journal_id, replayed)
     earlier = _find_earlier(db, request.trades)
@@ -95,12 +97,13 @@ def _find_earlier(db: Database, given: Sequence[KeyedTrade]) -> list[_Earlier | 
     uses = keys.find_rows(db, named, [key for each in given for key in each.other_keys])
     if not uses and len({(key.owner, key.name) for key in named}) == len(named):
         return [None] * len(given)
-    for index, (_, key, other_keys) in enumerate(given):
+    for index, each in enumerate(given):
+        key = each.key
         if key is None:
             earlier.append(None)
             continue
         first, digest = firsts.setdefault((key.owner, key.name), (index, key.digest))
-        found = (uses.get((each.owner, each.name)) for each in (key, *other_keys))
+        found = (uses.get((name.owner, name.name)) for name in (key, *each.other_keys))
         use = next(filter(None, found), None) if first == index else None
         if first != index:
             earlier.append(_Earlier(row=first))

@@ -4,7 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from common.journal.file import Database
+from common.journal.inserting import insert_rows
 
 SERVER: Final = ""
 """The owner of the keys of trades that come without a token and without a source."""
@@ -36,7 +39,7 @@ DELETE FROM keys WHERE (client, name) IN (
 """  # noqa: S608 - the limit is a constant
 
 
-class Key(NamedTuple):
+class Key(Struct, frozen=True, gc=False):
     """A name that its owner gives to one trade or one request; ``digest`` is the SHA-256 of the fields.
 
     The same name of the same owner with the same digest is the same trade, once. The owner is ``token:<id>``, else
@@ -98,8 +101,8 @@ def _find_version_1(db: Database, key: Key) -> RowUse | None:
 
 def add_rows(db: Database, used: Iterable[tuple[int, Key]]) -> None:
     """Keep the keys of trades, each with the seq of its trade."""
-    rows = ((seq, owner, name, digest[:_DIGEST_BYTES]) for seq, (owner, name, digest) in used)
-    db.executemany("INSERT INTO row_keys VALUES (?, ?, ?, ?)", rows)
+    rows = ((seq, key.owner, key.name, key.digest[:_DIGEST_BYTES]) for seq, key in used)
+    insert_rows(db, "row_keys", rows)
 
 
 def find_request(db: Database, key: Key) -> RequestUse | None:

@@ -12,6 +12,7 @@ from uuid_utils import UUID, uuid7
 
 from common.event import TRADE_FIELDS, Event, Trade
 from common.journal.file import Database
+from common.journal.inserting import insert_rows
 from common.timestamps import Timestamp
 
 _read_fields = attrgetter(*TRADE_FIELDS)
@@ -95,10 +96,9 @@ def _write(
     columns = dict(zip(TRADE_FIELDS, zip(*fields, strict=True), strict=True))
     # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
     used = {name: column for name, column in columns.items() if column.count(None) < len(column)}
-    marks = ", ".join("?" * (3 + len(used)))
     # 16 bytes instead of a text save a fifth of a row.
     values = zip(seqs, ids, times, *used.values(), strict=False)
-    db.executemany(f"INSERT INTO trades (seq, id, accepted_at, {', '.join(used)}) VALUES ({marks})", values)  # noqa: S608 - names of columns
+    insert_rows(db, f"trades (seq, id, accepted_at, {', '.join(used)})", values)
 
 
 def find_ids(db: Database, ids: Sequence[str]) -> set[str]:

@@ -1,11 +1,12 @@
 """``replay``: sends the trades of a file to a running stack, each row once."""
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -20,6 +21,8 @@ from webapp.cli.stack_options import choose_token, choose_url, token_file_option
 from webapp.cli.text_file import DELIMITERS, TextFile
 from webapp.cli.trade_formats import AUTO, ID, NAMES, Wanted
 from webapp.cli.trade_rows import gather, read_rows
+
+_SWITCH_SECONDS: Final = 0.0002
 
 
 class Speed(click.ParamType[float | None]):
@@ -139,6 +142,8 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of the command
     outcome.open_rejects(rejects)
     # What is loaded by now stays: a collection then looks only at the rows.
     gc.freeze()
+    # Else the thread that sends waits 5 ms for the one that reads, each time that it has waited for the network.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # A replay with pauses waits for no row that comes later; its input may be a pipe.
     together = BATCH if speed is None or dry_run else 1
     rows = read_rows(opened, Wanted(name, symbol, source, columns, time_unit, time_zone), run, outcome, together)

@@ -1,8 +1,8 @@
 """Sends rows in batches, each with its key, and totals what is in the journal afterwards."""
 
 import csv
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,6 +17,9 @@ from webapp.cli.client import SHOWN, Answer, Client, print_totals, read_detail
 
 BATCH: Final = 1000
 """Rows in one request."""
+
+AHEAD: Final = 1
+"""Batches that are sent or ready while the next one is read: the reader waits when there is one more."""
 
 
 class FileTrade(Trade, frozen=True, omit_defaults=True):
@@ -86,8 +89,20 @@ class Import:
             click.echo(f"… and {self.rejected - len(self.messages)} more; --rejects FILE lists all", err=True)
 
 
+class Sent(NamedTuple):
+    """What became of the rows of a batch: those in the journal, ``there`` of them since before, and the rejected."""
+
+    rows: Sequence[ReadyRow] = ()
+    there: int = 0
+    rejected: Sequence[tuple[ReadyRow, str]] = ()
+
+
 class RowSender:
-    """Sends batches one after the other, in the order of the file, while the next one is read."""
+    """Sends batches one after the other, in the order of the file, while later ones are read.
+
+    One more batch is kept ready, so that the stack does not wait for the reader; none is sent after one without an
+    answer. What the answers say is counted by the thread that reads.
+    """
 
     def __init__(self, client: Client, outcome: Import, name: str) -> None:
         """Keep the client, and where the outcome is counted."""
@@ -95,47 +110,74 @@ class RowSender:
         self._outcome = outcome
         self._name = name
         self._pool = ThreadPoolExecutor(1)
-        self._sending: Future[None] | None = None
+        self._sending: deque[tuple[Future[None], list[Sent]]] = deque()
+        self._failed = False
 
     def send(self, rows: list[ReadyRow]) -> None:
-        """Send rows, after the batch before. Raises ClickException when that one got no answer."""
-        self.wait()
-        self._sending = self._pool.submit(self._send, rows)
+        """Send rows, after the batches before. Raises ClickException when one of these got no answer."""
+        done: list[Sent] = []
+        self._sending.append((self._pool.submit(self._try_send, rows, done), done))
+        self._wait(AHEAD)
 
     def wait(self) -> None:
         """Wait until what was sent is answered. Raises ClickException without an answer."""
-        sending, self._sending = self._sending, None
-        if sending is not None:
-            sending.result()
+        self._wait(0)
 
     def close(self) -> None:
-        """Wait for the thread to end."""
-        self._pool.shutdown()
+        """Wait for the answer to what is being sent, and count it; what was only ready is not sent."""
+        self._pool.shutdown(cancel_futures=True)
+        for _, done in self._sending:
+            self._count(done)
+        self._sending.clear()
 
-    def _send(self, rows: list[ReadyRow]) -> None:
+    def _wait(self, left: int) -> None:
+        while len(self._sending) > left:
+            sending, done = self._sending[0]
+            # Ctrl+C may end this wait; what the batch wrote is then counted by ``close``.
+            sending.result()
+            self._sending.popleft()
+            self._count(done)
+
+    def _count(self, done: Sequence[Sent]) -> None:
+        for sent in done:
+            self._outcome.count(sent.rows, sent.there)
+            for row, reason in sent.rejected:
+                self._outcome.reject(row.line, reason, row.cells)
+
+    def _try_send(self, rows: list[ReadyRow], done: list[Sent]) -> None:
+        if self._failed:
+            return
+        try:
+            done.extend(self._send(rows))
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _send(self, rows: list[ReadyRow]) -> Iterator[Sent]:
         while rows:
             body = b"[%b]" % b",".join(row.text for row in rows)
             label = f"{self._name}, lines {rows[0].line} to {rows[-1].line}"
             answer = self._client.post("/trades", body, label)
             if answer.status_code == HTTPStatus.CREATED:
-                self._outcome.count(rows, answer.json()["duplicates"])
+                yield Sent(rows, answer.json()["duplicates"])
                 return
             if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(rows) > 1:
                 middle = len(rows) // 2
-                self._send(rows[:middle])
+                yield from self._send(rows[:middle])
                 rows = rows[middle:]
             else:
-                rows = self._keep_good(rows, answer)
+                rejected = self._find_rejected(rows, answer)
+                yield Sent(rejected=[(rows[index], reason) for index, reason in rejected.items()])
+                rows = [row for index, row in enumerate(rows) if index not in rejected]
 
-    def _keep_good(self, rows: list[ReadyRow], answer: Answer) -> list[ReadyRow]:
-        """Reject the rows that the answer names, and return the others, which were not accepted for their sake."""
+    def _find_rejected(self, rows: list[ReadyRow], answer: Answer) -> dict[int, str]:
+        """Find the rows that the answer names, each with the reason; for their sake none was accepted."""
         try:
             errors: dict[str, dict[str, list[str]]] = answer.json()["errors"]
         except (ValueError, KeyError):
             message = f"{self._name}, line {rows[0].line}: {answer.status_code} {read_detail(answer)}"
             raise click.ClickException(message) from None
-        for index, messages in errors.items():
-            row = rows[int(index)]
-            reasons = (f"{name}: {' '.join(texts)}" for name, texts in messages.items())
-            self._outcome.reject(row.line, "; ".join(reasons), row.cells)
-        return [row for index, row in enumerate(rows) if str(index) not in errors]
+        return {
+            int(index): "; ".join(f"{name}: {' '.join(texts)}" for name, texts in messages.items())
+            for index, messages in errors.items()
+        }

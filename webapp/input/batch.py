@@ -3,11 +3,11 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from marshmallow import ValidationError
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import astuple
 
 from common.event import Trade
@@ -45,7 +45,7 @@ _Sent = msgspec.defstruct(
 _decoder = msgspec.json.Decoder(list[_Sent], float_hook=JsonNumber)  # type: ignore[valid-type] # made above
 
 
-class SentTrade(NamedTuple):
+class SentTrade(Struct, frozen=True, gc=False):
     """A trade of a batch, and if it has a key, the name of that and the digest of its fields as they were sent."""
 
     trade: Trade

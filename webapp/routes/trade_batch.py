@@ -72,11 +72,9 @@ def accept_batch() -> Response:
 
 def _name(sent: Sequence[SentTrade], caller: Caller) -> list[KeyedTrade]:
     """Give each trade the source and each key the owner that the caller decides."""
-    owners = {source: caller.own({source}) for source in {trade.source for trade, _, _ in sent}}
-    return [
-        KeyedTrade(caller.attribute(trade), None if name is None else Key(owners[trade.source], name, digest))
-        for trade, name, digest in sent
-    ]
+    owners = {source: caller.own({source}) for source in {each.trade.source for each in sent}}
+    keys = (None if each.key is None else Key(owners[each.trade.source], each.key, each.digest) for each in sent)
+    return list(map(KeyedTrade, (caller.attribute(each.trade) for each in sent), keys))
 
 
 def _answer(result: AppendResult) -> Response:

@@ -325,7 +325,7 @@ def test_the_quick_way_reads_what_the_schema_reads(sent: dict[str, object], *, e
     if quick is not None:
         # A time that was left out is now, twice.
         assert full is not None
-        assert quick._replace(trade=replace(quick.trade, ts=full.trade.ts)) == full
+        assert replace(quick, trade=replace(quick.trade, ts=full.trade.ts)) == full
         assert "ts" not in sent or quick.trade.ts == full.trade.ts
     elif full is not None:
         # Only what has an escape is left to the schema.
@@ -347,7 +347,7 @@ def test_a_batch_is_read_as_its_trades_are(every: list[dict[str, object]]) -> No
             continue
         for quick, each in zip(found, full, strict=True):
             # One with an escape is left to the schema, and a time that was left out is now.
-            assert each is None or quick._replace(trade=replace(quick.trade, ts=each.trade.ts)) == each
+            assert each is None or replace(quick, trade=replace(quick.trade, ts=each.trade.ts)) == each
 
 
 @pytest.mark.parametrize(
