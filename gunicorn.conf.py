@@ -1,6 +1,7 @@
 """The configuration of gunicorn for the web process; its settings are in docs/settings.md."""
 
 import gc
+import logging
 import os
 import socket
 import sys
@@ -53,6 +54,9 @@ graceful_timeout = 3
 keepalive = 75
 control_socket_disable = True
 accesslog = None
+# No line has them, and to look them up for each one takes as long as to write it (Python: logging, optimization).
+logging.logThreads = logging.logMultiprocessing = False
+logging._srcfile = None  # noqa: SLF001 - as Python documents it
 logconfig_dict = describe_logging("web", _settings.log_level)
 logconfig_dict["loggers"] = {
     # gunicorn gives this logger its own handler and format. At DEBUG it would log each path, and that of a webhook has

@@ -143,6 +143,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "sidecar_token_file": (optional_path, FILE),
     "token_file": (optional_path, FILE),
     "log_level": (one_of(*_LEVELS, normalise=str.upper), f"one of {', '.join(_LEVELS)}"),
+    "request_lines_per_second": (whole(0, 1_000_000), "a number of lines, 0 (no limit) to 1000000"),
     "webapp_cors_origins": (_origins, "origins like https://desk.example, separated by commas, or *"),
     "allowed_hosts": (_names, "names like desk.example, without a port or a wildcard, separated by commas"),
     "trusted_proxies": (_networks, "addresses or networks like 127.0.0.1 or 10.0.0.0/8, separated by commas"),

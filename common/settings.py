@@ -41,6 +41,7 @@ class Settings:
     sidecar_token_file: Path | None = None
     token_file: Path | None = None
     log_level: str = "INFO"
+    request_lines_per_second: int = 0
     webapp_cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("host.docker.internal",)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()

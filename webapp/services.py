@@ -98,6 +98,7 @@ class Services:
         self.sign_in_limit = RateLimit(settings.sign_ins_per_minute / 60, SIGN_INS_AT_ONCE)
         # Built for the first reader: it takes some time, and most processes never need it.
         self.read_document: Callable[[], dict[str, Any]] = cache(partial(build_document, app))
+        self.request_lines = RateLimit(settings.request_lines_per_second, max(1, settings.request_lines_per_second))
         self.download_slots = threading.BoundedSemaphore(DOWNLOADS_LIMIT)
         # Held while a batch is decompressed and read, so that a worker never holds more than one decompressed body.
         self.batch_lock = threading.Lock()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.decimals import DIGITS, PLACES, is_zero, read_decimal
+from common.decimals import DIGITS, PLACES, are_plain, is_zero, read_decimal
 
 WIDEST = f"{'9' * DIGITS}.{'9' * PLACES}"
 SMALLEST = f"0.{'0' * (PLACES - 1)}1"
@@ -81,3 +81,16 @@ def test_a_long_text_is_not_written_out(sent: str) -> None:
 
 def test_zero_is_recognised_in_every_form() -> None:
     assert [is_zero(text) for text in ("0", "00", "0.000", "0.001", "10", SMALLEST)] == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    "texts", [["1", "2 3"], ["1 2", ""], ["1", "x"], ["1.", "5"], ["1e3"], ["1", "0" * 21], ["1", " "]]
+)
+def test_several_are_plain_only_if_each_is(texts: list[str]) -> None:
+    assert not are_plain(texts, may_be_zero=True)
+
+
+def test_plain_ones_are_above_zero_unless_they_may_be() -> None:
+    assert are_plain(["1", "0.250", WIDEST, SMALLEST], may_be_zero=False)
+    assert are_plain(["1", "0.00"], may_be_zero=True)
+    assert not are_plain(["1", "0.00"], may_be_zero=False)

@@ -82,6 +82,7 @@ BAD = {
     "SIDECAR_TOKEN_FILE": "var/",
     "TOKEN_FILE": "/dev/null",
     "LOG_LEVEL": "LOUD",
+    "REQUEST_LINES_PER_SECOND": "1k",
     "WEBAPP_CORS_ORIGINS": "example.com",
     "ALLOWED_HOSTS": "*.example",
     "TRUSTED_PROXIES": "10.0.0.1/8",

@@ -1,6 +1,6 @@
 import pytest
 
-from common.timestamps import format_timestamp, parse_number
+from common.timestamps import are_canonical, format_timestamp, parse_number
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,12 @@ def test_another_text_is_no_time_in_numbers(text: str) -> None:
 def test_a_time_that_no_calendar_has_is_an_overflow() -> None:
     with pytest.raises(OverflowError):
         parse_number("9" * 11 + "0", "s")
+
+
+@pytest.mark.parametrize("bad", ["2026-01-31T09:30:00Z", "2026-01-31T09:30:00.000000Z 2026-01-31T09:30:00.000000Z", ""])
+def test_several_are_canonical_only_if_each_is(bad: str) -> None:
+    good = "2026-01-31T09:30:00.000000Z"
+    assert are_canonical([good, good])
+    assert not are_canonical([good, bad])
+    with pytest.raises(ValueError, match="month"):
+        are_canonical([good, "2026-13-31T09:30:00.000000Z"])

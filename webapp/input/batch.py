@@ -25,7 +25,6 @@ STEP_SECONDS: Final = 0.005
 """How long a batch is read before other requests of the worker have their turn."""
 
 _STEP_ROWS = 256
-_TEXTS = frozenset({str, UnsetType})
 _QUOTE = b'"'
 _NEGATIVE_ZERO = re.compile(rb"-0\s*[,}]")
 
@@ -129,24 +128,20 @@ def _read_together(array: bytes, limit: int, steps: _Steps) -> list[SentTrade] |
         for start in range(0, len(rows), _STEP_ROWS):
             steps.take()
             columns = list(zip(*map(astuple, rows[start : start + _STEP_ROWS]), strict=True))
-            quotes += sum(map(_count_quotes, columns))
-            found += _read_columns(dict(zip(SENT_FIELDS, map(_write_texts, columns), strict=True)))
+            written = list(map(_write_texts, columns))
+            quotes += sum(count for _, count in written)
+            found += _read_columns({name: texts for name, (texts, _) in zip(SENT_FIELDS, written, strict=True)})
     except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, RecursionError):
         return None
     # Without escapes, each name and each text has two quotes: more of them are of a name that is there twice.
     return found if array.count(_QUOTE) == quotes else None
 
 
-def _count_quotes(column: Sequence[object]) -> int:
+def _write_texts(column: Sequence[Any]) -> tuple[Sequence[Any], int]:
+    """Write the numbers of a column as texts, and count its quotes. Raises TypeError for other values."""
     types = list(map(type, column))
-    return 2 * (len(column) - types.count(UnsetType)) + 2 * types.count(str)
-
-
-def _write_texts(column: Sequence[Any]) -> Sequence[Any]:
-    """Write the numbers of a column as texts. Raises TypeError for other values."""
-    if set(map(type, column)) <= _TEXTS:
-        return column
-    return [_write_text(value) for value in column]
+    sent, texts = len(types) - types.count(UnsetType), types.count(str)
+    return column if texts == sent else [_write_text(value) for value in column], 2 * (sent + texts)
 
 
 def _write_text(value: object) -> object:

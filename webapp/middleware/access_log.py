@@ -1,10 +1,12 @@
 """Request ids, request counts, and the access log: one line per request, with its client and its trade or reason."""
 
 import hashlib
+import http
 import logging
 import re
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from flask import Flask, Response, g, request
@@ -53,7 +55,7 @@ def log_trades(trades: Sequence[Trade], accepted: int) -> None:
     if len(trades) == 1 and isinstance(trades[0], Event):
         g.logged["trade_id"] = trades[0].id
     for name in _SHARED:
-        values = {getattr(trade, name) for trade in trades}
+        values = set(map(attrgetter(name), trades))
         if len(values) == 1:
             g.logged[name] = values.pop()
 
@@ -63,6 +65,10 @@ def _finish(response: Response) -> Response:
     method = request.method if request.method in _METHODS else OTHER_METHOD
     route = request.url_rule.rule if request.url_rule else UNMATCHED
     seconds = time.perf_counter() - g.started
+    mine = services()
+    mine.metrics.count_request(method, route, response.status_code, seconds, g.request_id)
+    if response.status_code < http.HTTPStatus.BAD_REQUEST and mine.request_lines.take(""):
+        return response
     line = {
         "request_id": g.request_id,
         "method": method,
@@ -73,7 +79,6 @@ def _finish(response: Response) -> Response:
         "user_agent": request.headers.get("User-Agent", "")[:USER_AGENT_LENGTH],
         **g.get("logged", {}),
     }
-    services().metrics.count_request(method, route, response.status_code, seconds, g.request_id)
     caller: Caller | None = g.get("caller")
     if caller is not None and caller.name:
         line[caller.kind] = caller.name

@@ -22,7 +22,8 @@ from common.timestamps import Timestamp
 from common.wire import messages
 from webapp.description import JSON, PAGE, Answer, Content, Description, Parameter
 from webapp.examples import ACCEPTED, SENT
-from webapp.input.idempotency import read_header
+from webapp.input.batch import read_quickly
+from webapp.input.idempotency import HEADER, read_header
 from webapp.input.json_body import read_object, receive
 from webapp.input.preference import RETURNED
 from webapp.input.query import PageSchema, read_page
@@ -120,10 +121,16 @@ def accept_json() -> Response:
     Raises BadRequest, BadBodyError, ValidationError, KeyReusedError, KeyInFlightError and JournalError, which the
     error handlers answer.
     """
-    values = read_object(receive(request))
-    trade = read_trade(values)
+    body = receive(request)
+    quick = None if HEADER in request.headers else read_quickly(body)
     caller = current_caller()
-    keyed = KeyedTrade(caller.attribute(trade), read_header(values, caller.own({trade.source})))
+    if quick is not None and quick.key is None:
+        keyed = KeyedTrade(caller.attribute(quick.trade))
+    else:
+        # A key is of the fields as they were sent, and the schema says what is wrong with the others.
+        values = read_object(body)
+        trade = read_trade(values)
+        keyed = KeyedTrade(caller.attribute(trade), read_header(values, caller.own({trade.source})))
     result = services().publisher.accept([keyed], request_id=g.request_id)
     log_trades(result.events, result.accepted)
     return answer_accepted(result)

@@ -1,16 +1,24 @@
 import json
 import logging.config
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pythonjsonlogger.json import JsonFormatter
 
-from common.logs import describe_logging
+from common.logs import LineFormatter, describe_logging
+from common.settings import Settings
 from tests.conftest import make_event
 from tests.webapp.conftest import GOOD, read_token
+from webapp import create_app
 from webapp.middleware.access_log import log_trades
 from webapp.middleware.auth import OPEN, needs
+from webapp.rate_limit import RateLimit
+from webapp.services import services
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +108,48 @@ def test_a_written_line_is_bounded_and_holds_no_credential(
         assert json.loads(line)["user_agent"] == "bot\x1b[31m\x7f" + "x" * (200 - 9)
         assert "tt_" not in line
         assert len(line) < 1000
+
+
+def test_with_a_limit_only_lines_of_errors_are_above_it(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.services.RateLimit", partial(RateLimit, clock=lambda: 1000.0))
+    app = create_app(replace(settings, request_lines_per_second=2))
+    client = app.test_client()
+    statuses = [client.get(path).status_code for path in ("/healthz", "/healthz", "/healthz", "/nope", "/healthz")]
+    assert statuses == [200, 200, 200, 404, 200]
+    assert [line.status for line in access(caplog)] == [200, 200, 404]
+    samples = services(app).metrics.registry
+    labels = {"method": "GET", "route": "/healthz", "status": "200"}
+    assert samples.get_sample_value("webapp_http_requests_total", labels) == 4
+
+
+@pytest.mark.parametrize("agent", ["grid-bot/2.1", 'a "quoted" \\ one/\n', "\x1b[31m", "\x7f", "\u202eb\u00f6t", ""])
+def test_a_line_is_written_as_python_json_logger_writes_it(agent: str) -> None:
+    logs = describe_logging("web", "INFO")
+    configurator, described = logging.config.DictConfigurator(logs), logs["formatters"]["json"]
+    ours, librarys = (
+        configurator.configure_formatter(dict(described) | {"()": each}) for each in (LineFormatter, JsonFormatter)
+    )
+    fields = {
+        "user_agent": agent,
+        "status": 201,
+        "duration_ms": 1.029,
+        "trades": None,
+        "is_last": True,
+        "symbols": ["A"],
+    }
+    record = logging.makeLogRecord({"msg": "request", "levelname": "INFO", "name": "x", **fields})
+    assert ours.format(record) == librarys.format(record)
+
+
+def test_values_that_json_does_not_know_are_written() -> None:
+    logs = describe_logging("web", "INFO")
+    formatter = logging.config.DictConfigurator(logs).configure_formatter(logs["formatters"]["json"])
+    record = logging.makeLogRecord({"msg": "failed", "error": OSError("gone"), "big": 2**70, "name": "x"})
+    line = json.loads(formatter.format(record))
+    assert (line["error"], line["big"]) == ("OSError: gone", 2**70)
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "ü", "a;b"])
