@@ -63,8 +63,8 @@ test: env-setup ## Set up what is missing, then run every test
 faults: env-setup ## Run the fault storm against a stack under load; takes some minutes, and root for a small disk
 	@python -m tests.system.faults
 
-faults-hub: env-setup ## Run faults against two hosts and two hubs under load; takes some minutes
-	@python -m tests.system.relay_storm
+faults-hub: env-setup ## Run faults against two hosts and two hubs (RATE=500 trades/s of each host, SECONDS=200); root for a small disk
+	@python -m tests.system.hub_faults --rate $(or $(RATE),500) --seconds $(or $(SECONDS),200)
 
 check: lint test ## Run lint and test, as before every commit
 

@@ -23,7 +23,7 @@ FILTERS: Final = {
     "until": "accepted_at < ?",
     "ts_since": "ts >= ?",
     "ts_until": "ts < ?",
-    "host": "host = (SELECT host FROM marks WHERE journal_id = ?)",
+    "host": "(SELECT host FROM arrivals WHERE seq = trades.seq) = (SELECT host FROM marks WHERE journal_id = ?)",
 }
 """What trades are selected by, besides their seqs; only ``symbol`` has an index."""
 
@@ -197,7 +197,10 @@ class Journal:
         given = {FILTERS[name]: value for name, value in filters.items() if value is not None}
         where = " AND ".join(["seq BETWEEN ? AND ?", *given])
         totals = f"SELECT symbol, side, group_concat(price, ' '), group_concat(qty, ' ') FROM trades WHERE {where}"  # noqa: S608 - FILTERS are constants
-        return self.query(f"{totals} GROUP BY symbol, side", first, last, *given.values())
+        with self._connection.reading() as opened:
+            if filters.get("host") is not None and not rows.is_hub(opened.db):
+                return []
+            return opened.db.execute(f"{totals} GROUP BY symbol, side", (first, last, *given.values())).fetchall()
 
     def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a query that changes nothing, and return its rows. Raises JournalError."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import requests
 
 from common.credentials import READ, hash_token, make_token
+from common.event import Event
 from common.journal.credentials import Term, add_token
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
@@ -22,10 +23,15 @@ def find_journal(stack: Stack) -> Path:
     return Path(stack.settings["JOURNAL_PATH"])
 
 
-def read_ids(stack: Stack, host: str | None = None) -> list[str]:
-    """Read the ids of all trades of a stack, on a hub those of one host."""
+def read_events(stack: Stack) -> list[Event]:
+    """Read all trades of a stack."""
     with Journal(find_journal(stack)) as journal:
-        return [event.id for event in journal.read_after(0, 10_000_000) if host in {None, event.host_journal_id}]
+        return list(journal.read_after(0, 10_000_000))
+
+
+def read_ids(stack: Stack) -> list[str]:
+    """Read the ids of all trades of a stack."""
+    return [event.id for event in read_events(stack)]
 
 
 def make_tokens(hosts: Sequence[Stack], path: Path) -> Path:
@@ -48,19 +54,29 @@ class RelayProcess:
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
-        self.environ = os.environ | settings | {"RELAY_HTTP_PORT": str(port)}
-        self._command = command
+        self.environ = {**os.environ, **settings} | {"RELAY_HTTP_PORT": str(port)}
+        self._command = self.make_command(command)
         self.process = self.start()
+
+    @staticmethod
+    def make_command(command: str) -> list[str]:
+        return [sys.executable, "-m", "relay", command]
 
     def start(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "relay", self._command]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
         return self.process
 
     def end(self, how: signal.Signals = signal.SIGKILL) -> int:
         self.process.send_signal(how)
         return self.process.wait(60)
+
+    def run_another(self, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run the command once more beside this one, on another port, until it ends."""
+        environ = self.environ | {"RELAY_HTTP_PORT": "0"} | settings
+        return subprocess.run(
+            self._command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def is_ready(self) -> bool:
         with contextlib.suppress(requests.RequestException):
@@ -77,7 +93,7 @@ class RelayProcess:
 
 
 class Relay(RelayProcess):
-    """``python -m relay pull`` from hosts into the journal of a stack."""
+    """``python -m relay pull`` from hosts over HTTP into the journal of a stack."""
 
     def __init__(self, hub: Stack, hosts: Sequence[Stack]) -> None:
         own = {

@@ -103,11 +103,10 @@ def test_skipping_says_what_it_did(hub: Stack, host: Stack, relay: Relay) -> Non
 
 
 def test_a_second_relay_and_a_journal_with_trades_of_its_own_are_refused_in_one_line(host: Stack, relay: Relay) -> None:
-    command = [sys.executable, "-m", "relay", "pull"]
-    for environ, reason in (
-        (relay.environ | {"RELAY_HTTP_PORT": "0"}, "in_use"),
-        (relay.environ | {"RELAY_HTTP_PORT": "0", "JOURNAL_PATH": host.settings["JOURNAL_PATH"]}, "trades"),
+    for settings, reason in (
+        ({}, "in_use"),
+        ({"JOURNAL_PATH": host.settings["JOURNAL_PATH"]}, "trades"),
     ):
-        ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        ended = relay.run_another(**settings)
         (line,) = ended.stderr.splitlines()
         assert (ended.returncode, json.loads(line)["reason"]) == (1, reason)

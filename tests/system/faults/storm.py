@@ -91,10 +91,10 @@ def list_faults(count: int, rng: random.Random) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def mounted(folder: Path) -> Iterator[None]:
+def mounted(folder: Path, megabytes: int = DISK_MB) -> Iterator[None]:
     """Mount a small disk that can be filled. Raises CalledProcessError without the permission to mount."""
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
     try:
         yield
     finally:

@@ -115,3 +115,16 @@ def test_a_journal_that_is_no_hub_has_no_hosts(client: FlaskClient, journal: Jou
     assert "host_seq" not in client.get("/blotter.csv").text
     assert "This is a hub" not in client.get("/").text
     assert journal.last_seq() == 1
+
+
+@pytest.mark.usefixtures("hub")
+def test_the_blotter_totals_the_trades_of_one_host(client: FlaskClient) -> None:
+    page = client.get("/blotter?host=berlin")
+    assert page.status_code == 200
+    assert '<th scope="row">USDT</th><td class="number">2</td>' in page.text
+    assert '<th scope="row">USDT</th><td class="number">1</td>' in client.get(f"/blotter?host={B}").text
+
+
+def test_no_trade_of_a_host_that_is_no_hub_is_of_another(client: FlaskClient, journal: Journal) -> None:
+    journal.open()
+    assert client.get(f"/blotter?host={A}").status_code == 200
