@@ -6,11 +6,12 @@ from typing import Final
 
 from infra.grafana.panels import Dashboard, build
 from infra.grafana.pipeline import PIPELINE
+from infra.grafana.relay import RELAY
 from infra.grafana.trading import TRADING
 
 FILES: Final = {
     Path(__file__).parent / "dashboards" / f"{dashboard.title.lower()}.json": dashboard
-    for dashboard in (TRADING, PIPELINE)
+    for dashboard in (TRADING, PIPELINE, RELAY)
 }
 
 

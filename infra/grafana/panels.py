@@ -1,4 +1,4 @@
-"""Panels and their layout in Grafana's dashboard schema, used by both dashboards."""
+"""Panels and their layout in Grafana's dashboard schema, used by every dashboard."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Row:
 class Dashboard:
     """One dashboard; ``choices`` are labels with a variable, and a metric that has them.
 
-    Every dashboard also has the variables data source, job and instance.
+    Every dashboard also has the variables data source, job and instance, of those that have the metric ``source``.
     """
 
     uid: str
@@ -69,6 +69,7 @@ class Dashboard:
     rows: tuple[Row, ...]
     choices: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = field(default=())
+    source: str = "sidecar_build_info"
 
 
 def build(dashboard: Dashboard) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "time": {"from": "now-15m", "to": "now"},
         "timepicker": {"refresh_intervals": ["1s", "5s", "30s", "1m"]},
         "timezone": "utc",
-        "templating": {"list": list_variables(dashboard.choices)},
+        "templating": {"list": list_variables(dashboard.source, dashboard.choices)},
         "annotations": {"list": []},
         "links": [*(_link(title, f"/d/{uid}") for title, uid in dashboard.links), _link("Desk", DESK_URL)],
         "panels": list(_lay_out(dashboard.rows)),

@@ -28,7 +28,7 @@ PIPELINE: Final = Dashboard(
     uid="trading-telemetry-pipeline",
     title="Pipeline",
     about="Whether every accepted trade is counted, and how fast.",
-    links=(("Trading", "trading-telemetry"),),
+    links=(("Trading", "trading-telemetry"), ("Relay", "trading-telemetry-relay")),
     rows=(
         Row("Now", (
             Panel("Sidecar", "Whether Prometheus can scrape each sidecar that it scraped in the last day.", "none", (

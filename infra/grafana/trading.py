@@ -32,7 +32,7 @@ TRADING: Final = Dashboard(
     choices=(
         ("symbol", "trading_trades_total"), ("side", "trading_trades_total"), ("quote", "trading_trade_notional_count"),
     ),
-    links=(("Pipeline", "trading-telemetry-pipeline"),),
+    links=(("Pipeline", "trading-telemetry-pipeline"), ("Relay", "trading-telemetry-relay")),
     rows=(
         Row("Now", (
             Panel("Trades", "Trades counted since the journal began.", "locale", (

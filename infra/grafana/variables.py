@@ -1,4 +1,4 @@
-"""The variables of both dashboards, and the queries of the job and the instance that are chosen by them."""
+"""The variables of the dashboards, and the queries of the job and the instance that are chosen by them."""
 
 from collections.abc import Iterable
 from itertools import starmap
@@ -23,9 +23,12 @@ def quantile(share: float, name: str, *by: str) -> str:
     return f"histogram_quantile({share:g}, sum by ({', '.join(['le', *by])}) ({rate(f'{name}_bucket')}))"
 
 
-def list_variables(choices: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """List the variables of a dashboard: data source, job, instance, and its ``choices``, as (label, metric) pairs."""
-    return [_choose_datasource(), *_choose_source(), *starmap(_choose_label, choices)]
+def list_variables(source: str, choices: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """List the variables of a dashboard: data source, job and instance, of those with the metric ``source``.
+
+    And its ``choices``, as (label, metric) pairs.
+    """
+    return [_choose_datasource(), *_choose_source(source), *starmap(_choose_label, choices)]
 
 
 def _choose_datasource() -> dict[str, Any]:
@@ -38,10 +41,10 @@ def _choose_datasource() -> dict[str, Any]:
     }
 
 
-def _choose_source() -> list[dict[str, Any]]:
+def _choose_source(source: str) -> list[dict[str, Any]]:
     return [
-        _choose("job", "label_values(sidecar_build_info, job)"),
-        _choose("instance", 'label_values(sidecar_build_info{job=~"$job"}, instance)'),
+        _choose("job", f"label_values({source}, job)"),
+        _choose("instance", f'label_values({source}{{job=~"$job"}}, instance)'),
     ]
 
 

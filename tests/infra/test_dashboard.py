@@ -60,7 +60,9 @@ def test_each_panel_has_a_description_a_unit_and_the_chosen_data_source(board: d
 @each_board
 def test_each_query_is_on_the_chosen_job_and_instance(board: dict[str, Any]) -> None:
     for expression in expressions(board):
-        selectors = re.findall(r"\b(?:up|ALERTS|(?:trading|sidecar|webapp|process)_[a-z_]+)(\{[^}]*\})?", expression)
+        selectors = re.findall(
+            r"\b(?:up|ALERTS|(?:trading|sidecar|webapp|relay|process)_[a-z_]+)(\{[^}]*\})?", expression
+        )
         assert selectors
         for selector in selectors:
             assert 'job=~"$job"' in selector

@@ -37,6 +37,8 @@ RULES = [
 QUERIES = {
     f"{path.stem}: {panel['title']}: {target['legendFormat']}": target["expr"]
     for path in FILES
+    # test_hub_over_nats.py asks those of a relay.
+    if path.stem != "relay"
     for panel in json.loads(path.read_text())["panels"]
     for target in panel.get("targets", [])
 } | {rule["record"]: rule["record"] for rule in RULES if "record" in rule}
