@@ -82,14 +82,14 @@ class Publisher:
                 self._in_flight.discard(claim)
 
     def _queue_and_wait(self, request: Request, request_id: str, timeout: float | None) -> AppendResult:
-        future = self._commits.put(request, request_id)
+        outcome = self._commits.put(request, request_id)
         try:
-            return future.result(timeout)
+            return outcome.result(timeout)
         except TimeoutError as error:
             raise JournalError("slow", f"no commit within {timeout} s") from error
         finally:
             # A request that is killed while it waits is not written, unless its commit has begun.
-            future.cancel()
+            outcome.cancel()
 
     def _commit(self, group: Sequence[Queued]) -> None:
         with self._journal_lock:
@@ -99,14 +99,14 @@ class Publisher:
             except (JournalError, HubError) as error:
                 for queued in group:
                     # One error per request: a shared one would collect the tracebacks of all.
-                    queued.future.set_exception(type(error)(error.reason, error.detail))
+                    queued.outcome.set_exception(type(error)(error.reason, error.detail))
                 return
             accepted: list[tuple[Queued, AppendResult]] = []
             for queued, outcome in zip(group, outcomes, strict=True):
                 if isinstance(outcome, KeyReusedError):
-                    queued.future.set_exception(outcome)
+                    queued.outcome.set_exception(outcome)
                 else:
-                    queued.future.set_result(outcome)
+                    queued.outcome.set_result(outcome)
                     accepted.append((queued, outcome))
             trades = sum(result.accepted for _, result in accepted if not result.replayed)
             if trades:

@@ -35,7 +35,7 @@ class Commits:
         if self.error is not None:
             raise self.error
         for queued in group:
-            queued.future.set_result(RESULT)
+            queued.outcome.set_result(RESULT)
 
 
 @pytest.fixture

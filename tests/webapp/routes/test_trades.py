@@ -247,7 +247,9 @@ def test_a_missing_field_is_named(client: FlaskClient, journal: Journal, field: 
     assert journal.last_seq() == 0
 
 
-@pytest.mark.parametrize("field", ["venue", "id", "seq", "journal_id", "accepted_at", "__proto__", "csrf_token", ""])
+@pytest.mark.parametrize(
+    "field", ["venue", "id", "key", "seq", "journal_id", "accepted_at", "__proto__", "csrf_token", ""]
+)
 def test_an_unknown_field_is_rejected(client: FlaskClient, journal: Journal, field: str) -> None:
     assert "unknown field" in problem(send(client, **{field: "x"}), 422)["errors"][field][0]
     assert journal.last_seq() == 0
