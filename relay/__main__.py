@@ -24,7 +24,8 @@ def main() -> int:
     commands.add_parser("push", help="on a host: send its trades to the stream")
     commands.add_parser("pull", help="on a hub: read the stream, or the hosts in RELAY_HTTP_HOSTS, by RELAY_TRANSPORT")
     skipping = commands.add_parser("skip", help="go on with a host that has deleted trades which the hub lacks")
-    skipping.add_argument("url", help="the host's, as in RELAY_HTTP_HOSTS")
+    skipping.add_argument("host", help="its URL, as in RELAY_HTTP_HOSTS; over NATS its journal_id")
+    skipping.add_argument("seq", nargs="?", type=int, help="over NATS on a hub: the seq after which to go on")
     given = parser.parse_args()
     try:
         settings = Settings.from_env()
@@ -47,9 +48,15 @@ def _run(given: argparse.Namespace, settings: Settings) -> int:
         sys.stdout.writelines(f"stream {settings.relay_stream}: {line}\n" for line in lines or ["as the settings say"])
         return 1 if lines else 0
     if given.command == "skip":
-        from relay.skip import skip
+        if settings.relay_transport == NATS:
+            from relay.stream_skip import skip_over_stream
 
-        sys.stdout.write(f"{skip(settings, given.url)}\n")
+            done = skip_over_stream(settings, given.host, given.seq)
+        else:
+            from relay.skip import skip
+
+            done = skip(settings, given.host)
+        sys.stdout.write(f"{done}\n")
         return 0
     if given.command == "push":
         from relay.stream_relay import StreamPush

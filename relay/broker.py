@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error, NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
-from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from common.errors import BadSettingError, RelayError
 from common.settings import Settings
@@ -167,11 +167,12 @@ class Broker:
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (NoRespondersError, NoStreamResponseError, ServiceUnavailableError) as error:
+        except (NoRespondersError, NoStreamResponseError) as error:
             raise RelayError("stream", f"{what}: no stream {self._stream} answers: {error}") from error
         except APIError as error:
-            reason = _REASONS.get(error.err_code or 0, "broker")
-            raise RelayError(reason, f"{what}: {error.description} ({error.err_code})") from error
+            # Without a code nobody has answered.
+            reason = _REASONS.get(error.err_code, "broker") if error.err_code else "stream"
+            raise RelayError(reason, f"{what}: {error.description or 'no answer'} ({error.err_code})") from error
         except TimeoutError as error:
             # A right that is missing is told apart from the request, which then has no answer.
             self.check()

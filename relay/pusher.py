@@ -98,7 +98,11 @@ class Pusher:
         self._status.acks.observe(self._sent_at - began)
         self._mark = find_end(batch._replace(events=batch.events[:count]))
         self._own.events += count
-        self._note(self._mark.last_seq)
+        self._own.last_seq = self._mark.last_seq
+        self._own.seen_at = time.time()
+        self._own.wrong = ""
+        # Only this shows that trades pass: a stream that is full can be read.
+        self._status.succeed()
         await self._write_floor()
 
     async def _look(self, broker: Broker) -> None:
@@ -116,13 +120,7 @@ class Pusher:
                 self._status.report(error)
                 self._mark = await asyncio.to_thread(self._read_beginning)
         self._follow(await asyncio.to_thread(self._read, self._mark))
-        self._note(self._mark.last_seq)
-
-    def _note(self, seq: int) -> None:
-        self._own.last_seq = seq
-        self._own.seen_at = time.time()
-        self._own.wrong = ""
-        self._status.succeed()
+        self._own.last_seq = self._mark.last_seq
 
     def _follow(self, page: Page) -> Batch:
         if page.journal_id != self._own.journal_id:

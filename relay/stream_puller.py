@@ -62,7 +62,7 @@ class StreamPuller:
         if place.created == state.created and place.seq <= state.last_seq:
             return place
         if place.seq:
-            extra = {"created": state.created, "last_seq": state.last_seq, "place": place.seq}
+            extra = {"stream_created": state.created, "last_seq": state.last_seq, "place": place.seq}
             _log.warning("stream is another one, or lost its end; it is read from its beginning", extra=extra)
         return Place(self._stream, state.created)
 
