@@ -23,7 +23,9 @@ from tests.conftest import ROOT, append, make_event, require_program
 from tests.system.stack import Stack, free_ports
 
 WINDOWS = (1, 6, 12)
-TRADES = 60
+TRADES = 50
+"""As many as the list has rows: of more, a page that draws seldom would pass over the oldest."""
+
 HOLD_SECONDS = 5
 HOLD_RATE = 200
 VIEW_SECONDS = 180

@@ -30,7 +30,7 @@ export class Chart {
       // The logo needs an inline style, which the Content-Security-Policy forbids; the footer has the attribution.
       layout: { attributionLogo: false, fontFamily: "system-ui, sans-serif", background: { type: ColorType.Solid } },
       timeScale: { timeVisible: true, secondsVisible: true, borderVisible: false, maxBarSpacing: 40, minBarSpacing: 0.05 },
-      rightPriceScale: { borderVisible: false },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true },
       crosshair: { mode: CrosshairMode.Normal },
       // A finger that moves up or down scrolls the page.
       handleScroll: { vertTouchDrag: false },

@@ -1,12 +1,32 @@
 // @ts-check
 // The connection to the live feed: continues where it was, and says what it receives and how it is. Trades that arrive together
-// are passed on together.
+// are passed on together, few enough that no task takes long: an EventSource would handle all that has arrived in one task.
 import { Since } from "./page.js";
-import { whenSignedIn } from "./session.js";
+import { watch, whenSignedIn } from "./session.js";
 /** @import { FeedMessage, FeedState, Trade } from "./types.d.ts" */
 
 const RETRY_MS = 2000;
 const CHECK_MS = 1000;
+// Events that are handled in one task.
+const BATCH = 100;
+
+// A message to itself comes after what waits already, and unlike a timer it is as quick in a hidden page.
+const turn = new MessageChannel();
+const nextTask = () => new Promise((resolve) => {
+  turn.port1.addEventListener("message", resolve, { once: true });
+  turn.port1.start();
+  turn.port2.postMessage(null);
+});
+
+/** The type and the data of a server-sent event. @param {string} block */
+const readEvent = (block) => {
+  let [type, data] = ["", ""];
+  for (const line of block.split("\n")) {
+    if (line.startsWith("event: ")) type = line.slice(7);
+    else if (line.startsWith("data: ")) data = line.slice(6);
+  }
+  return { type, data };
+};
 
 export class Feed {
   /**
@@ -21,39 +41,66 @@ export class Feed {
     this.heard = new Since();
     /** @type {FeedState} */
     this.state = "connecting";
-    /** @type {EventSource | undefined} */
-    this.source = undefined;
+    /** @type {AbortController | undefined} */
+    this.connection = undefined;
     /** @type {number | undefined} */
     this.reopenTimer = undefined;
     /** @type {Trade[]} Received and not passed on yet. */
     this.received = [];
-    // A message to itself comes after all trades that have arrived, and unlike a timer it is as quick in a hidden page.
-    this.turn = new MessageChannel();
-    this.turn.port1.addEventListener("message", () => this.passOn());
-    this.turn.port1.start();
     this.checkTimer = setInterval(() => this.check(), CHECK_MS);
     this.open();
   }
 
-  open() {
+  async open() {
     this.disconnect();
     this.heard = new Since();
-    const source = new EventSource(`${this.url}?after=${this.after}`);
-    this.source = source;
-    source.addEventListener("heartbeat", ({ data }) => {
-      this.hear();
-      this.passOn();
-      this.onMessage({ type: "heartbeat", from: this.after, heartbeat: JSON.parse(data) });
-    });
-    source.addEventListener("trade", ({ data }) => {
-      if (!this.received.length) this.turn.port2.postMessage(null);
+    const connection = new AbortController();
+    this.connection = connection;
+    await this.read(connection.signal);
+    if (this.connection !== connection) return;
+    this.setState("reconnecting");
+    this.openLater();
+  }
+
+  /** Reads events until the connection ends. @param {AbortSignal} signal */
+  async read(signal) {
+    const headers = { Accept: "text/event-stream" };
+    // The network or the web process may be down, or the worker has no capacity.
+    const response = await fetch(`${this.url}?after=${this.after}`, { headers, cache: "no-store", signal }).catch(() => undefined);
+    if (!response || !watch(response).ok || !response.body) return;
+    const reader = response.body.getReader();
+    const next = () => reader.read().catch(() => ({ value: undefined }));
+    const decoder = new TextDecoder();
+    let text = "";
+    for (let part = await next(); part.value; part = await next()) {
+      text += decoder.decode(part.value, { stream: true });
+      const blocks = text.split("\n\n");
+      text = blocks.pop() ?? "";
+      while (blocks.length) {
+        for (const block of blocks.splice(0, BATCH)) this.receive(readEvent(block));
+        this.passOn();
+        await nextTask();
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  /** @param {{ type: string, data: string }} event */
+  receive({ type, data }) {
+    if (type === "trade") {
       this.received.push(JSON.parse(data));
-    });
-    source.addEventListener("pipeline", ({ data }) => this.onMessage({ type: "pipeline", pipeline: JSON.parse(data) }));
-    // The journal was replaced: its seq starts again.
-    source.addEventListener("reset", () => this.onMessage({ type: "reset" }));
-    // EventSource would reconnect with the id of its last event, a second cursor, and not at all after a 503.
-    source.addEventListener("error", () => { this.setState("reconnecting"); this.openLater(); });
+      return;
+    }
+    this.passOn();
+    if (type === "heartbeat") {
+      this.hear();
+      this.onMessage({ type, from: this.after, heartbeat: JSON.parse(data) });
+    } else if (type === "pipeline") {
+      this.onMessage({ type, pipeline: JSON.parse(data) });
+    } else if (type === "reset") {
+      // The journal was replaced: its seq starts again.
+      this.onMessage({ type });
+    }
   }
 
   passOn() {
@@ -74,13 +121,11 @@ export class Feed {
   close() {
     clearInterval(this.checkTimer);
     this.disconnect();
-    this.passOn();
-    this.turn.port1.close();
   }
 
   disconnect() {
-    this.source?.close();
-    this.source = undefined;
+    this.connection?.abort();
+    this.connection = undefined;
     clearTimeout(this.reopenTimer);
     this.reopenTimer = undefined;
   }
@@ -96,7 +141,7 @@ export class Feed {
 
   // Other pages hear every second that this one still holds the feed.
   check() {
-    if (this.source && this.heard.age >= this.staleMs) {
+    if (this.connection && this.heard.age >= this.staleMs) {
       this.setState("stale");
       this.openLater();
     } else {

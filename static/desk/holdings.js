@@ -1,7 +1,8 @@
 // @ts-check
 // What is held, from /positions: asked for after trades, since average cost is exact only in the sidecar.
 import { formatSigned } from "./format.js";
-import { byId, makeElement, request, setText } from "./page.js";
+import { byId, makeElement, request, setText, writeText } from "./page.js";
+import { Redraw } from "./redraw.js";
 /** @import { Position, Positions } from "./types.d.ts" */
 
 const REFRESH_MS = 1000;
@@ -15,6 +16,9 @@ export class Holdings {
   constructor() {
     this.card = byId("holdings", HTMLElement);
     this.body = this.card.getElementsByTagName("tbody")[0];
+    /** @type {Position[] | undefined} Undefined while the sidecar does not answer. */
+    this.positions = undefined;
+    this.redraw = new Redraw(() => this.draw(), 0);
     /** The newest trade that the table should have. */
     this.wantedSeq = 0;
     this.isOff = false;
@@ -33,7 +37,10 @@ export class Holdings {
   async load() {
     const started = performance.now();
     const answer = document.hidden ? undefined : await this.read();
-    if (answer) this.draw(answer);
+    if (answer) {
+      this.positions = answer.positions;
+      this.redraw.ask();
+    }
     const took = performance.now() - started;
     // `timer` stays set until then, so that trades that arrive meanwhile ask once.
     setTimeout(() => {
@@ -52,17 +59,20 @@ export class Holdings {
       // The network or the web process is down, which the status says.
     }
     // Old positions would look like the current ones.
+    this.positions = undefined;
     this.card.hidden = this.isOff;
     byId("holdings-table", HTMLElement).hidden = true;
     setText("holdings-note", "not known: the sidecar does not answer");
     return undefined;
   }
 
-  /** @param {Positions} answer */
-  draw({ positions }) {
-    const all = positions.filter((row) => row.source === null);
+  draw() {
+    if (!this.positions) return;
+    const all = this.positions.filter((row) => row.source === null);
     const held = all.filter((row) => row.quantity !== "0");
-    this.body.replaceChildren(...held.slice(0, ROWS).map(makeRow));
+    const rows = held.slice(0, ROWS);
+    while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
+    rows.forEach((position, index) => { fill(this.body.rows[index] ?? this.body.appendChild(makeRow()), position); });
     /** @type {Map<string, number>} */
     const realised = new Map();
     for (const row of all) realised.set(row.quote, (realised.get(row.quote) ?? 0) + Number(row.realized_pnl));
@@ -76,17 +86,19 @@ export class Holdings {
   }
 }
 
-/** @param {Position} row */
-const makeRow = (row) => {
-  const made = document.createElement("tr");
-  made.append(makeElement("td", row.symbol, { class: "symbol", title: row.symbol }), makeElement("td", row.quantity, { class: "number", title: row.quantity }),
-    makeElement("td", row.average_price ?? "", { class: "number wide", title: row.average_price ?? "" }),
-    makeMoney(row.unrealized_pnl ?? "0", row.quote), makeMoney(row.realized_pnl, row.quote));
-  return made;
+const makeRow = () => {
+  const row = makeElement("tr");
+  row.append(...["symbol", "number", "number wide", "number", "number"].map((name) => makeElement("td", undefined, { class: name })));
+  return row;
 };
 
-/** @param {string} text @param {string} quote */
-const makeMoney = (text, quote) => {
-  const sign = text === "0" ? "" : text.startsWith("-") ? " down" : " up";
-  return makeElement("td", `${formatSigned(Number(text))} ${quote}`, { class: `number${sign}`, title: text });
+/** @param {HTMLTableRowElement} row @param {Position} position */
+const fill = (row, { symbol, quantity, average_price: price, unrealized_pnl: open, realized_pnl: closed, quote }) => {
+  const titles = [symbol, quantity, price ?? "", open ?? "0", closed];
+  titles.forEach((title, index) => {
+    const cell = row.cells[index];
+    cell.title = title;
+    writeText(cell, index < 3 ? title : `${formatSigned(Number(title))} ${quote}`);
+    if (index >= 3) cell.className = title === "0" ? "number" : title.startsWith("-") ? "number down" : "number up";
+  });
 };

@@ -16,8 +16,19 @@ export const byId = (id, type) => {
   return element;
 };
 
+/**
+ * Writes the text of an element that has no other content, if it is another one: the browser lays out and paints only what has changed,
+ * and styles no element again while its node of text stays.
+ * @param {Element} element @param {string} text
+ */
+export const writeText = (element, text) => {
+  const { firstChild: node } = element;
+  if (!(node instanceof Text) || node.nextSibling) element.textContent = text;
+  else if (node.data !== text) node.data = text;
+};
+
 /** @param {string} id @param {string} text */
-export const setText = (id, text) => { byId(id, HTMLElement).textContent = text; };
+export const setText = (id, text) => writeText(byId(id, HTMLElement), text);
 
 /**
  * @template {keyof HTMLElementTagNameMap} K

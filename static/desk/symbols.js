@@ -3,7 +3,7 @@
 import { formatAge, formatAmount, formatCount, formatShare } from "./format.js";
 import { Hold } from "./hold.js";
 import { linkTo } from "./links.js";
-import { byId, makeElement, request } from "./page.js";
+import { byId, makeElement, request, writeText } from "./page.js";
 import { Totals } from "./totals.js";
 /** @import { SymbolTotals } from "./types.d.ts" */
 
@@ -132,7 +132,7 @@ export class SymbolTable {
     texts.forEach((text, cell) => {
       if (text === written?.[cell]) return;
       const part = /** @type {HTMLElement} */ (row.cells[cell].firstElementChild ?? row.cells[cell]);
-      part.textContent = text;
+      writeText(part, text);
       if (!cell) part.dataset.symbol = text;
     });
     row.classList.toggle("quiet", !traded);

@@ -10,7 +10,9 @@ const icons = { ok: icon.href, trouble: icon.dataset.trouble ?? icon.href };
 /** @param {{ price?: string, trouble?: string }} change */
 export const showTitle = (change) => {
   Object.assign(shown, change);
-  document.title = [shown.trouble && `⚠ ${shown.trouble}`, shown.price, name].filter(Boolean).join(" · ");
+  const title = [shown.trouble && `⚠ ${shown.trouble}`, shown.price, name].filter(Boolean).join(" · ");
+  // Each change is told to the browser's window.
+  if (document.title !== title) document.title = title;
   const wanted = shown.trouble ? icons.trouble : icons.ok;
   if (icon.href !== wanted) icon.href = wanted;
 };

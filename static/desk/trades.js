@@ -2,7 +2,7 @@
 // The list of recent trades: newest first, at most ROWS rows. A row is a clone of the page's template.
 import { TradeFilter } from "./filter.js";
 import { Hold } from "./hold.js";
-import { byId, request } from "./page.js";
+import { byId, request, writeText } from "./page.js";
 import { Redraw } from "./redraw.js";
 import { splitTime } from "./zone.js";
 /** @import { Trade, TypedTrade } from "./types.d.ts" */
@@ -12,15 +12,15 @@ const ROWS = 50;
 const REDRAW_MS = 100;
 // Trades that are read for a filter; the server does not filter by quantity.
 const READ = 500;
-// Rows that are marked as they arrive; more at once would only flicker.
+// Rows that are put before the others, and marked, as they arrive. More at once would only flicker: then all rows are written anew.
 const MARKED = 10;
 
 /** @param {HTMLTimeElement} part @param {string} at @param {Zone} zone */
 const fillTime = (part, at, zone) => {
   const { date, time } = splitTime(at, zone);
   part.title = at;
-  part.childNodes[0].textContent = `${date} `;
-  part.childNodes[1].textContent = time;
+  /** @type {Text} */ (part.childNodes[0]).data = `${date} `;
+  writeText(/** @type {Element} */ (part.childNodes[1]), time);
 };
 
 export class TradeList {
@@ -32,6 +32,7 @@ export class TradeList {
    */
   constructor({ table, template, empty, news, pause }) {
     this.template = template;
+    this.address = template.content.querySelector("a")?.href ?? "";
     this.table = table;
     this.body = table.tBodies[0];
     this.empty = empty;
@@ -43,6 +44,8 @@ export class TradeList {
     this.paused = false;
     /** @type {Zone} */
     this.zone = "utc";
+    /** @type {WeakMap<HTMLTableRowElement, Trade>} What was written in each row that a script made. */
+    this.written = new WeakMap();
     this.shown = new Set(Array.from(this.body.rows, (row) => Number(row.dataset.seq)));
     this.filter = new TradeFilter(() => this.refill());
     this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
@@ -112,17 +115,47 @@ export class TradeList {
     this.news.hidden = true;
     const arrived = this.queue.splice(0).filter(({ seq }) => !this.shown.has(seq) && this.shown.add(seq));
     if (arrived.length) this.show();
-    for (const trade of arrived) {
-      const row = this.makeRow(trade, arrived.length <= MARKED);
-      row.dataset.seq = String(trade.seq);
-      this.body.insertBefore(row, this.findOlder(trade.seq));
-    }
+    if (arrived.length <= MARKED || !this.rewrite(arrived)) for (const trade of arrived) this.insert(trade, arrived.length <= MARKED);
     this.none.hidden = !this.filter.active || this.body.rows.length > 0;
     while (this.body.rows.length > ROWS) {
       const last = this.body.rows[this.body.rows.length - 1];
       this.shown.delete(Number(last.dataset.seq));
       last.remove();
     }
+  }
+
+  /** @param {Trade} trade @param {boolean} marked */
+  insert(trade, marked) {
+    const row = this.makeRow(trade, marked);
+    row.dataset.seq = String(trade.seq);
+    this.written.set(row, trade);
+    this.body.insertBefore(row, this.findOlder(trade.seq));
+  }
+
+  /**
+   * Writes many trades into the rows that are there, which takes the browser a fraction of what new rows take. Returns false when one
+   * of the rows is the server's.
+   * @param {Trade[]} arrived
+   */
+  rewrite(arrived) {
+    const rows = Array.from(this.body.rows).filter((row) => row.dataset.seq);
+    const listed = [];
+    for (const row of rows) {
+      const trade = this.written.get(row);
+      if (!trade) return false;
+      listed.push(trade);
+    }
+    const trades = [...arrived, ...listed].sort((a, b) => b.seq - a.seq);
+    rows.forEach((row, index) => {
+      const trade = trades[index];
+      row.className = "";
+      row.dataset.seq = String(trade.seq);
+      for (const part of row.querySelectorAll("[data-field]")) this.fill(part, trade);
+      this.written.set(row, trade);
+    });
+    for (const trade of trades.slice(rows.length, ROWS)) this.insert(trade, false);
+    for (const { seq } of trades.slice(ROWS)) this.shown.delete(seq);
+    return true;
   }
 
   /** @param {number} seq */
@@ -171,8 +204,8 @@ export class TradeList {
       fillTime(part, text, this.zone);
       return;
     }
-    part.textContent = text;
-    if (part instanceof HTMLAnchorElement) part.href += trade.id;
-    if (part.localName === "span") part.classList.add(`side-${text.toLowerCase()}`);
+    writeText(part, text);
+    if (part instanceof HTMLAnchorElement) part.href = this.address + trade.id;
+    if (part.localName === "span") part.className = `side side-${text.toLowerCase()}`;
   }
 }

@@ -1,6 +1,7 @@
 """The desk in real browsers: live updates across workers and restarts, keyboard use, and clock changes."""
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -188,6 +189,42 @@ def test_the_trades_are_listed_in_order_of_seq(desk: Page) -> None:
     assert order == ["5", "4", "3", "2", "1"]
 
 
+def test_many_trades_at_once_are_written_into_the_rows_that_are_there(desk: Page) -> None:
+    seqs, texts, same, again = desk.evaluate("""async () => {
+      const { TradeList } = await import("/static/desk/trades.js");
+      const table = document.createElement("table");
+      table.createTBody();
+      const [news, pause] = [document.createElement("button"), document.createElement("button")];
+      const template = document.getElementById("trade-row");
+      const trades = new TradeList({ table, template, empty: document.createElement("p"), news, pause });
+      const trade = { ts: "2026-01-31T09:30:00.000000Z", price: "1", qty: "1" };
+      const make = (seq) => ({ ...trade, seq, id: `id-${seq}`, symbol: `S${seq}`, side: seq % 2 ? "BUY" : "SELL" });
+      const add = (first, last) => {
+        trades.add(Array.from({ length: last - first + 1 }, (_, index) => make(first + index)));
+        trades.draw();
+      };
+      const rows = () => Array.from(table.tBodies[0].rows);
+      add(1, 30);
+      add(32, 60);
+      const before = new Set(rows());
+      add(70, 94);
+      add(31, 31);
+      const listed = rows();
+      const row = listed[0];
+      const [link, side] = [row.querySelector("a"), row.querySelector("span")];
+      const texts = [link.textContent, link.pathname, row.cells[2].textContent, side.className];
+      // What was dropped is not taken for one that is listed.
+      const again = trades.shown.has(1);
+      const kept = listed.filter((each) => before.has(each)).length;
+      return [listed.map((each) => Number(each.dataset.seq)), texts, kept, again];
+    }""")
+    expected = [*range(94, 69, -1), *range(60, 35, -1)]
+    assert seqs == expected
+    assert texts == ["94", "/trades/id-94", "S94", "side side-sell"]
+    assert same == 50
+    assert again is False
+
+
 def read_markup(page: Page) -> str:
     markup: str = page.locator(ROW).first.evaluate("""(row) => {
       const copy = row.cloneNode(true);
@@ -339,23 +376,78 @@ def test_a_summary_that_is_older_than_the_page_is_not_shown(browser: Browser, sh
         expect(row).to_be_visible()
 
 
+READ_FEED = """async (blocks) => {
+  const { Feed } = await import("/static/desk/feed.js");
+  const messages = [];
+  let tasks = 0;
+  const count = new MessageChannel();
+  count.port1.onmessage = () => { tasks += 1; count.port2.postMessage(null); };
+  const ended = new Promise((resolve) => {
+    const text = blocks.map(([type, data]) => `id: 1\\nevent: ${type}\\ndata: ${JSON.stringify(data)}\\n\\n`).join("");
+    window.fetch = async () => new Response(new ReadableStream({ start: (controller) => {
+      // A character of two bytes, and an event, may arrive in parts.
+      const bytes = new TextEncoder().encode(text);
+      const cut = bytes.indexOf(0xc3) + 1 || 40;
+      for (const part of [bytes.slice(0, cut), bytes.slice(cut)]) controller.enqueue(part);
+      controller.close();
+    } }));
+    count.port2.postMessage(null);
+    const feed = new Feed({ url: "/feed", staleMs: 60_000, after: 4, onMessage: (message) => {
+      messages.push([tasks, message]);
+      if (message.state === "reconnecting") { feed.close(); resolve(); }
+    } });
+  });
+  await ended;
+  count.port1.close();
+  return messages.filter(([, message]) => message.from !== undefined)
+    .map(([task, { from, trades }]) => [task, from, trades?.map(({ seq }) => seq) ?? "heartbeat"]);
+}"""
+
+
 def test_trades_that_arrive_together_are_handled_together_and_in_order(desk: Page) -> None:
-    batches = desk.evaluate("""async () => {
-      const { Feed } = await import("/static/desk/feed.js");
-      let source;
-      window.EventSource = class extends EventTarget { constructor() { super(); source = this; } close() {} };
-      const messages = [];
-      const feed = new Feed({ url: "/feed", staleMs: 6000, after: 4, onMessage: (message) => messages.push(message) });
-      const send = (type, data) => source.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data) }));
-      for (const seq of [5, 6, 7]) send("trade", { seq });
-      send("heartbeat", { last_seq: 7 });
-      send("trade", { seq: 9 });
-      await new Promise((resolve) => setTimeout(resolve));
-      feed.close();
-      const listed = messages.filter(({ from }) => from);
-      return listed.map(({ from, trades }) => [from, trades?.map(({ seq }) => seq) ?? "heartbeat"]);
+    events = [["trade", {"seq": seq, "symbol": "\u00e9"}] for seq in (5, 6, 7)]
+    events += [["heartbeat", {"last_seq": 7}], ["trade", {"seq": 9}]]
+    found = [(after, seqs) for _, after, seqs in desk.evaluate(READ_FEED, events)]
+    assert [each for each in found if each[1] == "heartbeat"] == [(7, "heartbeat")]
+    lists = [each for each in found if each[1] != "heartbeat"]
+    assert [seq for _, seqs in lists for seq in seqs] == [5, 6, 7, 9]
+    assert [after for after, _ in lists] == [4, *(seqs[-1] for _, seqs in lists[:-1])]
+    assert found[-1] == (7, [9])
+    assert len(lists) <= 3
+
+
+def test_trades_that_wait_are_handled_in_many_short_tasks(desk: Page) -> None:
+    found = desk.evaluate(READ_FEED, [["trade", {"seq": seq}] for seq in range(5, 1005)])
+    assert [seq for _, _, seqs in found for seq in seqs] == list(range(5, 1005))
+    assert max(len(seqs) for _, _, seqs in found) == 100
+    tasks = [task for task, _, _ in found]
+    assert len(set(tasks)) == len(tasks)
+
+
+def test_a_frame_draws_one_part(desk: Page) -> None:
+    in_frames, drawn = desk.evaluate("""async () => {
+      const { Redraw } = await import("/static/desk/redraw.js");
+      let waiting = [];
+      window.requestAnimationFrame = (call) => waiting.push(call);
+      window.cancelAnimationFrame = (number) => { waiting[number - 1] = () => {}; };
+      const drawn = [];
+      const parts = [1, 2, 3].map((name) => new Redraw(() => drawn.push(name), 0));
+      for (const part of parts) part.ask();
+      const inFrames = [];
+      while (new Set(drawn).size < parts.length) {
+        await new Promise((resolve) => { setTimeout(resolve); });
+        const before = drawn.length;
+        const frame = waiting;
+        waiting = [];
+        for (const call of frame) call();
+        inFrames.push(drawn.length - before);
+      }
+      return [inFrames, drawn];
     }""")
-    assert batches == [[4, [5, 6, 7]], [7, "heartbeat"], [7, [9]]]
+    assert sorted(drawn) == [1, 2, 3]
+    assert max(in_frames) <= 1
+    # The frame after a drawing is free.
+    assert all(0 in pair for pair in itertools.pairwise(in_frames))
 
 
 def test_the_symbols_that_are_kept_are_bounded_and_the_totals_have_all(desk: Page) -> None:
