@@ -30,7 +30,8 @@ export class Market {
     this.url = section.dataset.url ?? "";
     this.window = 0;
     this.step = 0;
-    this.totals = new Totals();
+    this.currencies = JSON.parse(section.dataset.currencies ?? "[]");
+    this.totals = new Totals([], this.currencies);
     /** @type {number[]} */
     this.acceptedTimes = [];
     /** @type {Trade[]} */
@@ -48,8 +49,6 @@ export class Market {
     this.lastSeq = undefined;
     /** @type {number | undefined} */
     this.clockOffset = undefined;
-    /** @type {number | undefined} */
-    this.quoteTimer = undefined;
     this.complete = true;
     this.table = new SymbolTable({ onSymbol, now: () => this.now() });
     this.redraw = new Redraw(() => this.draw(), REDRAW_MS);
@@ -94,7 +93,7 @@ export class Market {
       setTimeout(() => { if (number === this.requests) this.load(symbol); }, RETRY_MS);
       return this.lastSeq;
     }
-    this.totals = new Totals(summary.symbols);
+    this.totals = new Totals(summary.symbols, this.currencies);
     this.selected = this.wanted = summary.symbol;
     this.lastSeq = summary.last_seq;
     linkTrades(summary.since);
@@ -158,7 +157,7 @@ export class Market {
       this.lastSeq = trade.seq;
       const price = Number(trade.price);
       const quantity = Number(trade.qty);
-      if (this.totals.add(trade, price, quantity)) this.askForQuotes();
+      this.totals.add(trade, price, quantity);
       if (this.selected === null) {
         this.selected = trade.symbol;
         this.panel.choose(trade.symbol);
@@ -166,17 +165,11 @@ export class Market {
     }
   }
 
-  // The server knows the quote currency of a symbol. It names only the symbols with the most notional.
-  askForQuotes() {
-    if (this.totals.symbols.size > SUMMARY_SYMBOLS) return;
-    this.quoteTimer ??= setTimeout(() => { this.quoteTimer = undefined; this.reload(); }, RETRY_MS);
-  }
-
   draw() {
     const { trades, buys, notionals } = this.totals;
     setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
     const largest = Array.from(notionals).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
-    setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || (trades ? "…" : "0"));
+    setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || "0");
     setText("tile-rate", this.rate().toFixed(1));
     setText("tile-share", trades ? `${formatShare(buys / trades)} / ${formatShare(1 - buys / trades)}` : "none yet");
     this.table.draw(this.totals.list(), this.selected);

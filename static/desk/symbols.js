@@ -79,7 +79,7 @@ export class SymbolTable {
       /** @type {{ symbols: { symbol: string, quote: string, last_price: string, last_at: string }[] }} */
       const { symbols } = await response.json();
       // Only the answer to what is typed now is shown.
-      if (search === this.search.value.trim()) this.found = symbols.map((each) => ({ ...Totals.start(each.symbol), ...each }));
+      if (search === this.search.value.trim()) this.found = symbols.map((each) => ({ ...Totals.start(each.symbol, each.quote), ...each }));
       this.show(true);
     } catch {
       // What is here stays.

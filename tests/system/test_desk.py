@@ -12,6 +12,7 @@ import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from common.journal.store import Journal
+from common.quotes import CURRENCIES, find_quote
 from common.timestamps import format_timestamp, now
 from tests.conftest import append, make_event
 from tests.system.stack import TRADE, Stack
@@ -75,11 +76,28 @@ def test_a_trade_sent_by_form_appears_in_browsers_of_every_worker(browser: Brows
         context.close()
 
 
-def test_a_symbol_that_is_new_while_the_desk_is_open_gets_its_own_currency(desk: Page, shared: Stack) -> None:
+SYMBOLS = [
+    *("NEWEUR", "neweur", "BTCUSDT", "BTCUSD", "EUR", "kPEPE", "ETHBTC", "XUSDTUSD", "stra\u00dfeusd", "\u0130USD", ""),
+    *("SOL/usdt:USDT", "A/ eur :B", "/USD", "A/", "A/:X", "A/B/C", " /USD", "B:A/USD"),
+]
+
+
+def test_a_symbol_that_is_new_has_its_currency_at_once(desk: Page, shared: Stack) -> None:
+    # The summary is not read again.
+    desk.route("**/market?*", lambda route: route.abort())
     shared.post(TRADE | {"symbol": "NEWEUR", "price": "3", "qty": "5"})
-    row = desk.locator("#symbols tr", has_text="NEWEUR")
-    # Sooner than the summary is read again anyway, after 30 s.
-    expect(row).to_contain_text("15 EUR")
+    expect(desk.locator("#symbols tr", has_text="NEWEUR")).to_contain_text("15 EUR")
+
+
+def test_the_page_finds_the_quote_currency_by_the_rule_of_the_server(desk: Page) -> None:
+    found = desk.evaluate(
+        """async ([symbols, currencies]) => {
+          const { findQuote } = await import("/static/desk/quotes.js");
+          return symbols.map((symbol) => findQuote(symbol, currencies));
+        }""",
+        [SYMBOLS, CURRENCIES],
+    )
+    assert found == [find_quote(symbol, CURRENCIES) for symbol in SYMBOLS]
 
 
 def test_a_trade_sent_by_form_has_its_source_ref_and_fee(desk: Page, shared: Stack) -> None:

@@ -172,6 +172,7 @@ def render_desk(form: TradeForm, status: http.HTTPStatus, problems: Sequence[str
         today=format_timestamp(now())[:10],
         stale=STALE_SECONDS,
         limits=dict(services().settings.silence_after),
+        currencies=services().settings.quote_currencies,
         hub=services().is_hub(),
     )
     return make_response(page, status)
