@@ -66,8 +66,14 @@ SEVERAL_MODULES = {
     ),
     ("sidecar", "prometheus_client"): (("sidecar/",), "each collector makes its own families"),
     ("webapp", "prometheus_client"): (
-        ("webapp/worker_metrics.py", "webapp/totals.py", "webapp/routes/health.py", "webapp/cli/audit.py"),
-        "one declares, one reads what was declared, one exposes, one reads an exposition",
+        (
+            "webapp/worker_metrics.py",
+            "webapp/totals.py",
+            "webapp/routes/health.py",
+            "webapp/cli/audit.py",
+            "webapp/cli/sidecar_checks.py",
+        ),
+        "one declares, one reads what was declared, one exposes, two read an exposition",
     ),
     ("webapp", "flask"): (("webapp/",), "it is the framework"),
     ("webapp", "werkzeug"): (("webapp/",), "it is the framework's own layer for HTTP"),

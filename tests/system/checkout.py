@@ -38,7 +38,7 @@ class Checkout:
         (self.folder / ".venv").symlink_to(ROOT / ".venv")
         web, sidecar, zmq = free_ports(3)
         self.web_url, self.sidecar_url = f"http://127.0.0.1:{web}", f"http://127.0.0.1:{sidecar}"
-        self.web_port = web
+        self.web_port, self.sidecar_port, self.hints_port = web, sidecar, zmq
         lines = (ROOT / ".env.sample").read_text()
         for name, value in {
             "SECRET_KEY": SUITE_KEY,

@@ -45,11 +45,9 @@ RUNS = {
     "curl http://127.0.0.1:8000/trade --fail-with-body --max-time 10 --retry 5 --retry-connrefused "
     "-H 'Content-Type: application/json' -H 'Idempotency-Key: \"order-84213\"' "
     """-d '{"symbol": "BTCUSDT", "side": "buy", "price": "64210.50", "qty": "0.25", "source": "shell"}'""": '"seq":6,',
-    "curl localhost:8000/readyz": "",
     "curl -s localhost:8000/readyz": "",
-    "curl localhost:8001/readyz": "",
     "curl -s localhost:8001/readyz": "",
-    "curl localhost:8001/healthz": "",
+    "curl -s localhost:8001/healthz": "alive",
     "make demo": "200",
     ".venv/bin/flask --app webapp trades simulate --rate 50 --count 200 --seed 7 --symbols BTCUSDT,DOGEUSDT": "200",
     ".venv/bin/flask --app webapp trades replay trades.csv --speed 10": "1",
@@ -59,10 +57,34 @@ RUNS = {
     "--symbol ES1! --time-zone America/New_York": "ES1!",
     ".venv/bin/flask --app webapp trades audit": "the balance closes",
     ".venv/bin/honcho run .venv/bin/flask --app webapp doctor": "it accepts trades at",
-    ".venv/bin/flask --app webapp doctor": "",
     ".venv/bin/flask --app webapp trades backup copy.db": "copy.db",
     ".venv/bin/flask --app webapp trades backup before-upgrade.db": "before-upgrade.db",
     'grep -F \'"source": "grid-bot"\' stack.log': "grid-bot",
+    # Of the runbooks: on a stack that is well they show who listens, and the lines that have to be there.
+    "ss -ltnp 'sport = :8001'": "LISTEN",
+    "ss -ltnp 'sport = :8000'": "LISTEN",
+    "ss -ltnp 'sport = :5555'": "LISTEN",
+    "ss -tnp 'sport = :5555 or dport = :5555'": "ESTAB",
+    "ps -o pid=,stat=,args= -p \"$(ss -Hltnp 'sport = :8001' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "-m sidecar",
+    "ps -o pid=,stat=,args= -p \"$(ss -Hltnp 'sport = :8000' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "gunicorn",
+    'grep -E \'sidecar.1 stopped|"service": "sidecar"|cannot (bind|start)\' stack.log | tail -3': "sidecar is counting",
+    'grep -E \'web.1 stopped|"logger": "gunicorn.error"|cannot (bind|start)\' stack.log | tail -5': "Booting worker",
+    'grep -F \'"logger": "gunicorn.error"\' stack.log | tail -5': "Booting worker",
+    'grep -F \'"message": "journal cannot be read"\' stack.log | tail -1': "",
+    'grep -E \'"message": "(hint lost|hints cannot be received|message rejected)"\' stack.log | tail -3': "",
+    'grep -F \'"message": "message rejected"\' stack.log | tail -3': "",
+    'grep -F \'"message": "snapshot failed"\' stack.log | tail -1': "",
+    'grep -F \'"message": "symbol limit exceeded"\' stack.log | tail -1': "",
+    "grep -E '\"status\": 5[0-9]{2}' stack.log | tail -3": "",
+    'grep -E \'"message": "(journal failed|request failed|commit failed)"\' stack.log | tail -1': "",
+    "grep -F grid-bot stack.log | tail -5": "grid-bot",
+    "ls -l var": "journal.db",
+    "ls -ld var": "drwx",
+    "df -h var": "%",
+    "du -xah . | sort -h | tail": "",
+    "fuser -v var/journal.db": "",
+    "uptime": "load average",
+    "dmesg | grep -i 'out of memory' | tail -3": "",
     # From here on the stack is locked.
     ".venv/bin/flask --app webapp tokens create grid-bot --scope trade:write --expires 90d > grid-bot.token": "",
     "chmod 600 grid-bot.token": "",
@@ -76,6 +98,8 @@ RUNS = {
     """-d '{"ticker": "BTCUSDT", "action": "buy", "contracts": 1, "price": 64210.5}'""": '"source":"tradingview"',
     ".venv/bin/flask --app webapp tokens rotate grid-bot > grid-bot.token": "",
     ".venv/bin/flask --app webapp tokens revoke grid-bot": "",
+    'grep -E \'"method": "POST".*"reason"\' stack.log | tail -5': "",
+    "grep -E '\"status\": (401|403|429)' stack.log | tail -3": "",
     ".venv/bin/python -m infra.grafana.dashboard": "",
     ".venv/bin/ruff check --fix . && .venv/bin/ruff format .": "",
     ".venv/bin/python -m infra.apps down": "The stack is stopped.",
@@ -95,7 +119,20 @@ _STAGE = "test_stage.py runs it"
 _IMAGE = "test_image.py does this with podman, and builds with buildah"
 _UNITS = "it changes a host; test_deploy.py runs it on a copy of the host's files"
 
+_CONTAINERS = "it is about the containers that docs/deploy.md starts"
+_LITESTREAM = "Litestream is a program of its own; test_drill.py runs it"
+
 NOT_RUN = {
+    "docker logs --since 1h web > stack.log 2>&1": _CONTAINERS,
+    "docker exec web flask --app webapp doctor": _CONTAINERS,
+    "docker restart web sidecar": _CONTAINERS,
+    "runuser -u trading -- env $(systemctl show -P Environment trading-telemetry-sidecar) "
+    "$(cat /etc/trading-telemetry/settings) SECRET_KEY=not-needed-by-doctor "
+    ".venv/bin/flask --app webapp doctor": "it needs the units of a host; test_deploy.py has their environment",
+    "systemctl list-timers 'trading-telemetry*'": _UNITS,
+    "journalctl -u trading-telemetry-backup -n 20": _UNITS,
+    "pgrep -af 'litestream replicate'": _LITESTREAM,
+    "grep -E 'level=(WARN|ERROR)' litestream.log | tail -3": _LITESTREAM,
     "make release": "it needs a tagged commit; tests/infra/test_release.py and the hosted workflow run it",
     ".venv/bin/flask --app webapp users create ann --role trader": _USERS,
     ".venv/bin/flask --app webapp users list": _USERS,
@@ -163,6 +200,12 @@ NOT_RUN = {
     "promtool test rules": "tests/infra runs it, with the files",
     "python -m sidecar": "it is the name of the process",
     "python -m relay pull": "it is the name of the process",
+    "python -m relay push": "it is the name of the process",
+    "python -m relay skip JOURNAL_ID": "tests/relay runs it, over a broker",
+    ".venv/bin/python -m infra.nats host NAME JOURNAL_ID": "tests/infra runs it, with names",
+    "python -m relay skip JOURNAL_ID SEQ": "tests/relay runs it, over a broker",
+    "make faults-hub RATE=500 SECONDS=200": _LONG,
+    "python -m relay setup": "tests/relay runs it, with a broker",
     "python -m relay skip URL": "tests/relay runs it, with a host that has deleted trades",
     "prometheus=github.com/prometheus/prometheus/cmd": "it builds another version of Prometheus",
     "GOBIN=$PWD/var/go go install $prometheus/prometheus@v0.316.0 $prometheus/promtool@v0.316.0": "the same",
@@ -207,7 +250,8 @@ def test_every_benchmark_in_the_docs_exists() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    require_program("curl")
+    for program in ("curl", "ss", "fuser"):
+        require_program(program)
     made = Checkout(tmp_path / "checkout")
     try:
         yield made
@@ -226,6 +270,8 @@ def test_the_commands_of_the_docs_run_in_a_clean_shell(checkout: Checkout) -> No
     # The checkout's ports instead of the default ones.
     ports = {"127.0.0.1:8000": checkout.web_url[7:], "127.0.0.1:8001": checkout.sidecar_url[7:]}
     ports |= {"localhost:8000": ports["127.0.0.1:8000"], "localhost:8001": ports["127.0.0.1:8001"]}
+    own_ports = {8000: checkout.web_port, 8001: checkout.sidecar_port, 5555: checkout.hints_port}
+    ports |= {f"port = :{default}": f"port = :{port}" for default, port in own_ports.items()}
     started = checkout.launch("make apps-up")
     checkout.wait_ready()
     for command, expected in RUNS.items():

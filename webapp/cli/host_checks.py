@@ -85,7 +85,16 @@ def check_files(settings: Settings) -> Findings:
     journal, snapshot = settings.journal_path, settings.snapshot_path
     files = [Path(f"{journal}{end}") for end in ("", "-wal", "-shm")]
     files += [snapshot, Path(f"{snapshot}{PREVIOUS}"), Path(".env")]
-    files += [each for each in (settings.secret_key_file, settings.sidecar_token_file, settings.token_file) if each]
+    files += [
+        each
+        for each in (
+            settings.secret_key_file,
+            settings.sidecar_token_file,
+            settings.token_file,
+            settings.relay_token_file,
+        )
+        if each
+    ]
     wrong = False
     for path in files:
         problem = _describe_file(path)

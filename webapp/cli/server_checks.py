@@ -1,17 +1,14 @@
-"""What ``doctor`` asks the servers: web and sidecar at their ports, Prometheus and Grafana."""
+"""What ``doctor`` asks the servers, besides the sidecar: web, relay, Prometheus and Grafana."""
 
 import errno
 import socket
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import click
 
-from common import __version__
-from common.errors import BadSettingError, JournalError
-from common.journal.opening import inspect
 from common.links import find_reachable
 from common.settings import Settings, write_address
 from webapp.cli.client import get
@@ -27,14 +24,14 @@ DATASOURCE: Final = "trading-prometheus"
 def check_web(settings: Settings) -> Findings:
     """Check that the web process, or nothing, has its port."""
     url = f"http://{write_address(find_reachable(settings.webapp_http_host), settings.webapp_http_port)}/"
-    if not _is_taken(settings.webapp_http_host, settings.webapp_http_port):
+    if not is_taken(settings.webapp_http_host, settings.webapp_http_port):
         yield note("web", f"nothing listens at {url}", START)
         return
-    answer = _ask(url, "healthz")
+    answer = ask(url, "healthz")
     if isinstance(answer, str) or answer.get("status") != "alive":
-        yield _name_other("web", url, settings.webapp_http_port)
+        yield name_other("web", url, settings.webapp_http_port)
         return
-    ready = _ask(url, "readyz")
+    ready = ask(url, "readyz")
     if isinstance(ready, str):
         yield fail(
             "web", f"it runs at {url}, but accepts no trade: {ready}", f"see {url}readyz, and the check of the journal"
@@ -43,54 +40,24 @@ def check_web(settings: Settings) -> Findings:
         yield ok("web", f"it accepts trades at {url}")
 
 
-def check_sidecar(settings: Settings) -> Findings:
-    """Check that the sidecar answers, counts this journal, and is of this version."""
-    url = f"http://{write_address(find_reachable(settings.sidecar_http_host), settings.sidecar_http_port)}/"
-    if not _is_taken(settings.sidecar_http_host, settings.sidecar_http_port):
-        yield note("sidecar", f"nothing listens at {url}", START)
-        yield from _check_hint_port(settings)
+def check_relay(settings: Settings) -> Findings:
+    """Check that a hub's relay reads every host."""
+    if not settings.relay_http_hosts:
         return
-    try:
-        token = settings.read_sidecar_token()
-        ready = get(urljoin(url, "readyz"), token).json()
-        counted = int(ready["last_seq"])
-    except BadSettingError as error:
-        yield fail("sidecar", error.detail, "chmod 600 the file, or make it again")
+    url = f"http://{write_address(find_reachable(settings.relay_http_host), settings.relay_http_port)}/"
+    if not is_taken(settings.relay_http_host, settings.relay_http_port):
+        yield note("relay", f"nothing listens at {url}", "start it: .venv/bin/python -m relay pull")
         return
-    except click.ClickException as error:
-        todo = "give SIDECAR_TOKEN_FILE the token that the sidecar was started with" if "401" in error.message else ""
-        yield fail("sidecar", error.message, todo or "see the log of the sidecar, and its runbook")
-        return
-    except (ValueError, LookupError, TypeError):
-        yield _name_other("sidecar", url, settings.sidecar_http_port)
-        return
-    try:
-        last_seq = inspect(settings.journal_path).last_seq
-    except JournalError:
-        last_seq = counted
-    if counted > last_seq:
-        found = f"it has counted up to seq {counted}, but the journal ends at {last_seq}"
-        yield fail("sidecar", found, "set the same JOURNAL_PATH for web and sidecar, and restart both")
+    alive, ready = ask(url, "healthz"), ask(url, "readyz")
+    if isinstance(alive, str) or alive.get("status") != "alive":
+        yield name_other("relay", url, settings.relay_http_port)
+    elif isinstance(ready, str):
+        yield fail("relay", ready, "see the runbook relay-host-silent")
     else:
-        yield ok("sidecar", f"it counts at {url}, {last_seq - counted} trades behind")
-    running = _read_version(get(urljoin(url, "metrics"), token).text)
-    if running != __version__:
-        yield fail("sidecar", f"it is version {running}, this is {__version__}", "finish the update: restart it")
+        yield ok("relay", f"it reads {', '.join(settings.relay_http_hosts)}")
 
 
-def _read_version(exposition: str) -> str:
-    line = next((line for line in exposition.splitlines() if line.startswith("sidecar_build_info{")), "")
-    return line.partition('version="')[2].partition('"')[0] or "unknown"
-
-
-def _check_hint_port(settings: Settings) -> Findings:
-    address = urlsplit(settings.webapp_zmq_addr)
-    host, port = address.hostname, address.port if address.scheme == "tcp" else None
-    if host and port and _is_taken(host, port):
-        yield _name_other("hints", settings.webapp_zmq_addr, port)
-
-
-def _is_taken(host: str, port: int) -> bool:
+def is_taken(host: str, port: int) -> bool:
     """Return whether something listens at the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -102,7 +69,8 @@ def _is_taken(host: str, port: int) -> bool:
     return False
 
 
-def _name_other(what: str, address: str, port: int) -> Finding:
+def name_other(what: str, address: str, port: int) -> Finding:
+    """Return that another program has the port."""
     return fail(what, f"another program listens at {address}", f"find and end it: ss -ltnp 'sport = :{port}'")
 
 
@@ -111,14 +79,14 @@ def check_prometheus(settings: Settings) -> Findings:
     if not settings.prometheus_url:
         yield note("Prometheus", "PROMETHEUS_URL is empty", "set it, if there is one")
         return
-    targets = _ask(settings.prometheus_url, "api/v1/targets", state="active")
+    targets = ask(settings.prometheus_url, "api/v1/targets", state="active")
     if isinstance(targets, str):
         yield note("Prometheus", targets, "make infra-up, or set PROMETHEUS_URL")
         return
-    sidecars = [each for each in targets["data"]["activeTargets"] if each["labels"].get("job") == "sidecar"]
-    if not sidecars:
+    ours = [each for each in targets["data"]["activeTargets"] if each["labels"].get("job") in {"sidecar", "relay"}]
+    if "sidecar" not in {each["labels"]["job"] for each in ours}:
         yield fail("Prometheus", "it scrapes no sidecar", "make infra-up writes the target; see docs/infra.md")
-    for each in sidecars:
+    for each in ours:
         if each["health"] == "up":
             yield ok("Prometheus", f"it scrapes {each['scrapeUrl']}")
         else:
@@ -132,7 +100,7 @@ def check_prometheus(settings: Settings) -> Findings:
 
 def _check_clock(url: str) -> Findings:
     before = time.time()
-    answer = _ask(url, "api/v1/query", query="time()")
+    answer = ask(url, "api/v1/query", query="time()")
     if isinstance(answer, str):
         return
     # Half of the time that the answer took is its way.
@@ -145,7 +113,7 @@ def _check_clock(url: str) -> Findings:
 
 
 def _check_alerts(url: str) -> Findings:
-    rules, senders = _ask(url, "api/v1/rules", type="alert"), _ask(url, "api/v1/alertmanagers")
+    rules, senders = ask(url, "api/v1/rules", type="alert"), ask(url, "api/v1/alertmanagers")
     if isinstance(rules, str) or isinstance(senders, str):
         return
     names = {rule["name"] for group in rules["data"]["groups"] for rule in group["rules"]}
@@ -164,7 +132,7 @@ def check_grafana(settings: Settings) -> Findings:
     if not settings.grafana_url:
         yield note("Grafana", "GRAFANA_URL is empty", "set it, if there is one")
         return
-    answer = _ask(settings.grafana_url, "api/frontend/settings")
+    answer = ask(settings.grafana_url, "api/frontend/settings")
     if isinstance(answer, str):
         yield note("Grafana", answer, "make infra-up, or set GRAFANA_URL")
         return
@@ -176,7 +144,7 @@ def check_grafana(settings: Settings) -> Findings:
         yield fail("Grafana", found, "provision infra/grafana/provisioning/datasources/prometheus.yml")
 
 
-def _ask(url: str, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
+def ask(url: str, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
     """Return the JSON object that a server answers, or in one sentence why there is none."""
     try:
         answer = get(urljoin(f"{url.rstrip('/')}/", path), **query).json()

@@ -1,6 +1,7 @@
 """``doctor`` names what is wrong, says what to do, and exits with 1; what is not set up is a note."""
 
 import os
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -182,27 +183,67 @@ def test_another_program_at_a_port_is_named(fresh: Settings, setting: str, what:
     assert f"ss -ltnp 'sport = :{port}'" in printed
 
 
-SIDECAR = {"/readyz": {"last_seq": 50}, "/metrics": f'sidecar_build_info{{version="{__version__}"}} 1.0\n'}
+def expose(version: str = __version__, **changes: float) -> dict[str, Any]:
+    """Answer as a sidecar that counts the fifty trades of the journal."""
+    values: dict[str, float] = {"sidecar_last_seq": 50, "sidecar_journal_last_seq": 50, "webapp_workers": 2}
+    values |= {"webapp_workers_configured": 2, "sidecar_snapshot_timestamp_seconds": time.time()} | changes
+    lines = [f"{name} {value}\n" for name, value in values.items()]
+    metrics = f'sidecar_build_info{{version="{version}"}} 1.0\n' + "".join(lines)
+    return {"/readyz": {"status": "ready"}, "/metrics": metrics}
 
 
 @pytest.mark.parametrize(
-    ("answers", "found"),
+    ("answers", "what", "found"),
     [
-        ({"/readyz": (401, {"detail": "no token"})}, "no token"),
-        ({"/readyz": (503, {"detail": "journal: locked"})}, "journal: locked"),
-        (SIDECAR | {"/readyz": {"last_seq": 70}}, "up to seq 70, but the journal ends at 50"),
-        (SIDECAR | {"/metrics": 'sidecar_build_info{version="0.0.9"} 1.0\n'}, "it is version 0.0.9"),
+        (expose() | {"/readyz": (503, {"detail": "journal: locked"})}, "sidecar", "journal: locked"),
+        (expose() | {"/metrics": (401, {"detail": "no token"})}, "sidecar", "no token"),
+        (expose(sidecar_last_seq=70), "sidecar", "up to seq 70, but the journal ends at 50"),
+        (expose(sidecar_last_seq=0, sidecar_journal_last_seq=0), "sidecar", "a journal that ends at seq 0, but"),
+        (expose(version="0.0.9"), "sidecar", "it is version 0.0.9"),
+        (expose(sidecar_snapshot_timestamp_seconds=0), "snapshot", "saved its counters "),
+        (expose(webapp_workers=0), "workers", "0 of 2 report"),
+        (expose(webapp_workers=1), "workers", "1 of 2 report"),
     ],
 )
-def test_what_is_wrong_with_the_sidecar_is_named(fresh: Settings, answers: Mapping[str, Any], found: str) -> None:
+def test_what_is_wrong_with_the_sidecar_is_named(
+    fresh: Settings, answers: Mapping[str, Any], what: str, found: str
+) -> None:
     with Journal(fresh.journal_path) as journal:
         append(journal, [BUY] * 50)
-    with serving(SIDECAR) as port:
-        assert run_doctor(fresh, sidecar_http_port=port)[0] == 0
-    with serving(answers) as port:
-        code, printed = run_doctor(fresh, sidecar_http_port=port)
+    web = {"/healthz": {"status": "alive"}, "/readyz": {"status": "ready"}}
+    with serving(web) as web_port, serving(expose()) as port:
+        code, printed = run_doctor(fresh, sidecar_http_port=port, webapp_http_port=web_port)
+        assert (code, "ok    workers          2 of 2" in printed) == (0, True), printed
+    with serving(web) as web_port, serving(answers) as port:
+        code, printed = run_doctor(fresh, sidecar_http_port=port, webapp_http_port=web_port)
     assert code == 1
-    assert found in printed.partition("FAIL  sidecar  ")[2].splitlines()[0]
+    assert found in printed.partition(f"FAIL  {what:<15}  ")[2].splitlines()[0]
+
+
+def test_a_sidecar_that_listens_and_is_silent_may_be_stopped(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.cli.client._TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, printed = run_doctor(fresh, sidecar_http_port=silent.getsockname()[1])
+    assert code == 1
+    assert "and does not answer" in printed.partition("FAIL  sidecar  ")[2].splitlines()[0]
+    assert "kill -CONT" in printed
+
+
+HUB = {"relay_http_hosts": ("https://a.example", "https://b.example")}
+
+
+@pytest.mark.parametrize(
+    ("ready", "code", "found"),
+    [
+        ({"status": "ready"}, 0, "ok    relay            it reads https://a.example, https://b.example"),
+        ((503, {"detail": "https://a.example: tls"}), 1, "https://a.example: tls"),
+    ],
+)
+def test_a_hubs_relay_reads_every_host(fresh: Settings, ready: object, code: int, found: str) -> None:
+    assert "note  relay " in run_doctor(fresh, **HUB, relay_http_port=free_ports(1)[0])[1]
+    with serving({"/healthz": {"status": "alive"}, "/readyz": ready}) as port:
+        done, printed = run_doctor(fresh, **HUB, relay_http_port=port)
+    assert (done, found in printed) == (code, True), printed
 
 
 def answer_as_prometheus(**changes: object) -> dict[str, object]:
@@ -221,6 +262,7 @@ def answer_as_prometheus(**changes: object) -> dict[str, object]:
     ("changes", "what", "found"),
     [
         ({"health": "down", "lastError": "connection refused"}, "Prometheus", "connection refused"),
+        ({"labels": {"job": "relay"}, "health": "down", "lastError": "refused"}, "Prometheus", "it scrapes no sidecar"),
         ({"labels": {"job": "other"}}, "Prometheus", "it scrapes no sidecar"),
         ({"ahead": 60}, "clock", "s ahead"),
         ({"ahead": -60}, "clock", "s behind"),
