@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 
 from bench.measures import MEASURES
+from bench.profiles import write_profile
 from bench.programs import check_out, describe_commit
 from bench.report import About, list_rows, write_figures, write_page, write_text
 from bench.runner import run
@@ -54,7 +55,7 @@ def main() -> int:
     )
     sys.stdout.write(f"{write_text(list_rows(results))}\n{write_figures(results)}")
     if given.output:
-        write_page(results, about, given.output)
+        write_page(results, about, given.output, write_profile)
     return 1 if results.has_failed() else 0
 
 

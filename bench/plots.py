@@ -12,8 +12,8 @@ from bench.measures.count import SIZES, name_socket, name_step
 from bench.measures.scrape import SERIES, name_scrape
 from bench.runner import Results
 
-WIDTH: Final = 760
-LABELS: Final = 320
+WIDTH: Final = 900
+LABELS: Final = 400
 VALUES: Final = 90
 BAR: Final = 18
 STEP: Final = 26
@@ -28,6 +28,14 @@ text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600;font-siz
 @media (prefers-color-scheme:dark){text{fill:#e6edf3}.dim{fill:#8d96a0}
 .ours{fill:#4493f8}.before{fill:#d29922}.peer{fill:#656c76}.yes{fill:#3fb950}.no{fill:#f85149}.line{stroke:#656c76}}
 </style>"""
+
+
+def write_number(value: float) -> str:
+    """Write a figure with three digits, and no fewer before the point."""
+    for limit, digits in ((100, 0), (10, 1), (1, 2)):
+        if abs(value) >= limit:
+            return f"{value:,.{digits}f}"
+    return f"{value:.3g}"
 
 
 class Bars(NamedTuple):
@@ -67,17 +75,17 @@ def draw_bars(plot: Bars, results: Results) -> str:
         width = max(1.0, value / most * space)
         parts.append(_label(label, y))
         parts.append(_bar(LABELS, y, width, kind))
-        parts.append(f'<text x="{LABELS + width + 6:.1f}" y="{y + 14}">{value:,.3g}</text>')
+        parts.append(f'<text x="{LABELS + width + 6:.1f}" y="{y + 14}">{write_number(value)}</text>')
     return _wrap(plot.title, TOP + len(bars) * STEP + 8, parts)
 
 
 def draw_goals(rows: Sequence[Row]) -> str:
     """Draw each goal's part of what is allowed, on a logarithmic scale: a bar that ends before the line reaches it."""
     low, high = math.log(SCALES[0]), math.log(SCALES[-1])
-    space = WIDTH - LABELS - VALUES - 80
+    space = WIDTH - LABELS - VALUES
 
     def place(part: float) -> float:
-        return LABELS + 80 + (math.log(min(max(part, SCALES[0]), SCALES[-1])) - low) / (high - low) * space
+        return LABELS + (math.log(min(max(part, SCALES[0]), SCALES[-1])) - low) / (high - low) * space
 
     bottom = TOP + 16 + len(rows) * STEP
     parts = [
@@ -88,11 +96,11 @@ def draw_goals(rows: Sequence[Row]) -> str:
         y = TOP + 12 + number * STEP
         part = _share(row)
         peer = f" / {row.goal.peer}" if row.goal.peer else ""
-        parts.append(_label(f"{row.goal.label.replace('`', '')}: {row.goal.figure}{peer}", y, LABELS + 70))
+        parts.append(_label(f"{row.goal.label}: {row.goal.figure}{peer}".replace("`", ""), y))
         parts.append(
             _bar(place(SCALES[0]), y, max(2.0, place(part) - place(SCALES[0])), "yes" if row.reached else "no")
         )
-        parts.append(f'<text x="{place(part) + 6:.1f}" y="{y + 14}">{part:.2f}</text>')
+        parts.append(f'<text x="{place(part) + 6:.1f}" y="{y + 14}">{write_number(part)}</text>')
     parts.append(f'<line class="line" x1="{place(1):.1f}" x2="{place(1):.1f}" y1="{TOP + 8}" y2="{bottom}"/>')
     return _wrap("Each goal: 1 is the bound, less is better", bottom + 8, parts)
 
@@ -101,11 +109,11 @@ def _share(row: Row) -> float:
     judged, bound = row.judged or 0.0, row.goal.bound or 0.0
     above, below = (bound, judged) if row.goal.least else (judged, bound)
     # A goal of none, such as that nothing is missed, is reached or not.
-    return above / below if below else (SCALES[0] if row.reached else SCALES[-1])
+    return above / below if below else (0.0 if row.reached else SCALES[-1])
 
 
-def _label(text: str, y: int, end: int = LABELS) -> str:
-    return f'<text x="{end - 8}" y="{y + 14}" text-anchor="end">{html.escape(text)}</text>'
+def _label(text: str, y: int) -> str:
+    return f'<text x="{LABELS - 8}" y="{y + 14}" text-anchor="end">{html.escape(text)}</text>'
 
 
 def _bar(x: float, y: int, width: float, kind: str) -> str:

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.system.stack import Stack
 from tests.waiting import wait_for
 
-START_SECONDS: Final = 60
+START_SECONDS: Final = 120
 STOP_SECONDS: Final = 20
 LOAD_SECONDS: Final = 300
 PROBE_SECONDS: Final = 600
@@ -46,6 +46,14 @@ def count_rows(journal: Path) -> int:
     with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
         (count,) = connection.execute("SELECT count(*) FROM trades").fetchone()
     return int(count)
+
+
+def measure_journal(journal: Path) -> int:
+    """Return the bytes of a journal that no process uses, once its write-ahead log is in it."""
+    # The last process to close it does this, unless it was ended before.
+    with contextlib.closing(sqlite3.connect(journal)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return journal.stat().st_size
 
 
 @contextlib.contextmanager
@@ -123,7 +131,17 @@ def run_load(port: int, count: int, *options: str) -> dict[str, float]:
 
 def run_probe(root: Path, name: str, *arguments: object) -> dict[str, float]:
     """Run a script of ``bench/probes`` with the packages of the checkout in ``root``, and return its figures."""
-    command = [sys.executable, str(PROBES / f"{name}.py"), *map(str, arguments)]
+    figures: dict[str, float] = json.loads(_run_script(root, name, arguments))
+    return figures
+
+
+def profile_probe(name: str, arguments: Sequence[object], path: Path) -> None:
+    """Run a script of ``bench/probes`` under cProfile, which writes its statistics to ``path``."""
+    _run_script(ROOT, name, arguments, "-m", "cProfile", "-o", str(path))
+
+
+def _run_script(root: Path, name: str, arguments: Sequence[object], *options: str) -> str:
+    command = [sys.executable, *options, str(PROBES / f"{name}.py"), *map(str, arguments)]
     environ = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(
         command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=PROBE_SECONDS
@@ -131,5 +149,4 @@ def run_probe(root: Path, name: str, *arguments: object) -> dict[str, float]:
     if done.returncode:
         message = f"{name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         raise RuntimeError(message)
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+    return done.stdout

@@ -1,16 +1,18 @@
 """The report of a run: a table for the terminal, and the page ``bench-results.md`` with the same one and the plots."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
 from bench.goals import GOALS, Goal, Row, judge
-from bench.plots import PLOTS, draw_bars, draw_goals
+from bench.plots import PLOTS, draw_bars, draw_goals, write_number
 from bench.runner import Results
 
 PAGE: Final = "bench-results.md"
 COLUMNS: Final = ("measure", "goal", "ours (min to max)", "peer", "ratio (min to max)", "before", "reached")
+
+Profile = Callable[[str], str]
 
 
 class About(NamedTuple):
@@ -31,14 +33,6 @@ def list_rows(results: Results) -> list[Row]:
     """List the rows of the measurements that were run."""
     run = results.values.keys() | results.failed.keys()
     return [judge(goal, results) for goal in GOALS if goal.measure in run]
-
-
-def write_number(value: float) -> str:
-    """Write a figure with three digits, and no fewer before the point."""
-    for limit, digits in ((100, 0), (10, 1), (1, 2)):
-        if abs(value) >= limit:
-            return f"{value:,.{digits}f}"
-    return f"{value:.3g}"
 
 
 def write_range(values: Sequence[float]) -> str:
@@ -64,7 +58,7 @@ def write_row(row: Row) -> tuple[str, ...]:
     peer = f"{goal.peer} {write_range(row.peer[:1] and [median(row.peer)])}".strip() if goal.peer else ""
     if row.peer_reason:
         peer = f"{goal.peer}: {row.peer_reason}"
-    reached = {None: "", True: "yes", False: "no"}[row.reached]
+    reached = {None: "" if goal.bound is None else "unknown", True: "yes", False: "no"}[row.reached]
     return (
         f"{goal.label}: {goal.figure}",
         write_goal(goal),
@@ -102,8 +96,11 @@ def write_figures(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(results: Results, about: About, folder: Path) -> None:
-    """Write the page into a folder, and its plots into ``img/`` below it."""
+def write_page(results: Results, about: About, folder: Path, profile: Profile) -> None:
+    """Write the page into a folder, and its plots into ``img/`` below it.
+
+    ``profile`` writes what the work of a measurement goes to, for those with a goal that is not reached.
+    """
     rows = list_rows(results)
     images = folder / "img"
     images.mkdir(exist_ok=True)
@@ -119,6 +116,8 @@ def write_page(results: Results, about: About, folder: Path) -> None:
     reached = sum(row.reached is True for row in rows)
     judged = sum(row.goal.bound is not None for row in rows)
     before = f", and before it `{about.before}`," if about.before else ""
+    missed = dict.fromkeys(row.goal.measure for row in rows if row.reached is False)
+    profiles = [text for text in map(profile, missed) if text]
     (folder / PAGE).write_text(
         f"""# Results of `make bench`
 
@@ -133,6 +132,12 @@ two medians.
 {write_markdown(rows)}
 {chr(10).join(pictures)}
 
+## Where a goal is not reached
+
+The functions with the most time of their own, in one process without its server, by cProfile, which makes small
+functions look dearer than they are. A measurement that is not here is not profiled: its figure is of a whole stack.
+
+{chr(10).join(profiles) or "Every goal is reached."}
 ## Every figure
 
 {write_figures(results)}"""

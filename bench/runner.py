@@ -8,8 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 from bench.measure import BEFORE, OURS, Measure, Round, Run, UnavailableError
+
+REASON: Final = 160
+"""Characters of a reason."""
 
 
 @dataclass
@@ -83,10 +87,15 @@ def run_measure(measure: Measure, run: Run, rounds: int, results: Results) -> No
 
 
 def _note(results: Results, measure: str, subject: str, error: Exception) -> None:
-    reason = " ".join(f"{error}".split())[-300:] or type(error).__name__
+    reason = _shorten(" ".join(f"{error}".split()) or type(error).__name__)
     kind = results.unavailable if isinstance(error, UnavailableError) else results.failed
     kind.setdefault(measure, {})[subject] = reason
     _say(f"{measure}, {subject}: {reason}")
+
+
+def _shorten(text: str) -> str:
+    """Shorten a reason to a cell: its beginning says what, and its end, which may be a log's, says why."""
+    return text if len(text) <= REASON else f"{text[: REASON // 2]} … {text[-REASON // 2 :]}"
 
 
 def _say(text: str) -> None:

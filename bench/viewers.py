@@ -18,7 +18,7 @@ from typing import Final
 EVERY: Final = 40
 """One in so many notes everything."""
 
-SETTLE_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 20.0
 RECEIVE_BYTES: Final = 262_144
 TRADE: Final = b"\nevent: trade\n"
 

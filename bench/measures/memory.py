@@ -9,7 +9,7 @@ from typing import Final
 
 from bench.measure import Measure, Opening, Round, Run, check_equal
 from bench.measures.batch import SIZE, make_trades, send_all
-from bench.processes import count_rows, read_mb, run_load, run_stack, wait_counted
+from bench.processes import count_rows, measure_journal, read_mb, run_load, run_stack, wait_counted
 from tests.system.stack import Stack
 
 SYMBOLS: Final = 1_000
@@ -49,7 +49,7 @@ def open_stack(run: Run, name: str, root: Path) -> Iterator[Round]:
             stack.stop(seconds=60)
             trades = batches * SIZE + SINGLES
             check_equal("rows of the journal", count_rows(folder / "journal.db"), trades)
-            size = sum(path.stat().st_size for path in folder.glob("journal.db*"))
+            size = measure_journal(folder / "journal.db")
             found = {"trades": float(trades), "journal, bytes a trade": size / trades}
             for part, megabytes in after.items():
                 found[f"{part} at the start, MB"] = started[part]

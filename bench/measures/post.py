@@ -38,6 +38,8 @@ BARE_SERVER: Final = (
 )
 FASTAPI_SERVER: Final = (
     *(sys.executable, "-m", "uvicorn", "--workers", str(WORKERS), "--port", "{port}", "--no-access-log"),
+    # Its default of 5 s is too short for the imports of a worker on a machine that is busy.
+    *("--timeout-worker-healthcheck", "60"),
     "bench.fastapi_peer:app",
 )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.processes import count_rows, run_probe
+from bench.profiles import write_profile
 from bench.prometheus_peer import count
 from bench.statsd_peer import make_datagrams
 from tests.conftest import ROOT
@@ -26,6 +27,23 @@ def test_a_journal_is_filled(tmp_path: Path) -> None:
 def test_a_journal_is_replayed(tmp_path: Path) -> None:
     run_probe(ROOT, "fill", tmp_path / "journal.db", 1_000, 7)
     assert run_probe(ROOT, "replay", tmp_path / "journal.db")["counted"] == 1_000
+
+
+def test_the_exposition_is_made(tmp_path: Path) -> None:
+    run_probe(ROOT, "fill", tmp_path / "journal.db", 1_000, 7)
+    assert run_probe(ROOT, "replay", tmp_path / "journal.db", 1, 7)["scrape, ms"] > 0
+
+
+@pytest.mark.parametrize("size", [1, 10])
+def test_the_application_accepts_every_request(size: int) -> None:
+    assert run_probe(ROOT, "accept", size, 3)["accepted"] == 3
+
+
+def test_a_profile_names_functions_by_their_modules() -> None:
+    table = write_profile("count")
+    assert "| `common.wire.messages.decode_message` |" in table or "`sidecar." in table
+    assert str(ROOT) not in table
+    assert write_profile("memory") == ""
 
 
 def test_a_probe_that_fails_says_why(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from bench.goals import GOALS, Goal, Row, judge
 from bench.measure import BEFORE, OURS
 from bench.measures import MEASURES
-from bench.plots import PLOTS, Bars, draw_bars, draw_goals
-from bench.report import About, list_rows, write_number, write_page, write_row, write_text
+from bench.plots import PLOTS, Bars, draw_bars, draw_goals, write_number
+from bench.report import About, list_rows, write_page, write_row, write_text
 from bench.runner import Results
 
 ABOUT = About("2026-01-31", "abc", "def", "2 cores", "1.0", 3, 20.0, quick=False, full=True)
@@ -81,6 +81,18 @@ def test_a_number_has_three_digits(value: float, text: str) -> None:
     assert write_number(value) == text
 
 
+def test_a_goal_whose_peer_has_no_figure_is_unknown() -> None:
+    results = make_results()
+    results.unavailable["post"] = {"FastAPI": "no Go"}
+    assert write_row(make_row(results, peer="FastAPI", bound=1.5))[3:] == (
+        "FastAPI: not built: no Go",
+        "",
+        "",
+        "unknown",
+    )
+    assert write_row(make_row(results, peer="FastAPI"))[-1] == ""
+
+
 def test_the_table_lists_the_goals_of_what_was_run() -> None:
     results = make_results()
     assert {row.goal.measure for row in list_rows(results)} == {"post"}
@@ -125,11 +137,12 @@ def test_plots_have_colours_for_a_light_and_for_a_dark_page() -> None:
 
 
 def test_the_page_has_the_table_the_plots_and_every_figure(tmp_path: Path) -> None:
-    write_page(make_results(), ABOUT, tmp_path)
+    write_page(make_results(ours=[20]), ABOUT, tmp_path, "the profile of {}\n".format)
     page = (tmp_path / "bench-results.md").read_text()
     assert "`abc`, and before it `def`" in page
-    assert "| `POST /trade`: CPU, µs | ≤ 1.8 × | 12.0 (10.0 to 20.0) | bare Flask 10.0 |" in page
+    assert "| `POST /trade`: CPU, µs | ≤ 1.8 × | 20.0 | bare Flask 10.0 |" in page
     assert "| `post` | bare Flask | CPU, µs 10.0 |" in page
+    assert page.count("the profile of") == page.count("the profile of post") == 1
     pictures = re.findall(r"\]\((img/bench-[\w-]+\.svg)\)", page)
     assert pictures == ["img/bench-goals.svg", "img/bench-post.svg"]
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.glob("img/*")} == set(pictures)

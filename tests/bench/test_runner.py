@@ -77,6 +77,14 @@ def test_a_subject_that_does_not_start_is_a_reason() -> None:
     assert results.has_failed()
 
 
+def test_a_long_reason_keeps_its_beginning_and_its_end() -> None:
+    reason = measure(Recorder(open_ours=RuntimeError(f"no server: {'x' * 900} out of memory"))).find_reason("m", OURS)
+    assert reason is not None
+    assert len(reason) < 200
+    assert reason.startswith("failed: no server: x")
+    assert reason.endswith("out of memory")
+
+
 def test_a_measurement_that_lists_no_subjects_is_a_failure_and_the_next_one_runs() -> None:
     def fail(_: Run) -> Mapping[str, Opening]:
         message = "no room"

@@ -146,6 +146,8 @@ NOT_RUN = {
     "make faults": _LONG,
     "make faults-hub": _LONG,
     "make bench": _LONG,
+    "make bench BEFORE=HEAD~1": _LONG,
+    "make bench FULL=1": _LONG,
     "make soak": _LONG,
     "make open": "it opens a browser window",
     "make lock": _REGISTRY,
