@@ -204,7 +204,7 @@ NOT_RUN = {
     "python -m relay pull": "it is the name of the process",
     "python -m relay push": "it is the name of the process",
     "python -m relay skip JOURNAL_ID": "tests/relay runs it, over a broker",
-    ".venv/bin/python -m infra.nats host NAME JOURNAL_ID": "tests/infra runs it, with names",
+    ".venv/bin/python -m infra.nats host NAME JOURNAL_ID": "tests/relay has users with such rights",
     "python -m relay skip JOURNAL_ID SEQ": "tests/relay runs it, over a broker",
     "make faults-hub RATE=500 SECONDS=200": _LONG,
     "python -m relay setup": "tests/relay runs it, with a broker",
