@@ -56,10 +56,11 @@ def write_target(kind: str, *addresses: str, var: Path | None = None) -> None:
 
 
 def write_relay_target(settings: Settings, host: str) -> None:
-    """Write Prometheus's target file for a hub's relay; without hosts there is none."""
+    """Write Prometheus's target file for the relay of a hub, or of a host that pushes; elsewhere there is none."""
     target = {"targets": [write_address(host, settings.relay_http_port)], "labels": {"job": "relay"}}
     file = VAR / "prometheus" / "targets" / "relay.json"
-    file.write_text(json.dumps([target] if settings.relay_http_hosts else []))
+    is_there = settings.relay_http_hosts or settings.relay_transport == "nats"
+    file.write_text(json.dumps([target] if is_there else []))
 
 
 def up(

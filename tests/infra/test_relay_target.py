@@ -17,3 +17,7 @@ def test_the_relay_of_a_hub_is_a_target_with_its_own_job(tmp_path: Path, monkeyp
     assert json.loads(file.read_text()) == [{"targets": ["127.0.0.1:8002"], "labels": {"job": "relay"}}]
     stack.write_relay_target(Settings(), "127.0.0.1")
     assert json.loads(file.read_text()) == []
+    stack.write_relay_target(Settings(relay_transport="nats"), "127.0.0.1")
+    assert json.loads(file.read_text()) != []
+    stack.write_relay_target(Settings(), "127.0.0.1")
+    assert json.loads(file.read_text()) == []
