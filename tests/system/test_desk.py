@@ -258,6 +258,9 @@ def read_markup(page: Page) -> str:
 def test_a_live_row_is_the_row_that_the_page_shows_after_a_reload(desk: Page, shared: Stack) -> None:
     event = shared.post(TRADE | {"symbol": 'L<i>&"', "side": "SELL"}).json()
     expect(desk.locator(ROW).first).to_have_attribute("data-seq", str(event["seq"]))
+    # It is there to be read: as wide as its card, and so is what is above it.
+    for part in (".trades .scroll", ".trades .choices"):
+        assert desk.locator(part).evaluate("part => part.clientWidth") > 100
     live = read_markup(desk)
     desk.reload()
     assert read_markup(desk) == live
