@@ -20,8 +20,6 @@ PAUSE_SECONDS_MAX: Final = 1.0
 STOP_SECONDS: Final = 0.1
 """How soon a session notices that the process stops."""
 
-_log = logging.getLogger(__name__)
-
 Work = Callable[[Broker], Coroutine[Any, Any, None]]
 """Uses a connection until it raises RelayError or JournalError."""
 
@@ -40,6 +38,8 @@ class Sessions:
 
     def run(self, stopping: threading.Event) -> None:
         """Run until ``stopping`` is set, or until the work cannot go on, which is logged."""
+        # It warns of each TLS connection that a server ends.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         asyncio.run(self._run(stopping))
 
     async def _run(self, stopping: threading.Event) -> None:
