@@ -10,7 +10,7 @@ ALERTMANAGER_PORT ?= 9093
 export PROMETHEUS_PORT GRAFANA_PORT ALERTMANAGER_PORT
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults faults-hub check lock soak bench images stage-up stage-down release
+.PHONY: help env-setup apps-up apps-dev apps-down infra-up infra-down open demo lint test faults faults-hub faults-nats check lock soak bench images stage-up stage-down release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ faults: env-setup ## Run the fault storm against a stack under load; takes some 
 
 faults-hub: env-setup ## Run faults against two hosts and two hubs (RATE=500 trades/s of each host, SECONDS=200); root for a small disk
 	@python -m tests.system.hub_faults --rate $(or $(RATE),500) --seconds $(or $(SECONDS),200)
+
+faults-nats: env-setup ## The same with three NATS nodes between hosts and hubs, and faults of the nodes
+	@python -m tests.system.hub_faults --transport nats --rate $(or $(RATE),500) --seconds $(or $(SECONDS),200)
 
 check: lint test ## Run lint and test, as before every commit
 

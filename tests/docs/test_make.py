@@ -13,6 +13,7 @@ TARGETS |= {
     "test",
     "faults",
     "faults-hub",
+    "faults-nats",
     "check",
     "lock",
     "soak",

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.system.stack import BIN
 
 FILE = ROOT / "infra" / "compose.yml"
+NATS = ROOT / "infra" / "nats" / "compose.yml"
 SPEC: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = SPEC["services"]
 
@@ -21,7 +22,7 @@ SERVICES: dict[str, dict[str, Any]] = SPEC["services"]
 @pytest.mark.parametrize(
     ("schema", "files"),
     [
-        ("compose-spec", [FILE]),
+        ("compose-spec", [FILE, NATS]),
         ("github-workflows", sorted((ROOT / ".github" / "workflows").glob("*.yml"))),
         ("dependabot", [ROOT / ".github" / "dependabot.yml"]),
     ],
@@ -91,3 +92,14 @@ def test_our_containers_can_change_nothing_but_their_volume() -> None:
 def test_every_other_image_has_a_fixed_version() -> None:
     images = {service["image"] for service in SERVICES.values()} - {"${TRADING_IMAGE:-trading-telemetry}"}
     assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", image) for image in images), images
+
+
+def test_the_node_of_nats_has_the_files_of_its_command_and_is_on_loopback() -> None:
+    (node,) = yaml.safe_load(NATS.read_text())["services"].values()
+    assert node["ports"][0].startswith("${NATS_ADDRESS:-127.0.0.1}:")
+    assert re.fullmatch(r"nats:\d+\.\d+\.\d+", node["image"])
+    assert node["read_only"] is True
+    text = "".join((NATS.parent / name).read_text() for name in ("node.conf", "one.conf"))
+    assert set(re.findall(r"\$(NATS_\w+)", text)) == set(node["environment"])
+    for source in (volume.split(":")[0] for volume in node["volumes"] if volume.startswith("./")):
+        assert (NATS.parent / source).is_file()

@@ -27,13 +27,14 @@ def read_unit(name: str) -> list[tuple[str, str]]:
 
 def test_there_is_a_unit_for_each_process() -> None:
     names = [unit.name.removeprefix("trading-telemetry-") for unit in UNITS]
-    assert names == ["backup.service", "relay.service", "sidecar.service", "web.service"]
+    assert names == ["backup.service", "push.service", "relay.service", "sidecar.service", "web.service"]
     # They differ in what they run only: the same user, files, limits and protection.
     web, sidecar = set(read_unit("web")), set(read_unit("sidecar"))
     own = {"Description", "Wants", "Type", "NotifyAccess", "ExecStart", "ExecReload", "KillMode", "LoadCredential"}
     assert {name for name, _ in web ^ sidecar} - own == {"Environment"}
-    relay = {name for name, _ in set(read_unit("relay")) ^ sidecar}
-    assert relay == {"Description", "ExecStart", "Environment"}
+    for each in ("push", "relay"):
+        relay = {name for name, _ in set(read_unit(each)) ^ sidecar}
+        assert relay == {"Description", "ExecStart", "Environment"}
     # A backup ends by itself, and its timer starts it.
     own = {"Description", "Type", "ExecStart", "Environment", "LoadCredential"}
     runs = {"After", "Documentation", "Wants", "StartLimitIntervalSec", "Restart", "RestartSec", "TimeoutStopSec"}

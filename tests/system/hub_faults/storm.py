@@ -171,7 +171,7 @@ class Storm:
             for name, fault in faults.items():
                 if all(times.values()) and time.monotonic() - began >= seconds:
                     break
-                stalls[name] = max(stalls[name], self._measure(fault))
+                stalls[name] = max(stalls[name], self._measure(name, fault))
                 times[name] += 1
         lasted = time.monotonic() - began
         for client in clients:
@@ -183,12 +183,12 @@ class Storm:
         yield f"{sum(times.values())} faults in {lasted:.0f} s"
         yield from self._compare(clients)
 
-    def _measure(self, fault: Fault) -> float:
+    def _measure(self, name: str, fault: Fault) -> float:
         """Run a fault and wait until trades arrive again; return the longest time in seconds in which none did."""
         with watch(self.hubs[0]) as seen:
             fault()
             after = seen.last_seq
-            wait_for(lambda: seen.last_seq > after, "trades arrive again", ARRIVE_SECONDS)
+            wait_for(lambda: seen.last_seq > after, f"trades arrive again after {name}", ARRIVE_SECONDS)
         return seen.longest
 
     def _compare(self, clients: list[Client]) -> Iterator[str]:
