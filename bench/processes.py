@@ -131,17 +131,7 @@ def run_load(port: int, count: int, *options: str) -> dict[str, float]:
 
 def run_probe(root: Path, name: str, *arguments: object) -> dict[str, float]:
     """Run a script of ``bench/probes`` with the packages of the checkout in ``root``, and return its figures."""
-    figures: dict[str, float] = json.loads(_run_script(root, name, arguments))
-    return figures
-
-
-def profile_probe(name: str, arguments: Sequence[object], path: Path) -> None:
-    """Run a script of ``bench/probes`` under cProfile, which writes its statistics to ``path``."""
-    _run_script(ROOT, name, arguments, "-m", "cProfile", "-o", str(path))
-
-
-def _run_script(root: Path, name: str, arguments: Sequence[object], *options: str) -> str:
-    command = [sys.executable, *options, str(PROBES / f"{name}.py"), *map(str, arguments)]
+    command = [sys.executable, str(PROBES / f"{name}.py"), *map(str, arguments)]
     environ = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(
         command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=PROBE_SECONDS
@@ -149,4 +139,5 @@ def _run_script(root: Path, name: str, arguments: Sequence[object], *options: st
     if done.returncode:
         message = f"{name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         raise RuntimeError(message)
-    return done.stdout
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures

@@ -1,6 +1,7 @@
 """Profiles: for a measurement whose goal is not reached, the functions that its work in one process goes to."""
 
 import pstats
+import re
 import sys
 import sysconfig
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from bench.processes import profile_probe, run_probe
+from bench.processes import run_probe
 from tests.conftest import ROOT
 
 LINES: Final = 12
@@ -19,20 +20,21 @@ BATCH: Final = 1_000
 
 
 class Profiled(NamedTuple):
-    """What is profiled of a measurement, and the probe; ``trades`` are those of the journal that it reads."""
+    """What is profiled of a measurement: a function of a probe; ``trades`` are those of the journal that it reads."""
 
     about: str
     probe: str
+    function: str
     arguments: tuple[int, ...]
     trades: int = 0
 
 
 PROFILED: Final = {
-    "post": Profiled("`POST /trade` without its server", "accept", (1, 1_000)),
-    "batch": Profiled("`POST /trades` without its server", "accept", (BATCH, 10)),
-    "count": Profiled("the sidecar's step, one trade a message", "messages", (1, 10_000)),
-    "restart": Profiled("a replay", "replay", (), TRADES),
-    "scrape": Profiled("the exposition of 1,000 symbols, five times", "replay", (5, SYMBOLS), 2 * SYMBOLS),
+    "post": Profiled("`POST /trade` without its server", "accept", "accept", (1, 1_000)),
+    "batch": Profiled("`POST /trades` without its server", "accept", "accept", (BATCH, 10)),
+    "count": Profiled("the sidecar's step, one trade a message", "messages", "count", (1, 10_000)),
+    "restart": Profiled("a replay", "replay", "replay", (0, SYMBOLS), TRADES),
+    "scrape": Profiled("the exposition of 1,000 symbols, five times", "replay", "replay", (5, SYMBOLS), 2 * SYMBOLS),
 }
 
 
@@ -44,12 +46,10 @@ def write_profile(measure: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path, journal = Path(folder) / "profile", Path(folder) / "journal.db"
         arguments: Sequence[object] = profiled.arguments
-        if profiled.probe == "messages":
-            arguments = ("count", *arguments)
         if profiled.trades:
             run_probe(ROOT, "fill", journal, profiled.trades, SYMBOLS)
             arguments = (journal, *arguments)
-        profile_probe(profiled.probe, arguments, path)
+        run_probe(ROOT, "profiled", path, profiled.probe, profiled.function, *arguments)
         stats = pstats.Stats(str(path))
     return f"`{measure}`: {profiled.about}.\n\n{write_functions(stats)}"
 
@@ -69,9 +69,10 @@ def write_functions(stats: pstats.Stats) -> str:
 def name_function(name: str, file: str) -> str:
     """Name a function by its module, whatever folder that is installed in."""
     if file == "~":
-        return name.strip("<>")
+        return re.sub(r" at 0x[0-9a-f]+", "", name.strip("<>"))
     for folder in (str(ROOT), *sysconfig.get_paths().values(), *sys.path):
         if folder and file.startswith(f"{folder}/") and ".venv" not in file.removeprefix(folder):
             file = file.removeprefix(f"{folder}/")
             break
+    file = file.removeprefix("site-packages/")
     return f"{file.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}.{name}"

@@ -134,8 +134,9 @@ two medians.
 
 ## Where a goal is not reached
 
-The functions with the most time of their own, in one process without its server, by cProfile, which makes small
-functions look dearer than they are. A measurement that is not here is not profiled: its figure is of a whole stack.
+The functions with the most processor time of their own, in one process without its server, by cProfile, which makes
+small functions look dearer than they are; a lock that is waited for has the time of the thread that commits. A
+measurement that is not here is not profiled: its figure is of a whole stack.
 
 {chr(10).join(profiles) or "Every goal is reached."}
 ## Every figure

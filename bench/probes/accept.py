@@ -24,6 +24,7 @@ def accept(size: int, requests: int) -> dict[str, float]:
     """Send requests; returns µs of processor time a trade, and how many were accepted."""
     body = json.dumps(TRADE if size == 1 else [TRADE | {"price": f"{27_000 + n}.5"} for n in range(size)]).encode()
     statuses: list[str] = []
+    configure_logging("web", "INFO")
 
     def start_response(status: str, _: list[tuple[str, str]], *__: object) -> Any:  # noqa: ANN401 - nothing calls it
         statuses.append(status)
@@ -72,5 +73,4 @@ def accept(size: int, requests: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    configure_logging("web", "INFO")
     sys.stdout.write(json.dumps(accept(int(sys.argv[1]), int(sys.argv[2]))))
