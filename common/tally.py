@@ -51,19 +51,20 @@ class Tally(Struct):
         check_sum("quantity", self.quantity)
         check_sum("notional", self.notional)
 
-    def add(self, prices: list[str], quantities: list[str]) -> tuple[list[Decimal], list[Decimal]]:
-        """Count trades, and return the quantity and the notional of each."""
+    def add(self, prices: list[str], quantities: list[str]) -> None:
+        """Count trades."""
+        with localcontext(EXACT):
+            self.count(prices, quantities)
+
+    def count(self, prices: list[str], quantities: list[str]) -> tuple[list[Decimal], list[Decimal]]:
+        """Count trades, and return the quantity and the notional of each, in a context that rounds no sum.
+
+        Whole numbers of the smallest unit are no faster: reading them out of the texts takes what adding them up saves.
+        """
         amounts = list(map(Decimal, quantities))
-        if len(amounts) == 1:
-            # Most live batches are of one trade, for which entering a context takes as long as the arithmetic.
-            notionals = [EXACT.multiply(Decimal(prices[0]), amounts[0])]
-            self.quantity = EXACT.add(self.quantity, amounts[0])
-            self.notional = EXACT.add(self.notional, notionals[0])
-        else:
-            with localcontext(EXACT):
-                notionals = list(map(operator.mul, map(Decimal, prices), amounts))
-                self.quantity = sum(amounts, self.quantity)
-                self.notional = sum(notionals, self.notional)
+        notionals = list(map(operator.mul, map(Decimal, prices), amounts))
+        self.quantity = sum(amounts, self.quantity)
+        self.notional = sum(notionals, self.notional)
         self.trades += len(amounts)
         return amounts, notionals
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -14,6 +15,9 @@ TIMESTAMP_PATTERN: Final = rf"^{_TIMESTAMP}\Z"
 
 Timestamp = Annotated[str, Meta(pattern=TIMESTAMP_PATTERN)]
 
+SECOND: Final = len("2026-01-31T09:30:00")
+"""The length of a timestamp up to its second."""
+
 UNITS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Nanoseconds of each unit of a time in numbers."""
 
@@ -21,6 +25,7 @@ _DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 20}
 """The most digits of a time since 1970 in each unit, until the year 5138."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _NUMBER = re.compile(r"([0-9]{1,20})(\.[0-9]{1,18})?")
 _ALL_CANONICAL = re.compile(rf"{_TIMESTAMP}(?: {_TIMESTAMP})*")
 _RFC_3339 = re.compile(
@@ -85,10 +90,30 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def is_in_calendar(timestamp: Timestamp) -> bool:
-    """Return whether a timestamp exists: its pattern allows a 13th month."""
+@lru_cache(maxsize=4096)
+def read_second(second: str) -> int:
+    """Read a timestamp up to its SECOND, as microseconds since 1970. Raises ValueError for one that does not exist.
+
+    Most timestamps are of a second that was read before, so few are parsed.
+    """
+    return (datetime.fromisoformat(second).replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def read_micros(timestamp: Timestamp) -> int:
+    """Return a timestamp as microseconds since 1970. Raises ValueError for one that does not exist."""
+    return read_second(timestamp[:SECOND]) + int(timestamp[SECOND + 1 : -1])
+
+
+@lru_cache(maxsize=4096)
+def is_second(second: str) -> bool:
+    """Return whether a timestamp up to its SECOND exists: its pattern allows a 13th month."""
     try:
-        datetime.fromisoformat(timestamp)
+        read_second(second)
     except ValueError:
         return False
     return True
+
+
+def is_in_calendar(timestamp: Timestamp) -> bool:
+    """Return whether a timestamp exists: its pattern allows a 13th month."""
+    return is_second(timestamp[:SECOND])

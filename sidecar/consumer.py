@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from common.errors import AddressError, BadMessageError, JournalError
-from common.event import Event
 from common.journal.batches import CHUNK, Batch, read_batches
 from common.journal.store import Journal
 from common.settings import Settings
 from common.throttle import Throttle
-from common.wire.messages import SeqRange, decode_message
+from common.wire.messages import Hint, SeqRange, decode_message
 from common.wire.transport import KeyPair
 from common.wire.worker_totals import WorkerTotals
 from sidecar.counters import Counters
@@ -119,29 +118,31 @@ class Consumer:
         return count
 
     def _apply_chunk(self, announced: SeqRange | None = None) -> int:
-        limit = CHUNK if announced is None else min(CHUNK, announced.last_seq - self._counters.state.last_seq)
-        state, batches, keys = self._read_next(limit)
+        limit = CHUNK if announced is None else min(CHUNK, announced.last_seq - self._counters.last_seq)
+        replaced, batches, keys = self._read_next(limit)
         # A restored journal has its own key pair.
         self._receiver.use(keys)
-        if state is not self._counters.state:
-            _log.error("journal replaced; recounting from its start", extra={"journal_id": state.journal_id})
-            self._counters.replace(state, self._journal.last_seq())
+        if replaced is not None:
+            _log.error("journal replaced; recounting from its start", extra={"journal_id": replaced.journal_id})
+            self._counters.replace(replaced, self._journal.last_seq())
             announced = None
         if announced is None:
-            self._counters.count(batches, self._settings, self._wall_clock())
+            self._counters.count(batches, self._wall_clock())
         else:
-            self._counters.count_range(batches, announced, self._settings, self._wall_clock())
+            self._counters.count_range(batches, announced, self._wall_clock())
         return sum(len(batch.prices) for batch in batches)
 
-    def _read_next(self, limit: int) -> tuple[State, list[Batch], KeyPair]:
-        journal, state = self._journal, self._counters.state
-        if journal.journal_id != state.journal_id:
-            state = read_checkpoint(journal, self._settings)
-        return state, read_batches(journal, state.last_seq, limit), journal.key_pair
+    def _read_next(self, limit: int) -> tuple[State | None, list[Batch], KeyPair]:
+        journal, last_seq = self._journal, self._counters.last_seq
+        replaced = None
+        if journal.journal_id != self._counters.journal_id:
+            replaced = read_checkpoint(journal, self._settings)
+            last_seq = replaced.last_seq
+        return replaced, read_batches(journal, last_seq, limit), journal.key_pair
 
     def _process(self, frames: Sequence[bytes]) -> None:
         try:
-            message = decode_message(frames, self._counters.state.journal_id)
+            message = decode_message(frames, self._counters.journal_id)
         except BadMessageError as error:
             self.reject(error)
             return
@@ -153,7 +154,7 @@ class Consumer:
             self._count_all(message)
 
     def _update_worker(self, totals: WorkerTotals) -> None:
-        workers = self._counters.state.observed.workers
+        workers = self._counters.observed.workers
         try:
             with self._counters.lock:
                 is_new = workers.update(totals)
@@ -168,7 +169,7 @@ class Consumer:
     def reject(self, error: BadMessageError) -> None:
         """Count a rejected message or peer, and log it at most once a second for each reason."""
         with self._counters.lock:
-            rejected = self._counters.state.observed.rejected
+            rejected = self._counters.observed.rejected
             # A snapshot of an earlier version may lack a reason.
             rejected[error.reason] = rejected.get(error.reason, 0) + 1
         self._log_throttled(logging.WARNING, "message rejected", error.reason, error.detail[:200])
@@ -183,40 +184,40 @@ class Consumer:
         since = self._clock() - SILENT_SECONDS
         return [worker for worker, reported_at in self._last_report.copy().items() if reported_at > since]
 
-    def _count_all(self, events: Sequence[Event]) -> None:
+    def _count_all(self, events: Sequence[Hint]) -> None:
         counted_at = self._wall_clock()
-        self._counters.note_requests(events)
-        last = self._counters.state.last_seq
+        last = self._counters.last_seq
         if events and [event.seq for event in events] == list(range(last + 1, last + 1 + len(events))):
             self._apply_live(events, counted_at)
         else:
+            self._counters.note_requests(events)
             for event in events:
                 self._count(event, counted_at)
 
-    def _apply_live(self, events: Sequence[Event], counted_at: float) -> None:
-        self._counters.apply(events, self._settings, counted_at)
+    def _apply_live(self, events: Sequence[Hint], counted_at: float) -> None:
+        self._counters.receive(events, counted_at)
         self._last_progress = self._clock()
         self.journal_error = None
 
     def _count_range(self, announced: SeqRange) -> None:
-        last = self._counters.state.last_seq
+        last = self._counters.last_seq
         is_next = announced.first_seq <= last + 1
         with self._counters.lock:
             self._counters.newest.note_range(announced)
-            observed = self._counters.state.observed
+            observed = self._counters.observed
             observed.gaps += not is_next
             observed.duplicates += max(0, min(last, announced.last_seq) - announced.first_seq + 1)
-        while self._counters.state.last_seq < announced.last_seq and self.recover(announced if is_next else None):
+        while self._counters.last_seq < announced.last_seq and self.recover(announced if is_next else None):
             pass
 
-    def _count(self, event: Event, counted_at: float) -> None:
-        if event.seq > self._counters.state.last_seq + 1:
+    def _count(self, event: Hint, counted_at: float) -> None:
+        if event.seq > self._counters.last_seq + 1:
             with self._counters.lock:
-                self._counters.state.observed.gaps += 1
-            while self._counters.state.last_seq < event.seq and self.recover():
+                self._counters.observed.gaps += 1
+            while self._counters.last_seq < event.seq and self.recover():
                 pass
-        elif event.seq <= self._counters.state.last_seq:
+        elif event.seq <= self._counters.last_seq:
             with self._counters.lock:
-                self._counters.state.observed.duplicates += 1
+                self._counters.observed.duplicates += 1
         else:
             self._apply_live((event,), counted_at)

@@ -2,33 +2,66 @@
 
 import threading
 from collections.abc import Sequence
+from itertools import repeat
+from typing import Final
 
-from common.event import Event
 from common.journal.batches import Batch
 from common.settings import Settings
-from common.wire.messages import SeqRange
+from common.wire.messages import Hint, SeqRange
 from sidecar.newest import Newest
 from sidecar.series_start import SeriesStarts
-from sidecar.state import State
+from sidecar.state import Observed, State
+
+FOLDED: Final = 2_000
+"""Events that are received before they are added up together: by symbol and side that costs less than one by one."""
+
+_DEFAULTS: Final = Settings()
 
 
 class Counters:
     """The state that is counted: the consumer changes and replaces it, others read it; each under ``lock``.
 
-    ``starts`` are those of its series, and ``newest`` are its newest trades.
+    Events that were received are counted: whoever reads ``state`` first adds them up, or the one that makes FOLDED of
+    them. ``starts`` are those of its series, and ``newest`` are its newest trades.
     """
 
-    def __init__(self, state: State, starts: SeriesStarts | None = None) -> None:
-        """Share ``state``."""
-        self.state = state
+    def __init__(self, state: State, settings: Settings = _DEFAULTS, starts: SeriesStarts | None = None) -> None:
+        """Share ``state``, counted within the limits of ``settings``."""
         self.starts = starts or SeriesStarts()
         self.newest = Newest(state.last_seq)
         self.lock = threading.Lock()
+        self._state = state
+        self._settings = settings
+        self._received: list[tuple[Hint, float]] = []
+
+    @property
+    def state(self) -> State:
+        """The state, up to the last event that was received."""
+        if self._received:
+            self._fold()
+        return self._state
+
+    @property
+    def last_seq(self) -> int:
+        """The newest seq that is counted; to be read without the lock."""
+        received = self._received
+        return received[-1][0].seq if received else self._state.last_seq
+
+    @property
+    def journal_id(self) -> str:
+        """The journal whose events are counted; to be read without the lock."""
+        return self._state.journal_id
+
+    @property
+    def observed(self) -> Observed:
+        """What is not in the journal; the delays and the number of events wait until ``state`` is read."""
+        return self._state.observed
 
     def replace(self, state: State, last_seq: int) -> None:
         """Continue with another state: the journal was replaced. Its trades up to ``last_seq`` are counted again."""
         with self.lock:
-            self.state = state
+            self._received = []
+            self._state = state
             self.newest = Newest(last_seq)
             self.starts.settle(state)
 
@@ -38,30 +71,38 @@ class Counters:
             self.newest = Newest(self.state.last_seq)
             self.starts.settle(self.state)
 
-    def apply(self, events: Sequence[Event], settings: Settings, counted_at: float) -> None:
-        """Count events that were received; see ``State.apply``."""
+    def receive(self, hints: Sequence[Hint], at: float) -> None:
+        """Count events that follow the last one, in ``seq`` order, received ``at`` this time, in seconds since 1970."""
         with self.lock:
-            self.state.apply(events, "live", settings, counted_at)
-            self.newest.note_counted(self.state.last_seq, counted_at)
-            self.starts.note(self.state)
+            self._received += zip(hints, repeat(at))
+            self.newest.note_requests(hints)
+            self.newest.note_counted(hints[-1].seq, at)
+            if len(self._received) >= FOLDED:
+                self._fold()
 
-    def count(self, batches: Sequence[Batch], settings: Settings, counted_at: float) -> None:
+    def _fold(self) -> None:
+        self._state.receive(self._received, self._settings)
+        # Only then, so that ``last_seq`` never falls.
+        self._received = []
+        self.starts.note(self._state)
+
+    def note_requests(self, hints: Sequence[Hint]) -> None:
+        """Note which requests brought events that were received, and may be counted already."""
+        with self.lock:
+            self.newest.note_requests(hints)
+
+    def count(self, batches: Sequence[Batch], counted_at: float) -> None:
         """Count batches of events that were read from the journal; see ``State.count``."""
         with self.lock:
-            self.state.count(batches, "journal", settings)
-            self.newest.note_counted(self.state.last_seq, counted_at)
-            self.starts.note(self.state)
+            self.state.count(batches, "journal", self._settings)
+            self.newest.note_counted(self._state.last_seq, counted_at)
+            self.starts.note(self._state)
 
-    def note_requests(self, events: Sequence[Event]) -> None:
-        """Note which requests brought events that were received."""
-        with self.lock:
-            self.newest.note_requests(events)
-
-    def count_range(self, batches: Sequence[Batch], announced: SeqRange, settings: Settings, counted_at: float) -> None:
+    def count_range(self, batches: Sequence[Batch], announced: SeqRange, counted_at: float) -> None:
         """Count batches of events that a message announced, and that were read from the journal."""
         trades = sum(len(batch.prices) for batch in batches)
         with self.lock:
-            self.state.count(batches, "live", settings)
-            self.newest.note_counted(self.state.last_seq, counted_at)
-            self.state.observed.observe_delay(announced.accepted_at, announced.request_id, counted_at, trades)
-            self.starts.note(self.state)
+            self.state.count(batches, "live", self._settings)
+            self.newest.note_counted(self._state.last_seq, counted_at)
+            self._state.observed.observe_delay(announced.accepted_at, announced.request_id, counted_at, trades)
+            self.starts.note(self._state)

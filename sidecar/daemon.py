@@ -62,7 +62,7 @@ class SidecarDaemon(Daemon):
         ):
             server = Server(settings.sidecar_http_host, settings.sidecar_http_port)
             try:
-                counters = Counters(self._load())
+                counters = Counters(self._load(), settings)
                 consumer = Consumer(counters, receiver, Journal(settings.journal_path), settings)
                 consumer.catch_up(self.stopping)
                 self._snapshots.save(counters)
@@ -72,7 +72,7 @@ class SidecarDaemon(Daemon):
                 server.open(self._make_routes(counters, consumer, server.rejections, token).answer)
                 self._threads.start("consumer", partial(consumer.run, self.stopping))
                 self._threads.start("http", partial(server.serve_forever, poll_interval=0.1))
-                last_seq = counters.state.last_seq
+                last_seq = counters.last_seq
                 _log.info(
                     "sidecar is counting",
                     extra={"http": server.server_address, "zmq": settings.webapp_zmq_addr, "last_seq": last_seq},
@@ -128,7 +128,7 @@ class SidecarDaemon(Daemon):
             Registries(make_registry(sight, SeriesStarts()), make_registry(sight, counters.starts)),
             self._threads.find_dead,
             check_ready,
-            lambda: counters.state.last_seq,
+            lambda: counters.last_seq,
             read_positions=partial(encode_positions, counters, self._settings),
             find_counted=partial(encode_counted, counters),
             find_links=partial(find_links, self._settings, "Sidecar"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from common.event import Event, Seq
+from common.event import Seq
 from common.wire.messages import Hint, SeqRange
 
 KEPT: Final = 50_000
@@ -34,12 +34,12 @@ class Newest:
         self._requests: dict[Seq, str] = {}
         self._ranges: deque[SeqRange] = deque(maxlen=RANGES_KEPT)
 
-    def note_requests(self, events: Sequence[Event]) -> None:
+    def note_requests(self, hints: Sequence[Hint]) -> None:
         """Note which requests brought these events, whether they are counted now, before or after."""
         requests = self._requests
-        for event in events:
-            if isinstance(event, Hint) and event.request_id:
-                requests[event.seq] = event.request_id
+        for hint in hints:
+            if hint.request_id:
+                requests[hint.seq] = hint.request_id
         if len(requests) > KEPT + _SPARE:
             # Not one by one: a dict is searched from where its first entries were.
             self._requests = dict(islice(requests.items(), len(requests) - KEPT, None))

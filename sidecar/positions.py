@@ -1,7 +1,7 @@
 """Positions: what is held of each symbol, its average cost, and the profit and loss. A pure function of the events."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from decimal import ROUND_05UP, Context, Decimal, getcontext, setcontext
+from collections.abc import Container, Iterator, Mapping, Sequence
+from decimal import ROUND_05UP, Context, Decimal
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -23,8 +23,18 @@ _UNIT: Final = Decimal(1).scaleb(-PLACES)
 WIDE: Final = Context(prec=160, rounding=ROUND_05UP)
 """Rounds no sum, and no product of a cost and a quantity, of up to 155 digits; its quotients can be rounded again."""
 
-Counted = tuple[Batch, Sequence[Decimal], Sequence[Decimal]]
-"""A batch with the quantity and the notional of each of its trades."""
+NARROW: Final = Context(prec=SUM_MAX.adjusted() + PLACES + 2, rounding=ROUND_05UP)
+"""As WIDE, for the quotients that are no larger than a sum: a division takes half as long."""
+
+
+class Counted(NamedTuple):
+    """A batch with the quantity and the notional of each of its trades, and with the sum of the notionals."""
+
+    batch: Batch
+    quantities: Sequence[Decimal]
+    notionals: Sequence[Decimal]
+    notional: Decimal
+
 
 Fill = tuple[int, Decimal, Decimal, str, str]
 """A trade: its seq, its quantity and notional, which are below 0 for a sale, its price, and the source of its row."""
@@ -42,20 +52,19 @@ class Position(Struct):
     fees: Decimal = ZERO
 
     def apply(self, fills: Sequence[Fill]) -> None:
-        """Apply trades in the order of their seqs, in the context WIDE."""
-        held, cost, cash = self.quantity, self.cost, self.cash
+        """Change what is held, and its cost, by trades in the order of their seqs, in the context WIDE."""
+        held, cost = self.quantity, self.cost
         for _, quantity, notional, price, _ in fills:
-            cash -= notional
             after = held + quantity
             if held.is_signed() == quantity.is_signed():
                 cost += notional
             elif after and after.is_signed() == held.is_signed():
-                cost = EXACT.quantize(cost * after / held, _UNIT)
+                cost = EXACT.quantize(NARROW.divide(cost * after, held), _UNIT)
             else:
                 # Closed; what is left of the trade opens the other side at its price.
                 cost = Decimal(price) * after
             held = after
-        self.quantity, self.cost, self.cash = held, cost, cash
+        self.quantity, self.cost = held, cost
 
     @property
     def average_price(self) -> Decimal | None:
@@ -104,11 +113,14 @@ class SymbolPositions(Struct):
             self.sources[self.source] = Position(total.quantity, total.cash, total.cost, total.fees)
         self.sources[source] = Position()
 
-    def add_fees(self, source: str, fees: Decimal) -> None:
-        """Add fees of trades, in the context WIDE."""
+    def add_cash(self, source: str, cash: Decimal, fees: Decimal) -> None:
+        """Add what trades brought, below 0 when they took it, and their fees, in the context WIDE."""
+        self.total.cash += cash
         self.total.fees += fees
         if self.sources:
-            self.sources[source].fees += fees
+            own = self.sources[source]
+            own.cash += cash
+            own.fees += fees
 
     def apply(self, fills: list[Fill]) -> None:
         """Apply trades, in any order, in the context WIDE."""
@@ -159,35 +171,30 @@ class Positions(Struct):
     since: Timestamp | None = None
 
     def count(self, counted: Sequence[Counted], symbols: Container[str], sources: Container[str]) -> None:
-        """Count batches, in the order of their first events; ``symbols`` and ``sources`` have series of their own."""
+        """Count batches, in the context WIDE, by their first events; ``symbols`` and ``sources`` have own series."""
         if self.since is None and counted:
-            self.since = counted[0][0].first_accepted_at
-        outer = getcontext()
-        # localcontext() takes as long as counting a trade.
-        setcontext(WIDE)
-        try:
-            for symbol, fills in self._sort(counted, symbols, sources).items():
-                self.symbols[symbol].apply(fills)
-        finally:
-            setcontext(outer)
+            self.since = counted[0].batch.first_accepted_at
+        for symbol, fills in self._sort(counted, symbols, sources).items():
+            self.symbols[symbol].apply(fills)
 
     def _sort(
         self, counted: Sequence[Counted], symbols: Container[str], sources: Container[str]
     ) -> dict[str, list[Fill]]:
         found: dict[str, list[Fill]] = {}
-        for batch, quantities, notionals in counted:
+        for each in counted:
+            batch = each.batch
             symbol = batch.symbol
             if symbol not in symbols:
                 self.overflow += len(batch.prices)
                 continue
             source = self._find_row(symbol, batch.source if batch.source in sources else OTHER_SOURCE)
-            fills = _read_fills(batch, quantities, notionals, source)
+            fills = _read_fills(each, source)
             if symbol in found:
                 found[symbol] += fills
             else:
                 found[symbol] = list(fills)
-            if batch.fees:
-                self.symbols[symbol].add_fees(source, sum(map(Decimal, batch.fees), ZERO))
+            cash = each.notional if batch.side == "SELL" else -each.notional
+            self.symbols[symbol].add_cash(source, cash, sum(map(Decimal, batch.fees), ZERO))
         return found
 
     def _find_row(self, symbol: str, source: str) -> str:
@@ -229,9 +236,8 @@ class Positions(Struct):
         return None
 
 
-def _read_fills(
-    batch: Batch, quantities: Iterable[Decimal], notionals: Iterable[Decimal], source: str
-) -> Iterator[Fill]:
+def _read_fills(counted: Counted, source: str) -> Iterator[Fill]:
+    batch, quantities, notionals = counted.batch, iter(counted.quantities), iter(counted.notionals)
     if batch.side == "SELL":
         quantities, notionals = map(Decimal.copy_negate, quantities), map(Decimal.copy_negate, notionals)
     return zip(batch.seqs, quantities, notionals, batch.prices, repeat(source))

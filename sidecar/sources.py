@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from common.event import SIDES, Side
 from common.journal.batches import Batch
 from common.quotes import OTHER_QUOTE
-from common.tally import EXACT, Count, check_sum
+from common.tally import Count, check_sum
 from common.timestamps import Timestamp, is_in_calendar
 
 UNNAMED: Final = ""
@@ -53,7 +53,10 @@ class Sources(Struct):
                 check_sum("notional", notional)
 
     def count(self, batch: Batch, quote: str, notional: Decimal, limit: int) -> None:
-        """Count a batch whose notional is ``notional``; sources past ``limit`` are counted under OTHER_SOURCE."""
+        """Count a batch whose notional is ``notional``; sources past ``limit`` are counted under OTHER_SOURCE.
+
+        In a context that rounds no sum.
+        """
         source = batch.source
         totals = self.totals.get(source)
         if totals is None:
@@ -66,7 +69,7 @@ class Sources(Struct):
             totals.last_ts = batch.newest_ts
         key = f"{source} {quote}"
         sums = self.notional.get(key) or self.notional.setdefault(key, _make_sums())
-        sums[batch.side] = EXACT.add(sums[batch.side], notional)
+        sums[batch.side] += notional
 
     def find_silence_limits(self, limits: Mapping[str, int]) -> dict[str, int]:
         """Return how many seconds a source may be silent, of those named in ``limits`` and those that have traded.

@@ -1,9 +1,7 @@
 """The state: what has been counted, a pure function of the events. It uses no clock, socket or file."""
 
-import math
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal, getcontext, setcontext
 from operator import attrgetter
 from typing import Annotated, Final, Literal
 
@@ -16,9 +14,9 @@ from common.journal.batches import Batch, group
 from common.quotes import OTHER_QUOTE, find_quote
 from common.settings import Settings
 from common.tally import EXACT, Count, Tally
-from common.timestamps import Timestamp, is_in_calendar
+from common.timestamps import Timestamp, is_in_calendar, read_micros
 from common.wire.messages import BAD_MESSAGE_REASONS, Hint
-from sidecar.positions import Counted, Positions
+from sidecar.positions import WIDE, Counted, Positions
 from sidecar.sources import Sources
 from sidecar.workers import Workers
 
@@ -65,6 +63,16 @@ class Observed(Struct):
     gaps: Count = 0
     rejected: dict[Reason, Count] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
     workers: Workers = field(default_factory=Workers)
+
+    def observe_delays(self, received: Iterable[tuple[Hint, float]]) -> None:
+        """Observe the delays of live events, each with when it was received, in seconds since 1970."""
+        self.delay.observe_all(
+            [
+                # A clock that ran backwards makes no negative delay.
+                (max(0, round(at * 1_000_000) - read_micros(hint.accepted_at)), hint.request_id, at)
+                for hint, at in received
+            ]
+        )
 
     def observe_delay(self, accepted_at: Timestamp, request_id: str, counted_at: float, trades: int = 1) -> None:
         """Observe the delay of live events of one request, counted at ``counted_at``, in seconds since 1970."""
@@ -157,22 +165,29 @@ class State(Struct):
             self.symbols.setdefault(symbol, Symbol())
             self._find_quote(symbol, settings)
 
-    def apply(self, events: Sequence[Event], source: Source, settings: Settings, counted_at: float = math.nan) -> None:
-        """Count events past ``last_seq``, in ``seq`` order; what is past a limit of ``settings`` goes under OTHER.
-
-        ``counted_at``, in seconds since 1970, is when live events were received.
-        """
+    def apply(self, events: Sequence[Event | Hint], source: Source, settings: Settings) -> None:
+        """Count events past ``last_seq``, in ``seq`` order; what is past a limit of ``settings`` goes under OTHER."""
         self.count(group(events), source, settings)
-        if source == "live":
-            for event in events:
-                request_id = event.request_id if isinstance(event, Hint) else ""
-                self.observed.observe_delay(event.accepted_at, request_id, counted_at)
+
+    def receive(self, received: Sequence[tuple[Hint, float]], settings: Settings) -> None:
+        """Count live events as ``apply`` does, each with when it was received, in seconds since 1970."""
+        self.apply([hint for hint, _ in received], "live", settings)
+        self.observed.observe_delays(received)
 
     def count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
         """Count batches of events past ``last_seq``; what is past a limit of ``settings`` goes under OTHER.
 
         Batches are in the order of their first events, which decides what gets series of its own.
         """
+        outer = getcontext()
+        # Once for all: localcontext() takes as long as counting a trade.
+        setcontext(WIDE)
+        try:
+            self._count(batches, source, settings)
+        finally:
+            setcontext(outer)
+
+    def _count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
         trades = 0
         counted: list[Counted] = []
         for batch in batches:
@@ -180,9 +195,9 @@ class State(Struct):
             tally = symbol.tallies[batch.side]
             tally.created_at = tally.created_at or batch.first_accepted_at
             before = tally.notional
-            quantities, notionals = tally.add(batch.prices, batch.quantities)
-            counted.append((batch, quantities, notionals))
-            quote, notional = self._find_quote(batch.symbol, settings), EXACT.subtract(tally.notional, before)
+            quantities, notionals = tally.count(batch.prices, batch.quantities)
+            quote, notional = self._find_quote(batch.symbol, settings), tally.notional - before
+            counted.append(Counted(batch, quantities, notionals, notional))
             self.notional[quote][batch.side].count(notionals, notional)
             self.sources.count(batch, quote, notional, settings.source_limit)
             trades += len(notionals)
@@ -224,4 +239,4 @@ class State(Struct):
 
 def read_seconds(timestamp: Timestamp) -> float:
     """Return a timestamp as seconds since 1970."""
-    return datetime.fromisoformat(timestamp).timestamp()
+    return read_micros(timestamp) / 1_000_000

@@ -44,7 +44,13 @@ def make_event(seq: int, **fields: str | None) -> Event:
 
 
 def make_hint(event: Event, request_id: str = "") -> Hint:
-    return Hint(**asdict(event), request_id=request_id)
+    fields = asdict(event)
+    return Hint(**{name: fields[name] for name in Hint.__struct_fields__ if name in fields}, request_id=request_id)
+
+
+def receive_hints(events: Iterable[Event], at: float = 1e10) -> list[tuple[Hint, float]]:
+    """Return events as hints that were received ``at`` this time."""
+    return [(make_hint(event), at) for event in events]
 
 
 def make_trade(**fields: str) -> Trade:

@@ -1,7 +1,6 @@
 """Batches: events by symbol, side and source, the unit in which they are counted."""
 
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from common.decimals import DecimalText
@@ -9,6 +8,7 @@ from common.event import SEQ_MAX, Event, Side, Source
 from common.journal.store import Journal
 from common.symbols import Symbol
 from common.timestamps import Timestamp
+from common.wire.messages import Hint
 
 CHUNK: Final = 10_000
 """Events that are read and counted at once."""
@@ -17,8 +17,6 @@ _WIDE: Final = 10**18
 """Added to a seq, it makes all seqs texts of one width, so that a ts followed by a seq sorts as the pair does."""
 
 _TS_LENGTH: Final = len("2026-01-31T09:30:00.000000Z")
-
-_READ_TS_AND_SEQ: Final = attrgetter("ts", "seq")
 
 # One joined text per batch is read faster than a row per trade: replays read millions.
 _BATCHES: Final = f"""
@@ -58,30 +56,32 @@ class Batch(NamedTuple):
     newest_price: DecimalText
 
 
-def group(events: Iterable[Event]) -> list[Batch]:
+def group(events: Iterable[Event | Hint]) -> list[Batch]:
     """Batch events that are in ``seq`` order; the batches are in the order of their first events."""
-    found: dict[tuple[Symbol, Side, Source], list[Event]] = {}
+    found: dict[tuple[Symbol, Side, Source], list[Event | Hint]] = {}
     for event in events:
-        found.setdefault((event.symbol, event.side, event.source), []).append(event)
-    return [_join(batch) for batch in found.values()]
+        key = (event.symbol, event.side, event.source)
+        if key in found:
+            found[key].append(event)
+        else:
+            found[key] = [event]
+    return [_join(key, batch) for key, batch in found.items()]
 
 
-def _join(events: list[Event]) -> Batch:
-    first = events[0]
-    newest = max(events, key=_READ_TS_AND_SEQ) if len(events) > 1 else first
-    prices, quantities = [event.price for event in events], [event.qty for event in events]
+def _join(key: tuple[Symbol, Side, Source], events: list[Event | Hint]) -> Batch:
+    times = [event.ts for event in events]
+    newest_ts = max(times)
+    newest = events[-1 - times[::-1].index(newest_ts)]
     return Batch(
-        first.symbol,
-        first.side,
-        first.source,
-        prices,
-        quantities,
+        *key,
+        [event.price for event in events],
+        [event.qty for event in events],
         [event.seq for event in events],
         [event.fee for event in events if event.fee is not None],
-        first.accepted_at,
+        events[0].accepted_at,
         events[-1].seq,
         newest.seq,
-        newest.ts,
+        newest_ts,
         newest.price,
     )
 

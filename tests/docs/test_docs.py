@@ -33,7 +33,7 @@ from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
 from sidecar.state import State
-from tests.conftest import JOURNAL_ID, ROOT, make_event
+from tests.conftest import JOURNAL_ID, ROOT, make_event, receive_hints
 from tests.docs.test_layers import LAYERS, MODULES
 from tests.system.faults.faults import FAULTS
 from webapp import create_app
@@ -94,7 +94,7 @@ def test_the_settings_page_has_every_setting_with_its_default() -> None:
 
 def exposed_names() -> set[str]:
     state = State(JOURNAL_ID)
-    state.apply([make_event(1)], "live", Settings(), 0.0)
+    state.receive(receive_hints([make_event(1)], 0.0), Settings())
     metrics = WorkerMetrics()
     metrics.count_request("GET", "/", 200, 0.1, "r")
     state.observed.workers.update(metrics.snapshot())

@@ -14,7 +14,7 @@ from sidecar.counters import Counters
 from sidecar.series_start import SeriesStarts
 from sidecar.snapshot import Snapshots
 from sidecar.state import State, read_seconds
-from tests.conftest import JOURNAL_ID, make_event, make_hint, name_worker
+from tests.conftest import JOURNAL_ID, make_event, make_hint, name_worker, receive_hints
 from tests.worker_totals import count_requests, gauge, observe
 
 W1 = name_worker(1)
@@ -29,7 +29,7 @@ def make_sight(state: State, journal_seq: int | None = 9) -> Sight:
 
     snapshots = Snapshots(Path())
     snapshots.saved_at, snapshots.failures, snapshots.observed = 5.0, 2, state.observed
-    return Sight(Counters(state), snapshots, read_journal, lambda: [W1])
+    return Sight(Counters(state, Settings()), snapshots, read_journal, lambda: [W1])
 
 
 def write(state: State, journal_seq: int | None = 9) -> str:
@@ -49,11 +49,9 @@ def expose(state: State, journal_seq: int | None = 9) -> dict[str, float]:
 
 def test_every_total_is_exposed_in_valid_openmetrics() -> None:
     state = State(JOURNAL_ID)
-    state.apply(
-        [make_event(1, price="20", qty="2"), make_event(2, price="5", qty="1")],
-        "live",
+    state.receive(
+        receive_hints([make_event(1, price="20", qty="2"), make_event(2, price="5", qty="1")], 1769851800.02),
         Settings(),
-        1769851800.02,
     )
     samples = expose(state)
     assert samples["trading_trades_total,side=BUY,symbol=BTCUSDT"] == 2
@@ -140,12 +138,8 @@ def test_a_metric_that_no_one_knew_at_the_start_is_exposed_when_it_is_asked_for_
 
 def test_slow_observations_carry_the_ids_of_their_requests() -> None:
     state = State(JOURNAL_ID)
-    state.apply(
-        [make_hint(make_event(1), "r-slow")],
-        "live",
-        Settings(),
-        read_seconds(make_event(1).accepted_at) + 3,
-    )
+    slow = make_hint(make_event(1), "r-slow")
+    state.receive([(slow, read_seconds(slow.accepted_at) + 3)], Settings())
     metrics = [observe("POST /trade", 0.3, request_id="r-web")]
     state.observed.workers.update(WorkerTotals(W1, 1, metrics=metrics))
     lines = write(state).splitlines()

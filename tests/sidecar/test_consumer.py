@@ -49,12 +49,13 @@ class Rig:
         self.journal = Journal(self.path)
         self.receiver = FakeReceiver()
         self.wall = 0.0
-        self.counters = Counters(State(self.journal.journal_id))
+        settings = Settings(trading_symbols=("EARLY",))
+        self.counters = Counters(State(self.journal.journal_id), settings)
         self.consumer = Consumer(
             self.counters,
             self.receiver,
             Journal(self.path, busy_seconds=0.01),
-            Settings(trading_symbols=("EARLY",)),
+            settings,
             clock=lambda: self.receiver.now,
             wall_clock=lambda: self.wall,
         )

@@ -97,7 +97,7 @@ class Sidecar:
         with Journal(path) as journal:
             state = self.snapshots.load(journal, read_checkpoint(journal, SETTINGS), SETTINGS)
         state.register(SETTINGS)
-        self.counters = Counters(state)
+        self.counters = Counters(state, SETTINGS)
         self.consumer = Consumer(
             self.counters,
             self.receiver,

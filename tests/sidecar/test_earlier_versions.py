@@ -103,7 +103,7 @@ class NoMessages:
 
 
 def make_consumer(state: State, journal: Journal) -> Consumer:
-    return Consumer(Counters(state), NoMessages(), Journal(journal.path), SETTINGS)
+    return Consumer(Counters(state, SETTINGS), NoMessages(), Journal(journal.path), SETTINGS)
 
 
 def expose(state: State) -> dict[str, float]:

@@ -8,7 +8,8 @@ from tests.conftest import JOURNAL_ID, make_event
 
 
 def test_the_most_frequent_symbols_past_the_limit_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    counters, seconds, settings = Counters(State(JOURNAL_ID)), 0.0, Settings(symbol_limit=1)
+    settings = Settings(symbol_limit=1)
+    counters, seconds = Counters(State(JOURNAL_ID), settings), 0.0
     log = OverflowLog(counters, 1, lambda: seconds)
     log.step()
     assert caplog.records == []

@@ -119,7 +119,7 @@ def count(events: Sequence[Event], sizes: Iterable[int], settings: Settings = SE
 
 
 def answer(state: State, settings: Settings = SETTINGS) -> dict[str, Any]:
-    body = encode_positions(Counters(state), settings)
+    body = encode_positions(Counters(state, settings), settings)
     assert body is not None
     decoded: dict[str, Any] = json.loads(body)
     return decoded
@@ -309,7 +309,7 @@ def load(path: Path, *, positions: str) -> State:
         state = snapshots.load(journal, read_checkpoint(journal, settings), settings)
         while batches := read_batches(journal, state.last_seq, 3):
             state.count(batches, "journal", settings)
-        snapshots.save(Counters(state))
+        snapshots.save(Counters(state, Settings()))
     assert state.find_fault() is None
     return state
 
@@ -320,7 +320,7 @@ def test_positions_switched_on_are_counted_from_the_journal(tmp_path: Path) -> N
         append(journal, events)
     off = load(tmp_path, positions="off")
     assert off.positions is None
-    assert encode_positions(Counters(off), Settings()) is None
+    assert encode_positions(Counters(off, Settings()), Settings()) is None
     assert "trading_position" not in ",".join(expose(off))
     on = load(tmp_path, positions="on")
     assert read_books(on.positions) == keep_books(events)

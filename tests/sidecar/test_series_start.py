@@ -9,19 +9,21 @@ from sidecar.collector import StateCollector
 from sidecar.counters import Counters
 from sidecar.series_start import CREATED_SECONDS, ZERO_SECONDS, SeriesStarts
 from sidecar.state import State
-from tests.conftest import JOURNAL_ID, make_event
+from tests.conftest import JOURNAL_ID, make_event, make_hint
 from tests.sidecar.test_collector import make_sight
 
 
 class Rig:
     def __init__(self) -> None:
         self.now = 1000.0
-        self.counters = Counters(State(JOURNAL_ID), SeriesStarts(lambda: self.now))
+        self.counters = Counters(State(JOURNAL_ID), Settings(), SeriesStarts(lambda: self.now))
         self.seq = 0
 
     def apply(self, symbol: str = "BTCUSDT", **fields: str) -> None:
         self.seq += 1
-        self.counters.apply([make_event(self.seq, symbol=symbol, **fields)], Settings(), 0.0)
+        self.counters.receive([make_hint(make_event(self.seq, symbol=symbol, **fields))], 0.0)
+        # As the snapshot does twice a second.
+        assert self.counters.state.last_seq == self.seq
 
     def expose(self, begin: str, starts: SeriesStarts | None = None) -> list[str]:
         sight = make_sight(self.counters.state)

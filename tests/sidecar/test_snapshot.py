@@ -30,7 +30,7 @@ from sidecar.snapshot import (
     write_snapshot,
 )
 from sidecar.state import OTHER, STATE_VERSION, State
-from tests.conftest import JOURNAL_ID, append, make_event, make_trade, name_worker
+from tests.conftest import JOURNAL_ID, append, make_event, make_trade, name_worker, receive_hints
 from tests.worker_totals import count_requests, gauge, observe
 
 W1, W2 = name_worker(1), name_worker(2)
@@ -42,7 +42,7 @@ def state() -> State:
     state.register(settings)
     widest = f"{'9' * 20}.{'9' * 18}"
     events = [make_event(1, price=widest, qty=widest), make_event(2, side="SELL", symbol="X")]
-    state.apply(events, "live", settings, 1e10)
+    state.receive(receive_hints(events, 1e10), settings)
     state.observed.rejected["body"] = 3
     return state
 
@@ -106,7 +106,7 @@ def test_a_snapshot_that_ends_before_the_checkpoint_is_rejected(path: Path) -> N
 
 
 def test_the_previous_snapshot_is_kept(path: Path, state: State) -> None:
-    state.apply([make_event(3)], "live", Settings(symbol_limit=1), 1e10)
+    state.receive(receive_hints([make_event(3)], 1e10), Settings(symbol_limit=1))
     write_snapshot(path, encode_state(state))
     assert load_snapshot(path, State(JOURNAL_ID), 3) == (state, STATE_VERSION)
     before = load_snapshot(name_previous(path), State(JOURNAL_ID), 3)
@@ -139,10 +139,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def test_what_both_snapshots_hold_is_what_the_previous_one_holds(tmp_path: Path, journal: Journal) -> None:
     checkpoint, path = State(journal.journal_id), tmp_path / "snapshot"
-    counters, snapshots = Counters(State(journal.journal_id)), Snapshots(path, lambda: 7.0)
+    counters, snapshots = Counters(State(journal.journal_id), Settings()), Snapshots(path, lambda: 7.0)
     assert snapshots.load(journal, checkpoint, Settings()) is checkpoint
     for seq in (1, 2):
-        counters.state.apply([make_event(seq)], "live", Settings(), 1e10)
+        counters.state.receive(receive_hints([make_event(seq)], 1e10), Settings())
         counters.state.observed.rejected["body"] = seq
         snapshots.save(counters)
         assert (snapshots.durable_seq, snapshots.observed.rejected["body"], snapshots.saved_at) == (seq - 1, seq - 1, 7)
@@ -154,7 +154,7 @@ def test_what_both_snapshots_hold_is_what_the_previous_one_holds(tmp_path: Path,
 
 def test_a_failed_save_is_counted_and_changes_nothing_else(tmp_path: Path, journal: Journal) -> None:
     snapshots = Snapshots(tmp_path / "snapshot", lambda: 7.0)
-    counters = Counters(snapshots.load(journal, State(journal.journal_id), Settings()))
+    counters = Counters(snapshots.load(journal, State(journal.journal_id), Settings()), Settings())
     counters.state.apply([make_event(4)], "journal", Settings())
     (tmp_path / "snapshot.new").mkdir()
     snapshots.save(counters)
@@ -232,7 +232,7 @@ def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State) -
             continue
         outcomes["loaded"] += 1
         events = [make_event(loaded.last_seq + 1), make_event(loaded.last_seq + 2, side="SELL", symbol="Y")]
-        loaded.apply(events, "live", Settings(symbol_limit=2), 1e10)
+        loaded.receive(receive_hints(events, 1e10), Settings(symbol_limit=2))
         for reason in BAD_MESSAGE_REASONS:
             loaded.observed.rejected[reason] += 1
         with contextlib.suppress(BadMessageError):
@@ -244,7 +244,7 @@ def test_a_state_with_one_altered_value_is_rejected_or_counts_on(state: State) -
 
 
 def expose(state: State) -> bytes:
-    sight = Sight(Counters(state), Snapshots(Path()), lambda: (9, DiskUsage(1, 2, 3)), lambda: [W1])
+    sight = Sight(Counters(state, Settings()), Snapshots(Path()), lambda: (9, DiskUsage(1, 2, 3)), lambda: [W1])
     sight.snapshots.observed = state.observed
     registry = CollectorRegistry()
     registry.register(StateCollector(sight, SeriesStarts()))
@@ -307,5 +307,5 @@ def test_a_snapshot_with_other_bounds_and_reasons_is_loaded(
     assert sum(loaded.observed.delay.buckets.values()) == 2
     assert loaded.observed.rejected["size"] == 0
     assert loaded.observed.rejected["body"] == 3
-    loaded.apply([make_event(3)], "live", Settings(symbol_limit=2), 1e10)
+    loaded.receive(receive_hints([make_event(3)], 1e10), Settings(symbol_limit=2))
     assert loaded.notional[OTHER]["SELL"].total == state.notional[OTHER]["SELL"].total

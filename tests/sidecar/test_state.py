@@ -9,16 +9,13 @@ from hypothesis import strategies as st
 from common.event import SIDES, Event, Side
 from common.settings import Settings
 from sidecar.state import OTHER, OVERFLOW_SYMBOLS, QUOTE_LIMIT, State, read_seconds
-from tests.conftest import JOURNAL_ID, make_event
+from tests.conftest import JOURNAL_ID, make_event, receive_hints
 
 
 def test_totals_are_exact_by_symbol_and_side() -> None:
     state = State(JOURNAL_ID)
-    state.apply(
-        [make_event(1, price="0.1", qty="3"), make_event(2, price="0.2", qty="3")],
-        "live",
-        Settings(),
-        1e9,
+    state.receive(
+        receive_hints([make_event(1, price="0.1", qty="3"), make_event(2, price="0.2", qty="3")], 1e9), Settings()
     )
     state.apply(
         [make_event(5, side="SELL", price="7.5", qty="0.25", ts="2026-01-31T10:00:00.500000Z")],
@@ -113,7 +110,7 @@ def test_importing_the_trades_of_last_year_does_not_move_the_last_price() -> Non
 
 def test_a_clock_that_ran_backwards_makes_no_negative_delay() -> None:
     state = State(JOURNAL_ID)
-    state.apply([make_event(1)], "live", Settings(), counted_at=0.0)
+    state.receive(receive_hints([make_event(1)], 0.0), Settings())
     assert state.observed.delay.total == 0
     assert state.observed.delay.buckets["0.001"] == 1
 

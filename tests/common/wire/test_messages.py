@@ -12,6 +12,7 @@ EVENTS = [make_event(7, price="1.10", qty="0.000000000001"), make_event(8, side=
 TRADES, TOTALS_KIND = b"trades/1\n", b"totals/1\n"
 WRITTEN = messages.SeqRange(JOURNAL_ID, 7, 1006, "2026-01-31T09:30:00.000000Z", "r-1")
 (RANGE_FRAME,) = messages.encode_range(WRITTEN)
+AT = b"2026-01-31T09:30:00.000000Z"
 BODY = FRAME.removeprefix(b"trades/1\n")
 
 
@@ -68,8 +69,8 @@ def test_a_range_carries_the_seqs_of_one_request() -> None:
         ([TRADES + BODY.replace(JOURNAL_ID.encode(), b"b" * 32)], "journal_id"),
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":0')], "body"),
         ([TRADES + BODY.replace(b'"seq":8', b'"seq":9223372036854775808')], "body"),
-        ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"a b","seq":8')], "body"),
-        ([TRADES + BODY.replace(b'"seq":8', b'"request_id":"' + b"r" * 65 + b'","seq":8')], "body"),
+        ([TRADES + BODY.replace(b'"request_id":""', b'"request_id":"a b"')], "body"),
+        ([TRADES + BODY.replace(b'"request_id":""', b'"request_id":"' + b"r" * 65 + b'"')], "body"),
         *(
             ([TRADES + BODY.replace(b'"BTCUSDT"', f'"{symbol}"'.encode())], "body")
             for symbol in ("", " A", "btc", "other", "A\u202e", "E\u0301", "A" * 65)
@@ -77,6 +78,11 @@ def test_a_range_carries_the_seqs_of_one_request() -> None:
         ([TRADES + BODY.replace(b'"source":""', b'"source":"a b"')], "body"),
         ([TRADES + BODY.replace(b'"ref":null', b'"ref":""')], "body"),
         ([TRADES + BODY.replace(b'"fee":null', b'"fee":"-1"')], "body"),
+        # A field that holds whole lines of the check.
+        ([TRADES + BODY.replace(b'"request_id":""', rb'"request_id":"a\n%b %b 1 1 None  b"' % (AT, AT), 1)], "body"),
+        ([TRADES + BODY.replace(b'"price":"1.10"', b'"price":"1 1"')], "body"),
+        ([TRADES + BODY.replace(b'"source":""', b'"source":"other"')], "body"),
+        ([TRADES + BODY.replace(b"T09:30:00.0", b"T25:30:00.0")], "body"),
         ([b"totals/2\n{}"], "version"),
         ([RANGE_FRAME.replace(b"range/1", b"range/2")], "version"),
         ([RANGE_FRAME.replace(JOURNAL_ID.encode(), b"b" * 32)], "journal_id"),

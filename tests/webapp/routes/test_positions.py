@@ -95,7 +95,7 @@ def read_cells(page: str) -> list[list[str]]:
 def test_page_json_csv_and_metric_have_the_same_digits(show: Callable[..., FlaskClient]) -> None:
     limits = Settings(symbol_limit=5, source_limit=2, silence_after={"bot-1": 60, "bot-9": 60})
     state = count(make_events(), limits)
-    client = show(partial(encode_positions, Counters(state), limits))
+    client = show(partial(encode_positions, Counters(state, limits), limits))
     answer: Any = client.get("/positions").json
     assert answer["overflow"] == state.overflow_trades > 0
     rows = answer["positions"]
@@ -138,7 +138,7 @@ def test_profits_of_different_currencies_are_not_added_up(show: Callable[..., Fl
         for side, price in zip(SIDES, prices, strict=True)
     ]
     state = count([make_event(seq, **vars_of(event)) for seq, event in enumerate(events, start=1)], Settings())
-    client = show(partial(encode_positions, Counters(state), Settings()))
+    client = show(partial(encode_positions, Counters(state, Settings()), Settings()))
     sums = [row for row in read_cells(client.get("/positions", headers=BROWSER).text) if len(row) == 4]
     assert sums[1:] == [["EUR", "-0.5", "0", "1"], ["USD", "3", "0", "2"]]
 
@@ -151,13 +151,15 @@ def test_positions_that_do_not_go_back_to_the_first_trade_say_so(show: Callable[
     state = count([make_event(8), make_event(9)], Settings())
     assert state.positions is not None
     state.positions.after_seq = 7
-    page = show(partial(encode_positions, Counters(state), Settings())).get("/positions", headers=BROWSER).text
+    page = (
+        show(partial(encode_positions, Counters(state, Settings()), Settings())).get("/positions", headers=BROWSER).text
+    )
     assert "Trades up to #7 were deleted from the journal before positions were kept" in page
     assert make_event(8).accepted_at[11:19] in page
 
 
 def test_before_the_first_trade_there_are_no_positions(show: Callable[..., FlaskClient]) -> None:
-    client = show(partial(encode_positions, Counters(State(JOURNAL_ID)), Settings()))
+    client = show(partial(encode_positions, Counters(State(JOURNAL_ID), Settings()), Settings()))
     answer: Any = client.get("/positions").json
     assert (answer["positions"], answer["overflow"]) == ([], 0)
     assert "No trades yet." in client.get("/positions", headers=BROWSER).text

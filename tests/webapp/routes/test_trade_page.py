@@ -48,7 +48,7 @@ def test_the_page_of_a_trade_says_when_it_was_counted_and_which_request_brought_
     hints = [make_hint(event, "my-request")]
     counters.note_requests(hints)
     # AT is 2026-01-31 09:30:00.
-    counters.apply(hints, Settings(), 1769851800.25)
+    counters.receive(hints, 1769851800.25)
     page = ask(find)
     assert "Counted 2026-01-31T09:30:00.250000Z , 0.250 s after that" in page
     assert "my-request" in page
