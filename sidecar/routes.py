@@ -13,10 +13,14 @@ from common.hosts import HostRule
 from common.serving import routes
 from common.serving.answers import Answer, make_problem
 from common.serving.routes import Check, FindLinks
+from sidecar.exposition import write_openmetrics, write_text
 from sidecar.landing import write_landing
 
 _SEQ: Final = re.compile("seq=([0-9]{1,19})")
 _OPENMETRICS: Final = "application/openmetrics-text"
+
+_CHANGES_NAMES: Final = ("escaping=dots", "escaping=values")
+"""The escapings that Prometheus 3 can ask for and that change our names: they double underscores."""
 
 
 class Registries(NamedTuple):
@@ -28,8 +32,12 @@ class Registries(NamedTuple):
     def scrape(self, accept: str, names: Sequence[str]) -> tuple[bytes, str]:
         """Return the exposition that an Accept header asks for, and its content type."""
         encode, kind = choose_encoder(accept)
-        registry: Any = self.openmetrics if kind.startswith(_OPENMETRICS) else self.text
-        return encode(registry.restricted_registry(names) if names else registry), kind
+        is_openmetrics = kind.startswith(_OPENMETRICS)
+        registry: Any = self.openmetrics if is_openmetrics else self.text
+        asked = registry.restricted_registry(names) if names else registry
+        if kind.endswith(_CHANGES_NAMES):
+            return encode(asked), kind
+        return (write_openmetrics if is_openmetrics else write_text)(asked.collect()), kind
 
 
 class Routes(routes.Routes):
