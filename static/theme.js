@@ -2,6 +2,8 @@
 // The theme and the palette that were chosen, before the page is painted; the footer of each page has the choices.
 (() => {
   const root = document.documentElement;
+  // What needs scripts has its place from the first painting on, so that nothing moves when they have begun.
+  root.dataset.scripts = "on";
   for (const name of ["theme", "palette"]) {
     try {
       root.dataset[name] = localStorage.getItem(name) ?? "";

@@ -3,6 +3,7 @@
 import { enableCopy, writeCurl } from "./copy.js";
 import { addOwn } from "./own.js";
 import { byId, makeElement, request } from "./page.js";
+import { explain, NO_ANSWER } from "./rejected.js";
 /** @import { Problem, Trade, TypedTrade } from "./types.d.ts" */
 /** @import { TradeList } from "./trades.js" */
 
@@ -14,7 +15,6 @@ const ATTEMPTS = 8;
 const RETRY_MS = 1000;
 // After this long without an answer the page says so.
 const NOTICE_MS = 700;
-const NO_ANSWER = "so it is unknown whether the trade was accepted. It is safe to send it again: it is counted only once.";
 
 /** Ends early, with an error, when the signal is aborted. @param {number} ms @param {AbortSignal} signal */
 const sleep = (ms, signal) => new Promise((resolve, reject) => {
@@ -55,7 +55,7 @@ export class Form {
     enableCopy(byId("curl-copy", HTMLButtonElement), byId("curl", HTMLElement));
     this.leaveLater();
     // On a phone a keyboard would cover the page, and there is no Alt.
-    if (!matchMedia("(min-width: 40rem) and (pointer: fine)").matches) return;
+    if (!matchMedia("(min-width: 60.01rem) and (pointer: fine)").matches) return;
     byId("shortcuts", HTMLElement).hidden = false;
     this.symbol.focus();
   }
@@ -137,7 +137,7 @@ export class Form {
       else this.reject(body, response.headers.get("X-CSRFToken"));
     } catch {
       row.settle(null);
-      this.notify("failure", "alert", `${cancelled.signal.aborted ? "Cancelled" : "No answer"}, ${NO_ANSWER}`);
+      this.notify("failure", "alert", `${cancelled.signal.aborted ? "Cancelled" : "No answer"}: ${NO_ANSWER}`);
     }
     this.sending = false;
   }
@@ -208,12 +208,7 @@ export class Form {
     if (problem.reason === "key_reused") this.renewKey();
     if (token) this.getControl("csrf_token").value = token;
     this.showErrors(errors);
-    const texts = {
-      invalid: "Rejected: please look at the marked fields.",
-      unusual_price: problem.detail,
-      csrf: "Rejected: this form had expired. It has been renewed: please send it again.",
-    };
-    this.notify("failure", "alert", Object.entries(texts).find(([reason]) => reason === problem.reason)?.[1] ?? `Rejected: ${problem.detail}`);
+    this.notify("failure", "alert", explain(problem), problem.detail);
     /** @type {HTMLInputElement | null} */ (this.form.querySelector(".invalid input"))?.focus();
   }
 
@@ -235,9 +230,9 @@ export class Form {
     if (notice) setTimeout(() => notice.remove(), NOTICE_LEAVES_MS);
   }
 
-  /** @param {string} kind @param {string} role @param {string} text */
-  notify(kind, role, text) {
-    const notice = makeElement(role === "alert" ? "div" : "p", undefined, { class: `notice ${kind}`, role });
+  /** @param {string} kind @param {string} role @param {string} text @param {string} [detail] */
+  notify(kind, role, text, detail = "") {
+    const notice = makeElement(role === "alert" ? "div" : "p", undefined, { class: `notice ${kind}`, role, title: detail });
     notice.append(role === "alert" ? makeElement("p", text) : text);
     if (role === "alert") {
       const close = makeElement("button", "OK", { class: "button small", type: "button" });
@@ -245,5 +240,10 @@ export class Form {
       notice.append(close);
     }
     this.notices.replaceChildren(notice);
+    // Over the sheet too, which is in the top layer of the page.
+    const floating = /** @type {HTMLElement} */ (this.notices.parentElement);
+    floating.popover = "manual";
+    floating.hidePopover();
+    floating.showPopover();
   }
 }

@@ -1,7 +1,9 @@
 // @ts-check
 // What is held, from /positions: asked for after trades, since average cost is exact only in the sidecar.
 import { formatSigned } from "./format.js";
-import { byId, makeElement, request, setText, writeText } from "./page.js";
+import { Hold } from "./hold.js";
+import { linkToAll } from "./links.js";
+import { byId, makeElement, request, writeText } from "./page.js";
 import { Redraw } from "./redraw.js";
 /** @import { Position, Positions } from "./types.d.ts" */
 
@@ -19,6 +21,9 @@ export class Holdings {
     /** @type {Position[] | undefined} Undefined while the sidecar does not answer. */
     this.positions = undefined;
     this.redraw = new Redraw(() => this.draw(), 0);
+    /** @type {Position[]} */
+    this.held = [];
+    this.hold = new Hold(/** @type {HTMLTableElement} */ (this.body.parentElement), () => this.show());
     /** The newest trade that the table should have. */
     this.wantedSeq = 0;
     this.isOff = false;
@@ -62,17 +67,30 @@ export class Holdings {
     this.positions = undefined;
     this.card.hidden = this.isOff;
     byId("holdings-table", HTMLElement).hidden = true;
-    setText("holdings-note", "not known: the sidecar does not answer");
+    showNote("not known: the sidecar does not answer");
     return undefined;
+  }
+
+  /** Shows what is held; while the table is held, the rows that are shown stay where they are. */
+  show() {
+    const rows = Array.from(this.body.rows);
+    const isHeld = this.hold.held && rows.length > 0;
+    if (this.hold.selected) return;
+    const known = new Map(this.held.map((each) => [each.symbol, each]));
+    const shown = isHeld ? rows.map((row) => known.get(row.cells[0].title)) : this.held;
+    while (this.body.rows.length > shown.length) this.body.deleteRow(-1);
+    shown.forEach((each, index) => {
+      const row = this.body.rows[index] ?? this.body.appendChild(makeRow());
+      if (each) fill(row, each);
+    });
   }
 
   draw() {
     if (!this.positions) return;
     const all = this.positions.filter((row) => row.source === null);
     const held = all.filter((row) => row.quantity !== "0");
-    const rows = held.slice(0, ROWS);
-    while (this.body.rows.length > rows.length) this.body.deleteRow(-1);
-    rows.forEach((position, index) => { fill(this.body.rows[index] ?? this.body.appendChild(makeRow()), position); });
+    this.held = held.slice(0, ROWS);
+    this.show();
     /** @type {Map<string, number>} */
     const realised = new Map();
     for (const row of all) realised.set(row.quote, (realised.get(row.quote) ?? 0) + Number(row.realized_pnl));
@@ -80,25 +98,48 @@ export class Holdings {
     const largest = Array.from(realised).filter(([, sum]) => sum).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, QUOTES);
     const notes = [largest.length ? `realised ${largest.map(([quote, sum]) => `${formatSigned(sum)} ${quote}`).join(" · ")}` : "",
       held.length > ROWS ? `${held.length - ROWS} more` : "", all.length && !held.length ? "nothing is held" : ""];
-    setText("holdings-note", notes.filter(Boolean).join(", "));
+    showNote(notes.filter(Boolean).join(", "));
     byId("holdings-table", HTMLElement).hidden = held.length === 0;
     this.card.hidden = all.length === 0;
   }
 }
 
-const makeRow = () => {
-  const row = makeElement("tr");
-  row.append(...["symbol", "number", "number wide", "number", "number"].map((name) => makeElement("td", undefined, { class: name })));
-  return row;
+/** @param {string} text */
+const showNote = (text) => {
+  const note = byId("holdings-note", HTMLElement);
+  note.hidden = !text;
+  writeText(note, text);
 };
 
 /** @param {HTMLTableRowElement} row @param {Position} position */
-const fill = (row, { symbol, quantity, average_price: price, unrealized_pnl: open, realized_pnl: closed, quote }) => {
-  const titles = [symbol, quantity, price ?? "", open ?? "0", closed];
-  titles.forEach((title, index) => {
-    const cell = row.cells[index];
-    cell.title = title;
-    writeText(cell, index < 3 ? title : `${formatSigned(Number(title))} ${quote}`);
-    if (index >= 3) cell.className = title === "0" ? "number" : title.startsWith("-") ? "number down" : "number up";
+const fill = (row, { symbol, quote, quantity, average_price: average, unrealized_pnl: unrealised, realized_pnl: realised }) => {
+  row.cells[0].title = symbol;
+  writeText(row.cells[0], symbol);
+  const money = [unrealised ?? "0", realised];
+  const texts = [quantity, average ?? "", ...money.map((text) => `${formatSigned(Number(text))} ${quote}`)];
+  const whole = [quantity, average ?? "", ...money];
+  texts.forEach((text, index) => {
+    const cell = row.cells[index + 1];
+    const link = /** @type {HTMLAnchorElement} */ (cell.firstChild);
+    writeText(link, text);
+    link.hidden = !text;
+    cell.title = whole[index];
+    // All of its trades, of any time.
+    linkToAll(link, { symbol });
+    if (index < 2) return;
+    cell.classList.toggle("down", whole[index].startsWith("-"));
+    cell.classList.toggle("up", whole[index] !== "0" && !whole[index].startsWith("-"));
   });
+};
+
+const makeRow = () => {
+  const row = makeElement("tr");
+  row.append(makeElement("td", "", { class: "symbol" }));
+  for (const name of ["", " wide", "", ""]) {
+    const cell = makeElement("td", undefined, { class: `number${name}` });
+    // One link of a row is enough for who goes through them by keyboard.
+    cell.append(makeElement("a", "", { href: byId("tile-trades", HTMLAnchorElement).href, ...(row.cells.length > 1 && { tabindex: "-1" }) }));
+    row.append(cell);
+  }
+  return row;
 };

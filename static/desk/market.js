@@ -1,13 +1,13 @@
 // @ts-check
 // The market over a window of time, up to now: tiles, symbols and one symbol's chart, read from /market and updated live.
 import { formatAmount, formatChange, formatCount, formatShare } from "./format.js";
-import { linkTrades } from "./links.js";
+import { linkTo, linkToAll, linkTrades } from "./links.js";
 import { byId, request, setText } from "./page.js";
 import { Redraw } from "./redraw.js";
 import { SymbolTable } from "./symbols.js";
 import { Totals } from "./totals.js";
 /** @import { Panel } from "./panel.js" */
-/** @import { Summary, Trade } from "./types.d.ts" */
+/** @import { Summary, SymbolTotals, Trade } from "./types.d.ts" */
 
 const RATE_SECONDS = 5;
 const RELOAD_MS = 30_000;
@@ -166,26 +166,49 @@ export class Market {
   }
 
   draw() {
+    // Nothing is known yet: 0 would look like an empty window.
+    if (this.lastSeq === undefined) return;
     const { trades, buys, notionals } = this.totals;
     setText("tile-trades", (this.complete ? "" : "over ") + formatCount(trades));
     const largest = Array.from(notionals).sort((a, b) => b[1] - a[1]).slice(0, QUOTES);
     setText("tile-notional", largest.map(([quote, amount]) => `${formatAmount(amount)} ${quote}`).join(" · ") || "0");
-    setText("tile-rate", this.rate().toFixed(1));
-    setText("tile-share", trades ? `${formatShare(buys / trades)} / ${formatShare(1 - buys / trades)}` : "none yet");
+    this.drawRate();
+    setText("tile-buys", trades ? formatShare(buys / trades) : "0");
+    setText("tile-sells", trades ? formatShare(1 - buys / trades) : "0");
     this.table.draw(this.totals.list(), this.selected);
     const selected = this.totals.symbols.get(this.selected ?? "") ?? this.table.find(this.selected);
-    setText("chart-price", selected?.last_price ?? "");
+    this.drawPrice(selected);
     this.onPrice(selected ? `${selected.last_price} ${selected.symbol}` : "");
     setText("price-symbol", this.selected ?? "Price");
-    const first = this.panel.firstPrice;
-    const change = selected && first ? Number(selected.last_price) / first - 1 : 0;
-    setText("chart-change", selected ? formatChange(change) : "");
-    byId("chart-change", HTMLElement).className = change < 0 ? "down" : "up";
     const minutes = this.window / 60;
     byId("chart", HTMLElement).ariaLabel = selected
       ? `${this.selected}: last price ${selected.last_price}, ${formatCount(selected.trades)} trades in ${minutes} minutes`
       : `Price chart, no trades in the last ${minutes} minutes`;
-    for (const id of ["market", "symbols-card", "tiles"]) byId(id, HTMLElement).hidden = false;
+  }
+
+  /** @param {SymbolTotals | undefined} selected */
+  drawPrice(selected) {
+    const [price, change] = ["chart-price", "chart-change"].map((id) => byId(id, HTMLAnchorElement));
+    price.hidden = change.hidden = !selected?.last_price;
+    if (!selected) return;
+    const { symbol, last_price: last } = selected;
+    const { firstPrice: first } = this.panel;
+    const ratio = first ? Number(last) / first - 1 : 0;
+    setText(price.id, last);
+    setText(change.id, formatChange(ratio));
+    change.className = ratio < 0 ? "down" : "up";
+    linkToAll(price, { symbol });
+    linkTo(change, { symbol });
+  }
+
+  // The number and the window of its trades are of the same moment.
+  drawRate() {
+    const rate = this.rate();
+    const { acceptedTimes: times } = this;
+    const last = times.at(-1) ?? this.now() - RATE_SECONDS;
+    const [since, until] = [(times[0] ?? last) * 1000, last * 1000 + 1].map((ms) => new Date(ms).toISOString());
+    setText("tile-rate", rate.toFixed(1));
+    linkToAll(byId("tile-rate", HTMLAnchorElement), { since, until });
   }
 
   // Trades per second over the last RATE_SECONDS, or since the page was opened.

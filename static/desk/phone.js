@@ -1,8 +1,8 @@
 // @ts-check
-// On a phone the tables are in tabs, and the form is a sheet under one button. Elsewhere, and without a script, they are all on the page.
+// On a phone and a tablet the tables are in tabs, and the form is a sheet under one button. Elsewhere, and without a script, they are all on the page.
 import { byId, makeElement } from "./page.js";
 
-const narrow = matchMedia("(max-width: 40rem)");
+const narrow = matchMedia("(max-width: 60rem)");
 
 class Tabs {
   /** @param {HTMLElement} list @param {HTMLElement[]} sections each with its title in `data-tab`; the first one is shown */
@@ -32,7 +32,6 @@ class Tabs {
   /** @param {number} index */
   show(index) {
     this.chosen = index;
-    this.list.hidden = !narrow.matches;
     for (const [number, section] of this.sections.entries()) {
       this.tabs[number].ariaSelected = String(number === index);
       this.tabs[number].tabIndex = number === index ? 0 : -1;

@@ -1,7 +1,8 @@
 // @ts-check
 // Which sources have been silent for longer than they may. The sidecar knows when each one traded last; later trades come with the feed.
 import { formatAge } from "./format.js";
-import { request, setText } from "./page.js";
+import { linkToAll } from "./links.js";
+import { byId, request, setText } from "./page.js";
 /** @import { Trade } from "./types.d.ts" */
 
 const CHECK_MS = 1000;
@@ -60,7 +61,10 @@ export class Silence {
       else if (age * 1000 < ACTIVE_MS) active += 1;
     }
     setText("tile-sources", `${active} active`);
-    setText("tile-silent", silent.length ? `${silent.length} silent` : "");
+    linkToAll(byId("tile-sources", HTMLAnchorElement), { since: new Date(this.now() * 1000 - ACTIVE_MS).toISOString(), time: "ts" });
+    const link = byId("tile-silent", HTMLAnchorElement);
+    link.hidden = !silent.length;
+    link.textContent = silent.length ? `${silent.length} silent` : "";
     const text = silent.map(({ source, age }) => `${name(source)} silent for ${formatAge(age * 1000, true)}`).join(", ");
     if (text === this.text) return;
     this.text = text;

@@ -2,12 +2,15 @@
 // The status in the header: web, sidecar, lag and feed, each as text with a shape and a colour, and with an age. What was
 // not heard again for a while is not known.
 import { formatAge, formatWhole } from "./format.js";
+import { linkToAll } from "./links.js";
 import { byId, makeElement, request, setText, Since } from "./page.js";
 /** @import { Alert, FeedState, Pipeline } from "./types.d.ts" */
 
 const TICK_MS = 500;
 // The state of the pipeline comes with the feed, at most this old; when it does not, it is requested.
 const ASK_MS = 4500;
+// Trades on one page of the blotter.
+const MOST_LISTED = 1000;
 const PARTS = { web: "Web", sidecar: "Sidecar", lag: "Lag", feed: "Feed" };
 
 /** @typedef {"ok" | "warn" | "down" | "unknown"} Level */
@@ -45,7 +48,6 @@ export class StatusBar {
     this.silence = "";
     this.asking = false;
     this.changed = false;
-    byId("status", HTMLElement).hidden = false;
     byId("cut-off-close", HTMLButtonElement).addEventListener("click", () => { byId("cut-off", HTMLElement).hidden = true; });
     setInterval(() => this.tick(), TICK_MS);
     this.ask();
@@ -72,6 +74,8 @@ export class StatusBar {
     this.renew("sidecar", sidecar.ready ? "ok" : "down", !sidecar.reachable ? "down" : sidecar.ready ? "up" : "not ready", ms);
     if (lag === null) this.renew("lag", "unknown", "unknown", ms);
     else this.renew("lag", lag > 1000 ? "down" : lag > 100 ? "warn" : "ok", formatWhole(lag), ms);
+    // Those that are not counted yet are the newest.
+    linkToAll(byId("lag-trades", HTMLAnchorElement), lag ? { limit: String(Math.min(lag, MOST_LISTED)) } : {});
     this.showAlerts(alerts ?? null);
     if (this.changed) this.tick();
   }

@@ -2,7 +2,7 @@
 // The table of symbols with its search, and the suggestions of the form.
 import { formatAge, formatAmount, formatCount, formatShare } from "./format.js";
 import { Hold } from "./hold.js";
-import { linkTo } from "./links.js";
+import { linkTo, linkToAll } from "./links.js";
 import { byId, makeElement, request, writeText } from "./page.js";
 import { Totals } from "./totals.js";
 /** @import { SymbolTotals } from "./types.d.ts" */
@@ -38,7 +38,10 @@ export class SymbolTable {
     for (const name of ["pointerover", "focusin"]) {
       this.body.addEventListener(name, ({ target }) => {
         const symbol = target instanceof HTMLAnchorElement && target.closest("tr")?.querySelector("button")?.dataset.symbol;
-        if (symbol) linkTo(/** @type {HTMLAnchorElement} */ (target), String(new URLSearchParams({ symbol })));
+        if (!symbol) return;
+        const link = /** @type {HTMLAnchorElement} */ (target);
+        const { all, side } = link.dataset;
+        (all === undefined ? linkTo : linkToAll)(link, side ? { symbol, side } : { symbol });
       });
     }
     this.search = byId("symbols-search", HTMLInputElement);
@@ -133,7 +136,8 @@ export class SymbolTable {
       if (text === written?.[cell]) return;
       const part = /** @type {HTMLElement} */ (row.cells[cell].firstElementChild ?? row.cells[cell]);
       writeText(part, text);
-      if (!cell) part.dataset.symbol = text;
+      if (cell) part.hidden = !text;
+      else part.dataset.symbol = text;
     });
     row.classList.toggle("quiet", !traded);
     if (row.classList.contains("selected") === selected && written) return;
@@ -145,9 +149,14 @@ export class SymbolTable {
     const row = this.body.insertRow();
     row.insertCell().append(makeElement("button", "", { class: "symbol", type: "button" }));
     for (const name of ["", "", " wide", "", " wide"]) row.insertCell().className = `number${name}`;
-    const [, , , trades, notional] = row.cells;
     const { href } = byId("tile-trades", HTMLAnchorElement);
-    for (const cell of [trades, notional]) cell.append(makeElement("a", "", { href }));
+    const [, last, age, trades, notional, buys] = row.cells;
+    trades.append(makeElement("a", "", { href }));
+    // One link of a row is enough for who goes through them by keyboard.
+    const more = { href, tabindex: "-1" };
+    for (const cell of [last, age]) cell.append(makeElement("a", "", { ...more, "data-all": "" }));
+    notional.append(makeElement("a", "", more));
+    buys.append(makeElement("a", "", { ...more, "data-side": "BUY" }));
     return row;
   }
 

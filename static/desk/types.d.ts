@@ -18,7 +18,7 @@ export type Trade = {
 /** A trade as typed in the form: only what is not empty. */
 export type TypedTrade = Record<string, string>;
 
-export type Problem = { detail: string; reason?: string; errors?: Record<string, string[]> };
+export type Problem = { detail: string; status: number; reason?: string; errors?: Record<string, string[]> };
 
 export type Heartbeat = { last_seq: number; at: string };
 

@@ -2,13 +2,19 @@
   // What is drawn of an element: its boxes, one for each line of an inline one, cut by each ancestor that clips or scrolls.
   const draw = (element) => Array.from(element.getClientRects(), (box) => cut(element, box));
   const cut = (element, whole) => {
-    let { left, top, right, bottom } = whole;
-    for (let parent = element.parentElement; parent && parent !== document.documentElement; parent = parent.parentElement) {
-      if (getComputedStyle(parent).overflow === "visible" || parent === document.body) continue;
-      const box = parent.getBoundingClientRect();
-      [left, top, right, bottom] = [Math.max(left, box.left), Math.max(top, box.top), Math.min(right, box.right), Math.min(bottom, box.bottom)];
-    }
-    return { element, left, top, right, bottom };
+    const inside = clip(element.parentElement);
+    const [left, top] = [Math.max(whole.left, inside.left), Math.max(whole.top, inside.top)];
+    return { element, left, top, right: Math.min(whole.right, inside.right), bottom: Math.min(whole.bottom, inside.bottom) };
+  };
+  // Each ancestor is looked at once.
+  const clips = new Map([[document.body, { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity }]]);
+  const clip = (parent) => {
+    const known = clips.get(parent);
+    if (known) return known;
+    const outer = clip(parent.parentElement);
+    const inside = getComputedStyle(parent).overflow === "visible" ? outer : cut(parent, parent.getBoundingClientRect());
+    clips.set(parent, inside);
+    return inside;
   };
   const isAbove = (element) => {
     for (let each = element; each; each = each.parentElement) if (["fixed", "sticky"].includes(getComputedStyle(each).position)) return true;

@@ -35,7 +35,18 @@ def test_no_page_has_violations(browser: Browser, shared: Stack, theme: Literal[
     shared.accept(3)
     context = browser.new_context(base_url=shared.web_url, color_scheme=theme)
     page = context.new_page()
-    for path in ("/", "/blotter", "/blotter?symbol=a+b&since=x", "/positions", "/docs", "/nowhere"):
+    trade = f"/trades/{shared.post().json()['id']}"
+    pages = (
+        "/",
+        "/blotter",
+        "/blotter?symbol=a+b&since=x",
+        "/positions",
+        trade,
+        "/trades?limit=1",
+        "/docs",
+        "/nowhere",
+    )
+    for path in pages:
         page.goto(path)
         assert find_violations(page) == []
     page.goto("/")

@@ -130,7 +130,7 @@ def test_tiles_symbols_and_chart_follow_the_trades(desk: Page, shared: Stack) ->
     expect(desk.locator("#chart-symbol")).to_have_text("CHART")
     expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("CHART: last price 11, 3 trades"))
     expect(desk.locator("#chart canvas").first).to_be_visible()
-    expect(desk.locator("#tile-share")).to_contain_text("%")
+    expect(desk.locator("#tile-buys")).to_contain_text("%")
     expect(desk.locator("#status-web")).to_contain_text("up")
     expect(desk.locator("#status-sidecar")).to_contain_text("up")
 

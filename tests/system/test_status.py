@@ -175,7 +175,7 @@ def test_a_send_that_hangs_can_be_cancelled_and_sent_again_as_the_same_trade(bro
         page.keyboard.press("Enter")
         expect(page.locator("#notices")).to_contain_text("No answer yet (1 of 8)")
         page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_role("alert")).to_contain_text("Cancelled, so it is unknown whether the trade was accepted.")
+        expect(page.get_by_role("alert")).to_contain_text("Cancelled: accepted or not is unknown.")
         expect(page.locator("#trades tr.pending")).to_have_count(0)
         page.unroute("**/trade")
         page.locator("#send").click()

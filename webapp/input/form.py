@@ -14,7 +14,7 @@ from common.event import SIDES, TRADE_FIELDS, Event, Trade
 from common.tally import EXACT
 from webapp.input.idempotency import FORM_FIELD
 from webapp.input.pasted import read_pasted
-from webapp.input.schemas import OPTIONAL_FIELDS, explain, read_messages, read_trade
+from webapp.input.schemas import OPTIONAL_FIELDS, explain, read_trade
 
 FORM_BYTES: Final = 8 * 1024
 """Limit of a posted form in bytes: the fields of a trade are short, and percent-decoding is slow."""
@@ -93,10 +93,7 @@ def read_form_trade(values: Mapping[str, Any], currencies: tuple[str, ...]) -> T
     try:
         trade = read_trade(clear)
     except ValidationError as error:
-        messages = {
-            name: [explain(name, clear.get(name)) or " ".join(texts)] for name, texts in read_messages(error).items()
-        }
-        raise ValidationError(messages | questions) from None
+        raise ValidationError(explain(error, clear) | questions) from None
     if questions:
         raise ValidationError(questions)
     return trade

@@ -20,6 +20,7 @@ from webapp.input.fields import (
     read_ascii,
 )
 from webapp.input.query_fields import TimeColumnField, TimestampField, WholeField, WindowField
+from webapp.input.schemas import explain
 from webapp.input.strict_schema import StrictSchema
 
 BARS_MAX: Final = 2000
@@ -154,6 +155,11 @@ def read_blotter(query: Query) -> dict[str, Any]:
     wanted = _read(_BLOTTER, query)
     names = {"since": "ts_since", "until": "ts_until"} if wanted.pop("time") == "ts" else {}
     return {names.get(name, name): value for name, value in wanted.items()}
+
+
+def explain_blotter(error: ValidationError, query: Query) -> dict[str, list[str]]:
+    """Say in at most 12 words why each filter of the blotter is not accepted, for its page."""
+    return explain(error, query, _BLOTTER)
 
 
 def _read(schema: _QuerySchema, query: Query, replaced: Mapping[str, str] = {}) -> dict[str, Any]:

@@ -66,10 +66,16 @@ def read_trade(values: Mapping[str, object]) -> Trade:
     return _TRADE.read(values)
 
 
-def explain(name: str, value: object) -> str | None:
-    """Say in at most 12 words why the value of a field is not accepted; None for an unknown field."""
-    field = _TRADE.fields.get(name)
-    return field.explain(value) if isinstance(field, NamingField) else None
+def explain(
+    error: ValidationError, values: Mapping[str, object], schema: StrictSchema[Any] = _TRADE
+) -> dict[str, list[str]]:
+    """Say in at most 12 words why each value is not accepted."""
+    unknown = [f"unknown {schema.word}; expected one of those on the page"]
+    messages = dict.fromkeys(read_messages(error), unknown)
+    for name, field in schema.fields.items():
+        if name in messages and isinstance(field, NamingField):
+            messages[name] = [field.explain(values.get(name))]
+    return messages
 
 
 def read_messages(error: ValidationError) -> dict[str, list[str]]:

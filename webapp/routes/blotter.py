@@ -23,8 +23,7 @@ from common.wire import messages
 from webapp.description import JSON, PAGE, Answer, Content, Description
 from webapp.examples import ACCEPTED
 from webapp.filter_totals import total_quotes
-from webapp.input.query import BLOTTER_FILTERS, BlotterSchema, read_blotter
-from webapp.input.schemas import read_messages
+from webapp.input.query import BLOTTER_FILTERS, BlotterSchema, explain_blotter, read_blotter
 from webapp.middleware.auth import needs
 from webapp.middleware.problems import answer_problem, reject
 from webapp.reasons import QUERY
@@ -75,7 +74,7 @@ def show_blotter() -> Response:
         wanted = read_blotter(request.args)
     except ValidationError as error:
         reject("invalid")
-        status, errors = http.HTTPStatus.UNPROCESSABLE_ENTITY, read_messages(error)
+        status, errors = http.HTTPStatus.UNPROCESSABLE_ENTITY, explain_blotter(error, request.args)
     else:
         events = services().search.select(**{**wanted, "limit": wanted["limit"] + 1})[::-1]
     older = events[wanted["limit"] - 1].seq if wanted and len(events) > wanted["limit"] else None

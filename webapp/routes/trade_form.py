@@ -27,7 +27,6 @@ from webapp.middleware.auth import current_caller
 from webapp.middleware.problems import (
     RETRY_AFTER_SECONDS,
     answer_problem,
-    describe_journal_failure,
     log_journal_failure,
     prefers_html,
     reject,
@@ -46,6 +45,9 @@ WINDOWS: Final = {"15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400, "7d": 604_
 
 _KEPT: Final = "kept"
 """What the session keeps of the last trade that was sent without scripts, for the next one."""
+
+_JOURNAL: Final = "The journal cannot be used now. Nothing was accepted; try again."
+_JOURNAL_SLOW: Final = "Slow: it is not known whether it was accepted. Send again."
 
 STALE_SECONDS: Final = 3 * HEARTBEAT_SECONDS
 """How long the desk waits for a message of the feed before it opens it again."""
@@ -66,7 +68,7 @@ def accept_form() -> BaseResponse:
         trade = read_form_trade(values, mine.settings.quote_currencies)
         question = _ask(form, trade, values)
         if question is not None:
-            problem = "Not sent yet: the price is far from the last one. Please look at it."
+            problem = "Not sent yet: the price is far from the last one."
             return _show_errors(form, "unusual_price", {"price": [question]}, problem)
         keyed = KeyedTrade(current_caller().attribute(trade), read_form(form.idempotency_key.data, values))
         # A double click gets the answer of the first click, not a 409.
@@ -125,11 +127,13 @@ def _show_failure(form: TradeForm, error: KeyReusedError | JournalError) -> Resp
     if isinstance(error, KeyReusedError):
         reject(error.reason)
         form.idempotency_key.data = None
-        problem = "This form was already sent with other values. To send this trade as well, please send it again."
+        problem = "Sent before with other values. Send again for another trade."
         return render_desk(form, http.HTTPStatus.UNPROCESSABLE_ENTITY, [problem])
     reject(f"journal_{error.reason}")
     log_journal_failure(error)
-    response = render_desk(form, http.HTTPStatus.SERVICE_UNAVAILABLE, [describe_journal_failure(error)])
+    response = render_desk(
+        form, http.HTTPStatus.SERVICE_UNAVAILABLE, [_JOURNAL_SLOW if error.reason == "slow" else _JOURNAL]
+    )
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
@@ -138,7 +142,7 @@ def _reject_token(form: TradeForm) -> Response:
     """Answer a form without the token of a desk: a browser with the form, renewed, a program with what to send."""
     if prefers_html():
         reject("csrf")
-        problem = "Rejected: this form has expired. It has been renewed: please send it again."
+        problem = "Not sent: the form had expired. Please send it again."
         return render_desk(form, http.HTTPStatus.FORBIDDEN, [problem])
     detail = (
         "The form has no valid token of the desk. Send JSON instead, with the header Content-Type: application/json, "

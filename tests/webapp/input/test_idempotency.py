@@ -173,7 +173,7 @@ def test_a_form_sent_again_with_other_values_must_be_confirmed(client: FlaskClie
     client.post("/trade", data=form)
     answer = client.post("/trade", data=form | {"price": "27000"})
     assert answer.status_code == 422
-    assert "This form was already sent with other values" in answer.text
+    assert "Sent before with other values." in answer.text
     assert 'value="27000"' in answer.text
     fresh = form | {"price": "27000", "idempotency_key": read_key(answer.text)}
     assert client.post("/trade", data=fresh).status_code == 303

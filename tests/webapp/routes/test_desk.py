@@ -3,10 +3,15 @@ import re
 from html import unescape
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from common.errors import JournalError
+from common.journal.appending import AppendResult
 from common.journal.store import Journal
 from tests.webapp.conftest import GOOD, read_token
+from tests.webapp.input.test_idempotency import read_key
+from webapp.services import services
 
 
 def post_form(client: FlaskClient, **fields: object) -> tuple[int, str]:
@@ -144,7 +149,7 @@ def test_a_browser_gets_a_form_without_its_token_again_with_its_input(client: Fl
     for token in ({}, {"csrf_token": "forged"}):
         answer = client.post("/trade", data=GOOD | token, headers=BROWSER)
         assert answer.status_code == 403
-        assert "Rejected: this form has expired" in answer.text
+        assert "Not sent: the form had expired." in answer.text
         assert 'value="27123.450"' in answer.text
         read_token(answer.text)
     assert journal.last_seq() == 0
@@ -194,3 +199,24 @@ def test_a_browser_gets_errors_as_pages(client: FlaskClient) -> None:
     answer = client.get("/nope", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
     assert client.get("/nope", headers={"Accept": "*/*"}).mimetype == "application/problem+json"
+
+
+def test_every_message_above_the_form_has_at_most_12_words(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = client.get("/").text
+    form = {"csrf_token": read_token(page), "idempotency_key": read_key(page)}
+    client.post("/trade", data=GOOD | form)
+    pages = [client.post("/trade", data=GOOD | given, headers=BROWSER).text for given in ({}, form | {"qty": "9"})]
+    pages += [post_form(client, **given)[1] for given in ({"price": "abc"}, {"price": "1"}, {"hello": "x"})]
+
+    def fail(reason: str) -> AppendResult:
+        raise JournalError(reason, "broken")
+
+    for reason in ("full", "slow"):
+        monkeypatch.setattr(services(app).publisher, "accept", lambda *_, reason=reason, **__: fail(reason))
+        pages.append(post_form(client)[1])
+    alerts = [re.findall(r'role="alert">(.*?)</div>', page, re.DOTALL)[0] for page in pages]
+    texts = [text for alert in alerts for text in re.findall("<p>(.*?)</p>", alert)]
+    assert len(set(texts)) >= len(pages) - 1
+    assert [text for text in texts if not 2 <= len(text.split()) <= 12] == []
