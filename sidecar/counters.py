@@ -33,10 +33,11 @@ class Counters:
         self._state = state
         self._settings = settings
         self._received: list[tuple[Hint, float]] = []
+        self._failure: Exception | None = None
 
     @property
     def state(self) -> State:
-        """The state, up to the last event that was received."""
+        """The state, up to the last event that was received. Raises RuntimeError once an event could not be counted."""
         if self._received:
             self._fold()
         return self._state
@@ -81,7 +82,14 @@ class Counters:
                 self._fold()
 
     def _fold(self) -> None:
-        self._state.receive(self._received, self._settings)
+        # Some of the events may be counted, some not: no other try, and nothing of this state may be shown or saved.
+        if self._failure is not None:
+            raise RuntimeError("the counters are not whole; start the sidecar again") from self._failure
+        try:
+            self._state.receive(self._received, self._settings)
+        except Exception as error:
+            self._failure = error
+            raise
         # Only then, so that ``last_seq`` never falls.
         self._received = []
         self.starts.note(self._state)

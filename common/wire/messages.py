@@ -82,9 +82,7 @@ _TIME, _DECIMAL, _REQUEST = map(_inner, (TIMESTAMP_PATTERN, DECIMAL_PATTERN, _RE
 _SOURCE: Final = _inner(SOURCE_PATTERN).replace(r"\Z", " ")
 
 # No field matches a space or a line break, so as many lines match as there are events only if each field does.
-_LINES: Final = re.compile(
-    rf"(?:{_TIME} {_TIME} {_DECIMAL} {_DECIMAL} (?:None|{_DECIMAL}) (?:{_SOURCE})? {_REQUEST}\n)*\Z"
-)
+_LINES: Final = re.compile(rf"(?:{_TIME} {_TIME} {_DECIMAL} {_DECIMAL} {_DECIMAL} (?:{_SOURCE})? {_REQUEST}\n)*\Z")
 
 
 class _CheckedHint(Event, frozen=True, kw_only=True):
@@ -168,7 +166,8 @@ def decode_message(frames: Sequence[bytes], journal_id: str) -> Message:
 def _check_texts(hints: list[Hint], body: bytes) -> None:
     text = "".join(
         [
-            f"{each.ts} {each.accepted_at} {each.price} {each.qty} {each.fee} {each.source} {each.request_id}\n"
+            f"{each.ts} {each.accepted_at} {each.price} {each.qty} {'0' if each.fee is None else each.fee}"
+            f" {each.source} {each.request_id}\n"
             for each in hints
         ]
     )

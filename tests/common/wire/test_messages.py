@@ -78,8 +78,10 @@ def test_a_range_carries_the_seqs_of_one_request() -> None:
         ([TRADES + BODY.replace(b'"source":""', b'"source":"a b"')], "body"),
         ([TRADES + BODY.replace(b'"ref":null', b'"ref":""')], "body"),
         ([TRADES + BODY.replace(b'"fee":null', b'"fee":"-1"')], "body"),
+        ([TRADES + BODY.replace(b'"fee":null', b'"fee":"None"')], "body"),
+        ([TRADES + BODY.replace(b'"fee":null', b'"fee":""')], "body"),
         # A field that holds whole lines of the check.
-        ([TRADES + BODY.replace(b'"request_id":""', rb'"request_id":"a\n%b %b 1 1 None  b"' % (AT, AT), 1)], "body"),
+        ([TRADES + BODY.replace(b'"request_id":""', rb'"request_id":"a\n%b %b 1 1 0  b"' % (AT, AT), 1)], "body"),
         ([TRADES + BODY.replace(b'"price":"1.10"', b'"price":"1 1"')], "body"),
         ([TRADES + BODY.replace(b'"source":""', b'"source":"other"')], "body"),
         ([TRADES + BODY.replace(b"T09:30:00.0", b"T25:30:00.0")], "body"),
