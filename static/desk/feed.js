@@ -56,10 +56,15 @@ export class Feed {
     this.heard = new Since();
     const connection = new AbortController();
     this.connection = connection;
-    await this.read(connection.signal);
-    if (this.connection !== connection) return;
-    this.setState("reconnecting");
-    this.openLater();
+    try {
+      await this.read(connection.signal);
+    } finally {
+      // Also after an error of who handled a message: a connection that nobody reads looks live.
+      if (this.connection === connection) {
+        this.setState("reconnecting");
+        this.openLater();
+      }
+    }
   }
 
   /** Reads events until the connection ends. @param {AbortSignal} signal */

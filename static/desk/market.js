@@ -205,8 +205,9 @@ export class Market {
   drawRate() {
     const rate = this.rate();
     const { acceptedTimes: times } = this;
-    const last = times.at(-1) ?? this.now() - RATE_SECONDS;
-    const [since, until] = [(times[0] ?? last) * 1000, last * 1000 + 1].map((ms) => new Date(ms).toISOString());
+    // Several workers, and the hosts of a hub, do not accept in the order of seq.
+    const [first, last] = times.length ? [Math.min(...times), Math.max(...times)] : Array(2).fill(this.now() - RATE_SECONDS);
+    const [since, until] = [first * 1000, last * 1000 + 1].map((ms) => new Date(ms).toISOString());
     setText("tile-rate", rate.toFixed(1));
     linkToAll(byId("tile-rate", HTMLAnchorElement), { since, until });
   }

@@ -23,9 +23,12 @@ const drawNext = () => {
   busy = part !== undefined;
   if (!part) return;
   inNextFrame(() => {
-    part.run();
-    // The next frame is left free: the chart paints in the one after it was changed, and a click need not wait for a second part.
-    inNextFrame(drawNext);
+    try {
+      part.run();
+    } finally {
+      // The next frame is left free: the chart paints in the one after it was changed, and a click need not wait for a second part.
+      inNextFrame(drawNext);
+    }
   });
 };
 
