@@ -19,9 +19,13 @@ class ReplicaTimes(NamedTuple):
     written: float
     copied: float
 
+    def has_all(self) -> bool:
+        """Return whether the copy has all that is in the journal."""
+        return self.written - self.copied <= CLOCK_SECONDS
+
     def is_behind(self, now: float) -> bool:
         """Return whether something in the journal has waited too long, as the alert ReplicaBehind."""
-        return now - self.copied > BEHIND_SECONDS and self.written - self.copied > CLOCK_SECONDS
+        return now - self.copied > BEHIND_SECONDS and not self.has_all()
 
 
 def find_folder(url: str) -> Path | None:

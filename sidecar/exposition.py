@@ -13,7 +13,10 @@ from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
 LABELS_KEPT: Final = 20_000
-"""Label texts that are kept, some 5 MB: those of 2,000 symbols with both sides are 6,000."""
+"""Label texts that are kept, some 5 MB: those of 2,000 symbols with both sides are 6,000.
+
+A scrape asks for them in order, so with more than these none is found again.
+"""
 
 _CREATED: Final = "_created"
 

@@ -21,15 +21,15 @@ _log = logging.getLogger(__name__)
 
 
 class Outcome:
-    """What becomes of a queued request: a future that is set once.
+    """What becomes of a queued request: set at most once, by the writer.
 
-    That of concurrent.futures has a condition, which takes 13 µs more of each request under gevent (docs/bench.md).
+    A future of concurrent.futures has a condition, which takes 13 µs more of each request under gevent (docs/bench.md).
     """
 
     def __init__(self) -> None:
         # The first to take a number decides. Not a lock: under gevent a try that fails lets all others run first.
         self._numbers = itertools.count()
-        self._has_come = threading.Event()
+        self._is_set = threading.Event()
         self._result: AppendResult | None = None
         self._error: Exception | None = None
 
@@ -44,20 +44,20 @@ class Outcome:
     def set_result(self, result: AppendResult) -> None:
         """Set what the request did."""
         self._result = result
-        self._has_come.set()
+        self._is_set.set()
 
     def set_exception(self, error: Exception) -> None:
         """Set why nothing of it was written."""
         self._error = error
-        self._has_come.set()
+        self._is_set.set()
 
     def done(self) -> bool:
         """Return whether it was set."""
-        return self._has_come.is_set()
+        return self._is_set.is_set()
 
     def result(self, timeout: float | None = None) -> AppendResult:
         """Wait for the result, or raise the exception. Raises TimeoutError after ``timeout`` seconds."""
-        if not self._has_come.wait(timeout):
+        if not self._is_set.wait(timeout):
             raise TimeoutError
         if self._result is None:
             raise self._error or RuntimeError

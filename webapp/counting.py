@@ -6,6 +6,7 @@ import msgspec
 
 from common.counting import CountedAnswer
 from common.event import Event
+from common.timestamps import is_in_calendar
 from webapp.sidecar import SidecarClient
 
 _decoder = msgspec.json.Decoder(CountedAnswer)
@@ -21,4 +22,5 @@ def ask_counted(sidecar: SidecarClient, event: Event) -> CountedAnswer | None:
     except msgspec.MsgspecError:
         # Another program may answer at its address.
         return None
-    return answer if answer.journal_id == event.journal_id else None
+    is_ours = answer.journal_id == event.journal_id
+    return answer if is_ours and (answer.counted_at is None or is_in_calendar(answer.counted_at)) else None

@@ -5,6 +5,7 @@ import hmac
 import http
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -141,10 +142,19 @@ class Routes:
             body, kind = self._scrape(clean_accept(request.get("Accept")), names)
         finally:
             self._scrape_lock.release()
-        encodings = (request.get("Accept-Encoding") or "").split(",")
-        if any(each.partition(";")[0].strip().lower() == "gzip" for each in encodings):
-            return Answer(http.HTTPStatus.OK, kind, gzip.compress(body, _GZIP_LEVEL), (("Content-Encoding", "gzip"),))
-        return Answer(http.HTTPStatus.OK, kind, body)
+        vary = ("Vary", "Accept, Accept-Encoding")
+        if _takes_gzip(request.get("Accept-Encoding") or ""):
+            packed = gzip.compress(body, _GZIP_LEVEL)
+            return Answer(http.HTTPStatus.OK, kind, packed, (("Content-Encoding", "gzip"), vary))
+        return Answer(http.HTTPStatus.OK, kind, body, (vary,))
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    for each in accept_encoding.lower().split(","):
+        coding, _, quality = each.partition(";")
+        if coding.strip() == "gzip":
+            return re.fullmatch(r"q=0(\.0*)?", quality.strip()) is None
+    return False
 
 
 def _reject() -> Answer:

@@ -133,6 +133,8 @@ def test_metrics_are_compressed_and_limited_to_names_on_request(url: str) -> Non
     request = urllib.request.Request(f"{url}/metrics?name[]=none", headers={"Accept-Encoding": "gzip"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
+        assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    assert "seen_total 1.0" in get(f"{url}/metrics", Accept_Encoding="br, gzip;q=0")[2]
     assert "seen" not in get(f"{url}/metrics?name[]=none")[2]
     assert "seen" in get(f"{url}/metrics?name[]=seen_total")[2]
     status, kind, body = get(f"{url}/metrics?{'name[]=x&' * 101}")

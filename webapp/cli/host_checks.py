@@ -208,7 +208,9 @@ def check_replica(settings: Settings) -> Findings:
     folder = find_folder(settings.replica_url)
     if folder is None:
         yield note(
-            "copy", f"the age of {settings.replica_url} is not known here", "its heartbeat tells (docs/backup.md)"
+            "copy",
+            f"the age of the copy at {_hide_user(settings.replica_url)} is not known here",
+            "its heartbeat tells (docs/backup.md)",
         )
         return
     times = read_times(settings.journal_path, folder)
@@ -217,7 +219,12 @@ def check_replica(settings: Settings) -> Findings:
     if times.is_behind(now().timestamp()):
         yield fail("copy", found, "does litestream replicate run, and what does its log say (runbook replica-behind)?")
     else:
-        yield ok("copy", f"{found}; nothing is newer")
+        yield ok("copy", f"{found}; nothing is newer" if times.has_all() else found)
+
+
+def _hide_user(url: str) -> str:
+    """Return a URL without the user and the password that it may have."""
+    return re.sub("//.*@", "//", url)
 
 
 def _show_age(seconds: float) -> str:

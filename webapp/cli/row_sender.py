@@ -148,7 +148,9 @@ class RowSender:
         if self._failed:
             return
         try:
-            done.extend(self._send(rows))
+            # One by one: those sent before a failure are in.
+            for sent in self._send(rows):
+                done.append(sent)  # noqa: PERF402 - extend need not keep them when the generator fails
         except BaseException:
             self._failed = True
             raise

@@ -127,7 +127,7 @@ def accept_json() -> Response:
     if quick is not None and quick.key is None:
         keyed = KeyedTrade(caller.attribute(quick.trade))
     else:
-        # A key is of the fields as they were sent, and the schema says what is wrong with the others.
+        # A key is of the fields as they were sent; and the schema says what is wrong with a trade not read quickly.
         values = read_object(body)
         trade = read_trade(values)
         keyed = KeyedTrade(caller.attribute(trade), read_header(values, caller.own({trade.source})))

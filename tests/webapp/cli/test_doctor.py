@@ -155,7 +155,14 @@ def test_a_broken_state_is_named_with_what_to_do(fresh: Settings, state: str) ->
 
 
 @pytest.mark.parametrize(
-    ("make", "found"), [(make_old_copy, "ok    copy"), (lambda _: {"replica_url": "s3://bucket/trades"}, "note  copy")]
+    ("make", "found"),
+    [
+        (make_old_copy, "ok    copy"),
+        (
+            lambda _: {"replica_url": "sftp://me:password@host/trades"},
+            "note  copy             the age of the copy at sftp://host/trades",
+        ),
+    ],
 )
 def test_a_copy_that_lacks_nothing_or_cannot_be_seen_is_no_failure(fresh: Settings, make: Change, found: str) -> None:
     code, printed = run_doctor(fresh, **make(fresh))
