@@ -23,12 +23,16 @@ SETTLE_SECONDS = 20
 
 
 class Subscribers:
-    """Many feeds on one thread; records the ids that each receives, and the delays since acceptance."""
+    """Many feeds on one thread; records the ids that each receives, and of some the delays since acceptance.
+
+    ``times`` are those of the first one, by the monotonic clock.
+    """
 
     def __init__(self, port: int, count: int) -> None:
         """Keep the port; ``count`` feeds are opened on entry."""
         self.ids: list[list[int]] = [[] for _ in range(count)]
         self.delays: list[float] = []
+        self.times: list[float] = []
         self.reconnects = 0
         self._port = port
         self._rest = [b""] * count
@@ -83,13 +87,15 @@ class Subscribers:
                 time.sleep(0.05)
 
     def _take(self, subscriber: int, chunk: bytes) -> None:
-        now = time.time()
+        now, at = time.time(), time.monotonic()
         *messages, self._rest[subscriber] = (self._rest[subscriber] + chunk).split(b"\n\n")
         for message in messages:
             begin = message.find(b"id: ")
             if begin < 0 or b"event: trade" not in message:
                 continue
             self.ids[subscriber].append(int(message[begin + 4 : message.index(b"\n", begin)]))
+            if subscriber == 0:
+                self.times.append(at)
             if subscriber % 10 == 0:
                 event = json.loads(message[message.index(b"data: ") + 6 :])
                 self.delays.append(now - datetime.fromisoformat(event["accepted_at"]).timestamp())

@@ -4,11 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from bench.probes.fill import fill
 from bench.processes import count_rows, run_probe
 from bench.profiles import write_profile
 from bench.prometheus_peer import count
 from bench.statsd_peer import make_datagrams
+from bench.ways import Push, check_same, read_acks
+from relay.setup import set_up
 from tests.conftest import ROOT
+from tests.relay.stream_parts import pulling, wait_same
+from tests.system.nats_server import Nats
+from tests.waiting import wait_for
 
 
 def test_the_step_of_the_sidecar_counts_every_trade() -> None:
@@ -37,6 +43,27 @@ def test_the_exposition_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1, 10])
 def test_the_application_accepts_every_request(size: int) -> None:
     assert run_probe(ROOT, "accept", size, 3)["accepted"] == 3
+
+
+def test_a_push_notes_each_acknowledgement_and_the_journals_are_compared(tmp_path: Path) -> None:
+    host, hub = tmp_path / "host.db", tmp_path / "hub.db"
+    fill(host, 1_000, 7)
+    with Nats(tmp_path / "nats") as nats:
+        assert set_up(nats.make_settings(host)) == []
+        push = Push("push", nats.list_settings() | {"JOURNAL_PATH": str(host)}, tmp_path / "push.log")
+        try:
+            wait_for(lambda: len(read_acks(host)) >= 2, "two messages are acknowledged")
+        finally:
+            push.end()
+        assert all(0 < seconds < 60 for seconds in read_acks(host))
+        with pulling(nats.make_settings(hub)):
+            wait_same(host, hub)
+    check_same(host, hub, 1_000)
+    with pytest.raises(AssertionError, match="trades at the hub: 1,000; expected 1,001"):
+        check_same(host, hub, 1_001)
+    fill(host, 1, 7)
+    with pytest.raises(AssertionError, match="trade 1001 of the hub is not that of the host"):
+        check_same(host, hub, 1_001)
 
 
 def test_a_profile_names_functions_by_their_modules() -> None:
