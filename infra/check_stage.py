@@ -17,7 +17,9 @@ from common.secret_files import read_secret
 from infra.stack import INFRA
 
 DATASOURCE: Final = "trading-prometheus"
-BOARDS: Final = sorted((INFRA / "grafana" / "dashboards").glob("*.json"))
+BOARDS: Final = [INFRA / "grafana" / "dashboards" / name for name in ("trading.json", "pipeline.json")]
+"""The dashboards of the services of the stage; a relay is none of them."""
+
 SECONDS: Final = 180
 
 _TRADES: Final = [

@@ -12,6 +12,8 @@ const TEXTS = {
   hub: "This is a hub. Send the trade to a host.",
   rate_limit: "Too many trades at once. Please send it again in a moment.",
   scope: "You may look, but not send.",
+  session_ended: "The session has ended; sign in again, then send it again.",
+  no_credential: "Nobody is signed in. Sign in, then send it again.",
   journal_slow: "Slow: it is not known whether it was accepted. Send again.",
 };
 const JOURNAL = "The journal cannot be used now. Nothing was accepted; try again.";

@@ -71,7 +71,7 @@ def test_the_blotter_of_a_hub_shows_the_trades_and_totals_of_a_host(browser: Bro
     with browser.new_context(base_url=shared.web_url) as opened:
         blotter = opened.new_page()
         blotter.goto(f"/blotter?symbol=BLOTTER&host={event['journal_id']}")
-        expect(blotter.locator("main")).to_contain_text("3.75")
+        expect(blotter.locator("main")).to_contain_text("101712.9375")
         expect(blotter.locator("main")).to_contain_text("1.5")
         blotter.goto("/blotter?symbol=BLOTTER&host=nobody")
-        expect(blotter.locator("main")).not_to_contain_text("3.75")
+        expect(blotter.locator("main")).not_to_contain_text("101712.9375")

@@ -330,8 +330,8 @@ def test_nothing_overlaps_on_the_pages_of_who_signs_in(browser: Browser, shared:
         for password in ("wrong", PASSWORD):
             page.locator("[name=username]").fill("v" * 64)
             page.locator("[name=password]").fill(password)
-            page.keyboard.press("Enter")
-            page.wait_for_load_state()
+            with page.expect_navigation():
+                page.keyboard.press("Enter")
             faults += look(page, f"signed in with {password}")
         page.goto("/")
         expect(page.locator("main")).to_contain_text("You may look, but not send")

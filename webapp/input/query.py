@@ -39,7 +39,7 @@ class _QuerySchema(StrictSchema[dict[str, Any]]):
 class HostField(NamingField[str]):
     """A host of a hub, by its name in the setting RELAY_HOST_NAMES or by its journal_id, which is what it becomes."""
 
-    brief = "a host"
+    brief = "a name in RELAY_HOST_NAMES, or a journal_id"
     expected = "the name of a host in RELAY_HOST_NAMES, or a journal_id of 32 hexadecimal digits"
     accepts = Annotated[str, Meta(pattern=SOURCE_PATTERN)]
 
