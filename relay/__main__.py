@@ -25,7 +25,8 @@ def main() -> int:
     commands.add_parser("pull", help="on a hub: read the stream, or the hosts in RELAY_HTTP_HOSTS, by RELAY_TRANSPORT")
     skipping = commands.add_parser("skip", help="go on with a host that has deleted trades which the hub lacks")
     skipping.add_argument("host", help="its URL, as in RELAY_HTTP_HOSTS; over NATS its journal_id")
-    skipping.add_argument("seq", nargs="?", type=int, help="over NATS on a hub: the seq after which to go on")
+    skipping.add_argument("after", nargs="?", type=int, metavar="FROM", help="over NATS on a hub: its mark of the host")
+    skipping.add_argument("to", nargs="?", type=int, metavar="TO", help="over NATS on a hub: the seq to go on after")
     given = parser.parse_args()
     try:
         settings = Settings.from_env()
@@ -51,7 +52,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> int:
         if settings.relay_transport == NATS:
             from relay.stream_skip import skip_over_stream
 
-            done = skip_over_stream(settings, given.host, given.seq)
+            done = skip_over_stream(settings, given.host, given.after, given.to)
         else:
             from relay.skip import skip
 

@@ -64,7 +64,12 @@ def _read_user(settings: Settings, check_tls: Callable[[], None]) -> Access:
         except ValueError:
             expected = "a file with the seed of a user's key, like SU…"
             raise BadSettingError("RELAY_NKEY_FILE", str(settings.relay_nkey_file), expected) from None
-        return Access({"signature_cb": key.sign}, check_tls, key.public)
+
+        def sign(nonce: str) -> bytes:
+            check_tls()
+            return key.sign(nonce)
+
+        return Access({"signature_cb": sign}, check_tls, key.public)
     if not settings.relay_user:
         return Access({}, check_tls)
     if settings.relay_password_file is None:

@@ -18,7 +18,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from common.errors import BadSettingError, RelayError
 from common.settings import Settings
-from relay.access import read_access
+from relay.access import Access, read_access
 from relay.stream_reader import FETCH_REQUEST, Reader, Stored
 
 CONNECT_SECONDS: Final = 2.0
@@ -42,6 +42,9 @@ _REASONS: Final = {
     10060: "stream",
 }
 _NO_MESSAGE: Final = 10037
+_ODD: Final = (KeyError, TypeError, AttributeError)
+"""What the client raises when what it reads has not the form that it expects."""
+
 _DETAIL_LENGTH: Final = 300
 
 
@@ -123,7 +126,7 @@ class Broker:
         """Read the state of the stream."""
         with self._errors("the stream's state"):
             found = await self._js.stream_info(self._stream)
-        return StreamState(found.created.isoformat() if found.created else "", found.state.last_seq)
+            return StreamState(found.created.isoformat() if found.created else "", found.state.last_seq)
 
     async def find_config(self) -> Mapping[str, object] | None:
         """Read how the stream was made, None when there is none."""
@@ -180,6 +183,9 @@ class Broker:
         except (Error, OSError, ValueError) as error:
             self.check()
             raise RelayError("unreachable", f"{what}: {str(error)[:_DETAIL_LENGTH]}") from error
+        except _ODD as error:
+            detail = f"{what}: an answer that is not one of JetStream: {error!r}"
+            raise RelayError("broker", detail[:_DETAIL_LENGTH]) from error
 
 
 @contextlib.asynccontextmanager
@@ -188,14 +194,19 @@ async def connect(settings: Settings, name: str) -> AsyncIterator[Broker]:
     client = Client()
     broker = Broker(client, settings.relay_stream)
     try:
-        await _open(client, settings, name, broker)
+        # A client that did not begin to connect cannot be closed.
+        access = read_access(settings, lambda: bool(client._server_info.get("tls_required")))  # noqa: SLF001 - it has no other name
+    except BadSettingError as error:
+        raise RelayError("access", error.detail) from error
+    try:
+        await _open(client, settings, name, broker, access)
         yield broker
     finally:
         with contextlib.suppress(Error, OSError, TimeoutError):
             await asyncio.wait_for(client.close(), CLOSE_SECONDS)
 
 
-async def _open(client: Client, settings: Settings, name: str, broker: Broker) -> None:
+async def _open(client: Client, settings: Settings, name: str, broker: Broker, access: Access) -> None:
     reasons: list[Exception] = []
 
     async def note(error: Exception) -> None:
@@ -203,7 +214,6 @@ async def _open(client: Client, settings: Settings, name: str, broker: Broker) -
         await broker.note_error(error)
 
     try:
-        access = read_access(settings, lambda: bool(client._server_info.get("tls_required")))  # noqa: SLF001 - it has no other name
         client._public_nkey = access.public_key  # noqa: SLF001 - the client sets it with a package that has no wheel
         await client.connect(
             list(settings.relay_nats_url),
@@ -220,9 +230,7 @@ async def _open(client: Client, settings: Settings, name: str, broker: Broker) -
             **access.options,
         )
         access.check_tls()
-    except BadSettingError as error:
-        raise RelayError("access", error.detail) from error
-    except (Error, OSError, TimeoutError) as error:
+    except (Error, OSError, TimeoutError, ValueError, *_ODD) as error:
         found = next((each for each in reasons if isinstance(each, ssl.SSLError)), reasons[-1] if reasons else error)
         raise RelayError(_name(found), f"connecting: {str(found or error)[:_DETAIL_LENGTH]}") from error
 

@@ -1,10 +1,16 @@
 """The chain: how a page of a host's trades continues what the hub has of it. No clock, socket or file."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from msgspec import UNSET, Struct
 
 from common.errors import RelayError
 from common.event import Event
 from common.journal.hub import Batch, Mark
+from common.timestamps import is_in_calendar
+
+ID_LENGTH_MAX: Final = 64
 
 
 class Page(Struct):
@@ -17,6 +23,19 @@ class Page(Struct):
     next: int | None
     journal_id: str
     pruned_seq: int
+
+
+def check_trades(trades: Sequence[Event]) -> None:
+    """Raise RelayError, ``body``, when a trade has a time that does not exist, no id, or one that is too long."""
+    for trade in trades:
+        for name, time in (("ts", trade.ts), ("accepted_at", trade.accepted_at)):
+            if not is_in_calendar(time):
+                raise RelayError("body", f"seq {trade.seq} has the {name} {time}; expected a time that exists")
+        if not 1 <= len(trade.id) <= ID_LENGTH_MAX:
+            detail = (
+                f"seq {trade.seq} has the id {trade.id[:ID_LENGTH_MAX]!r}; expected 1 to {ID_LENGTH_MAX} characters"
+            )
+            raise RelayError("body", detail)
 
 
 def find_start(mark: Mark) -> int:

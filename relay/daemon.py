@@ -79,8 +79,11 @@ class RelayDaemon(Daemon):
         """Open the hub's journal, which no other relay may use. Raises HubError, JournalError and LockError."""
         path = self._settings.journal_path
         with locked(hub=Path(f"{path}{RELAY}")):
-            hub = Hub(Journal(path, self._settings.journal_sync)).adopt()
-            yield hub
+            hub = Hub(Journal(path, self._settings.journal_sync))
+            try:
+                yield hub.adopt()
+            finally:
+                hub.close()
 
 
 def check_transport(transport: str, wanted: str, why: str) -> None:

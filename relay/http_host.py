@@ -7,7 +7,7 @@ import msgspec
 import requests
 
 from common.errors import RelayError
-from relay.chain import Page
+from relay.chain import Page, check_trades
 
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 10.0
@@ -54,9 +54,11 @@ class HttpHost:
             text = body[:_DETAIL_LENGTH].decode(errors="replace").strip()
             raise RelayError(reason, f"{response.status_code} {text}")
         try:
-            return _decoder.decode(body)
+            page = _decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RelayError("body", f"the answer is not a page of trades: {error}") from error
+        check_trades(page.trades)
+        return page
 
     def _read(self, response: requests.Response) -> bytes:
         body = b""

@@ -38,11 +38,6 @@ class Hub:
         with self._lock:
             return self._journal.read_place(stream)
 
-    def skip(self, journal_id: str, seq: int) -> None:
-        """Go on with a host at ``seq``, without the trades up to there."""
-        with self._lock:
-            self._journal.skip_host(journal_id, seq)
-
     def append(self, batch: Batch) -> BatchResult:
         """Write a batch. Raises RelayError with the reason why nothing of it was written."""
         with self._lock:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct
 from common.errors import RelayError
 from common.event import SEQ_MAX, Event
 from common.journal.hub import Batch, Mark
+from relay.chain import check_trades
 
 TRADES: Final = "trades."
 """The subject of a host's batches begins with it, and ends with its journal_id."""
@@ -43,7 +44,7 @@ def encode(batch: Batch) -> tuple[bytes, int]:
 
 
 def decode(subject: str, body: bytes) -> Batch:
-    """Read a message. Raises RelayError, ``body`` when it is none, and ``hub`` when a hub sent it."""
+    """Read a message. Raises RelayError, ``body`` when it is none that a host sends, and ``hub`` when a hub sent it."""
     journal_id = subject.removeprefix(TRADES)
     if not re.fullmatch("[0-9a-f]{32}", journal_id):
         raise RelayError(
@@ -55,6 +56,7 @@ def decode(subject: str, body: bytes) -> Batch:
         raise RelayError("body", f"a message of {subject} is no batch of trades: {error}") from error
     if message.events and message.events[0].host_seq is not UNSET:
         raise RelayError("hub", f"journal {journal_id} is that of a hub; expected that of a host")
+    check_trades(message.events)
     return Batch(journal_id, message.after, message.events, message.after_id)
 
 

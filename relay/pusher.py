@@ -18,6 +18,7 @@ from common.journal.store import Journal
 from common.settings import Settings
 from relay.broker import Broker
 from relay.chain import Page, find_start, follow_without
+from relay.journal_executor import JournalExecutor
 from relay.message import REWIND, TRADES, decode, decode_seq, encode, find_end
 from relay.stream_status import StreamStatus
 
@@ -34,15 +35,17 @@ class Pusher:
     def __init__(
         self,
         journal: Journal,
+        executor: JournalExecutor,
         status: StreamStatus,
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep the journal of a host. Raises HubError for that of a hub, and JournalError."""
+        """Keep the journal of a host, and its executor. Raises HubError for that of a hub, and JournalError."""
         if journal.list_hosts() is not None:
             raise HubError("hub", f"journal {journal.path} is that of a hub; expected that of a host")
         self._journal = journal
+        self._executor = executor
         self._status = status
         self._batch = settings.relay_batch
         self._heartbeat = settings.relay_heartbeat
@@ -54,7 +57,8 @@ class Pusher:
         self._stored = 0
         self._sent_at = 0.0
         self._rewind: int | None = None
-        self._floor: tuple[int, float] = (0, float("-inf"))
+        self._floor = -1
+        self._floor_at = float("-inf")
 
     async def run(self, broker: Broker) -> None:
         """Send until an error. Raises RelayError and JournalError; ``pruned`` is for good."""
@@ -67,8 +71,16 @@ class Pusher:
 
     async def step(self, broker: Broker) -> bool:
         """Send one message, or none at the journal's end; return whether there is more. Raises as ``run`` does."""
-        await self._go_back()
-        batch = self._follow(await asyncio.to_thread(self._read, self._mark))
+        is_back = await self._go_back()
+        try:
+            batch = self._follow(await self._executor.run(self._read, self._mark))
+        except RelayError as error:
+            if not is_back:
+                raise
+            # What a hub asks for cannot be sent; that says nothing of the others.
+            self._status.report(error)
+            await self._look(broker)
+            return True
         if batch.events:
             self._own.waiting_since = _read_time(batch.events[0])
         elif self._clock() - self._sent_at < self._heartbeat:
@@ -83,8 +95,11 @@ class Pusher:
             await self._look(broker)
         return bool(batch.events)
 
-    def measure(self) -> None:
+    async def measure(self) -> None:
         """Measure what waits, while the stream cannot be used. Raises JournalError."""
+        await self._executor.run(self._measure)
+
+    def _measure(self) -> None:
         own = self._own
         own.journal_last_seq = self._journal.last_seq()
         waiting = self._journal.read_after(own.last_seq, 1)
@@ -103,14 +118,15 @@ class Pusher:
         self._own.wrong = ""
         # Only this shows that trades pass: a stream that is full can be read.
         self._status.succeed()
-        await self._write_floor()
+        if self._mark.last_seq != self._floor and self._clock() - self._floor_at >= FLOOR_SECONDS:
+            await self._write_floor(self._mark.last_seq)
 
     async def _look(self, broker: Broker) -> None:
         """Go on where the last message of the subject ends; without one, at the beginning of the journal."""
         subject = f"{TRADES}{self._own.journal_id}"
         stored = await broker.find_last(subject)
         if stored is None:
-            self._stored, self._mark = 0, await asyncio.to_thread(self._read_beginning)
+            self._stored, self._mark = 0, await self._executor.run(self._read_beginning)
         else:
             self._stored = stored.seq
             try:
@@ -118,8 +134,8 @@ class Pusher:
             except RelayError as error:
                 # Hubs skip it, and drop what comes twice.
                 self._status.report(error)
-                self._mark = await asyncio.to_thread(self._read_beginning)
-        self._follow(await asyncio.to_thread(self._read, self._mark))
+                self._mark = await self._executor.run(self._read_beginning)
+        self._follow(await self._executor.run(self._read, self._mark))
         self._own.last_seq = self._mark.last_seq
 
     def _follow(self, page: Page) -> Batch:
@@ -150,32 +166,32 @@ class Pusher:
         elif self._rewind is None or seq < self._rewind:
             self._rewind = seq
 
-    async def _go_back(self) -> None:
-        """Go back to where a hub is, when it asked and the journal still has what follows."""
+    async def _go_back(self) -> bool:
+        """Go back to where a hub is, when it asked and the journal still has what follows; return whether it did."""
         seq, self._rewind = self._rewind, None
         if seq is None or seq >= self._mark.last_seq:
-            return
-        pruned_seq = await asyncio.to_thread(self._journal.pruned_seq)
+            return False
+        # Retention must not delete what is about to be sent again, so it is told before what it has deleted is read.
+        await self._write_floor(seq)
+        pruned_seq = await self._executor.run(self._journal.pruned_seq)
         if seq < pruned_seq:
+            await self._write_floor(self._mark.last_seq)
             detail = f"a hub asks for the trades after seq {seq}; those up to {pruned_seq} are deleted"
             self._status.report(RelayError("pruned", detail))
-            return
+            return False
         self._own.rewinds += 1
         self._mark = Mark(seq)
-        # Retention must not delete what is about to be sent again.
-        self._floor = (self._floor[0], float("-inf"))
-        await self._write_floor()
+        return True
 
-    async def _write_floor(self) -> None:
-        seq, at = self._floor
-        if self._mark.last_seq == seq or self._clock() - at < FLOOR_SECONDS:
-            return
-        self._floor = (self._mark.last_seq, self._clock())
+    async def _write_floor(self, seq: int) -> None:
+        self._floor_at = self._clock()
         try:
-            await asyncio.to_thread(self._journal.note_pushed, self._mark.last_seq)
+            await self._executor.run(self._journal.note_pushed, seq)
         except JournalError as error:
             # A full disk keeps trades from being deleted, not from being sent.
             self._status.report(RelayError("journal", error.detail))
+        else:
+            self._floor = seq
 
 
 def _read_time(event: Event) -> float:

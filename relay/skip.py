@@ -1,12 +1,13 @@
 """Skipping: going on with a host that has deleted trades which the hub does not have, and never will."""
 
-from common.errors import RelayError
+import contextlib
+
+from common.errors import HubError, RelayError
 from common.event import SEQ_MAX
 from common.journal.store import Journal
 from common.settings import Settings
 from relay.hosts import read_hosts
 from relay.http_host import HttpHost
-from relay.hub import Hub
 
 
 def skip(settings: Settings, url: str) -> str:
@@ -18,14 +19,12 @@ def skip(settings: Settings, url: str) -> str:
     if url not in tokens:
         raise RelayError("host", f"{url} is not in RELAY_HTTP_HOSTS; expected one of {', '.join(tokens)}")
     host = HttpHost(url, tokens[url], settings.relay_ca_file)
-    hub = Hub(Journal(settings.journal_path, settings.journal_sync)).adopt()
-    try:
+    with contextlib.closing(host), Journal(settings.journal_path, settings.journal_sync) as journal:
+        if journal.list_hosts() is None:
+            raise HubError("trades", f"journal {journal.path} is that of no hub; expected one that pull has begun")
         page = host.ask(SEQ_MAX, 1)
-        mark = hub.read_mark(page.journal_id)
+        mark = journal.read_mark(page.journal_id)
         if page.pruned_seq <= mark.last_seq:
             return f"Nothing is skipped: the hub has all trades of {url} up to seq {mark.last_seq}."
-        hub.skip(page.journal_id, page.pruned_seq)
+        journal.skip_host(page.journal_id, page.pruned_seq)
         return f"Skipped seq {mark.last_seq + 1} to {page.pruned_seq} of {url}: the hub will never have those trades."
-    finally:
-        hub.close()
-        host.close()

@@ -4,7 +4,6 @@ The hub's transaction decides what each batch is. Whatever happens to the stream
 batches come again, which the marks drop, or not at all, which the next batch shows: then its host is asked to go back.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from common.journal.hub import Batch, BatchResult, Place
 from common.timestamps import now
 from relay.broker import Broker
 from relay.hub import Hub
+from relay.journal_executor import JournalExecutor
 from relay.message import REWIND, decode, encode_seq, find_end
 from relay.rewinds import Rewinds
 from relay.stream_reader import Stored
@@ -29,17 +29,17 @@ class StreamPuller:
     def __init__(
         self,
         hub: Hub,
+        executor: JournalExecutor,
         status: StreamStatus,
         stream: str,
         *,
-        clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
-        """Keep the hub's journal, which has been adopted."""
+        """Keep the hub's journal, which has been adopted, and its executor."""
         self._hub = hub
+        self._executor = executor
         self._status = status
         self._stream = stream
-        self._clock = clock
         self._wall_clock = wall_clock
         self._rewinds = Rewinds()
         for host in hub.list_hosts():
@@ -58,17 +58,19 @@ class StreamPuller:
 
     async def _find_place(self, broker: Broker) -> Place:
         state = await broker.read_state()
-        place = await asyncio.to_thread(self._hub.read_place, self._stream)
+        place = await self._executor.run(self._hub.read_place, self._stream)
         if place.created == state.created and place.seq <= state.last_seq:
             return place
         if place.seq:
             extra = {"stream_created": state.created, "last_seq": state.last_seq, "place": place.seq}
             _log.warning("stream is another one, or lost its end; it is read from its beginning", extra=extra)
+        # What was asked is remembered by seqs of the old stream.
+        self._rewinds = Rewinds()
         return Place(self._stream, state.created)
 
     async def _write(self, broker: Broker, found: Sequence[Stored], place: Place) -> None:
         carried = [(stored, batch) for stored in found if (batch := self._decode(stored)) is not None]
-        results = await asyncio.to_thread(self._hub.append_all, [batch for _, batch in carried], place)
+        results = await self._executor.run(self._hub.append_all, [batch for _, batch in carried], place)
         for (stored, batch), result in zip(carried, results, strict=True):
             own = self._status.find(batch.journal_id)
             own.seen_at = self._wall_clock().timestamp()
@@ -78,7 +80,7 @@ class StreamPuller:
                 continue
             self._note(own, batch, result, stored.pending)
             if result.gap and self._rewinds.is_due(
-                batch.journal_id, result.last_seq, stored.seq, stored.pending, self._clock()
+                batch.journal_id, result.last_seq, stored.seq, stored.pending, time.monotonic()
             ):
                 own.rewinds += 1
                 await broker.tell(f"{REWIND}{batch.journal_id}", encode_seq(result.last_seq))

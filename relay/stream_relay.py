@@ -9,6 +9,7 @@ from common.settings import Settings
 from relay.access import read_access
 from relay.collector import make_scrape
 from relay.daemon import Relay, RelayDaemon, check_transport
+from relay.journal_executor import JournalExecutor
 from relay.landing import write_stream_landing
 from relay.pusher import Pusher
 from relay.stream_collector import StreamCollector
@@ -27,8 +28,8 @@ class StreamPush(RelayDaemon):
         check_transport(settings.relay_transport, "nats", "so that retention keeps what was not pushed")
         status = make_status(settings, "push")
         # What is lost of the mark with the power is only a lower floor.
-        with Journal(settings.journal_path, "normal") as journal:
-            pusher = Pusher(journal, status, settings)
+        with Journal(settings.journal_path, "normal") as journal, JournalExecutor() as executor:
+            pusher = Pusher(journal, executor, status, settings)
             yield _show(settings, status, Sessions(settings, status, pusher.run, pusher.measure))
 
 
@@ -40,8 +41,8 @@ class StreamPull(RelayDaemon):
         """Open the hub's journal. Raises BadSettingError, HubError, JournalError and LockError."""
         settings = self._settings
         status = make_status(settings, "pull")
-        with self.hub_opened() as hub:
-            puller = StreamPuller(hub, status, settings.relay_stream)
+        with self.hub_opened() as hub, JournalExecutor() as executor:
+            puller = StreamPuller(hub, executor, status, settings.relay_stream)
             yield _show(settings, status, Sessions(settings, status, puller.run))
 
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from common.errors import JournalError, RelayError
@@ -20,16 +19,20 @@ PAUSE_SECONDS_MAX: Final = 1.0
 STOP_SECONDS: Final = 0.1
 """How soon a session notices that the process stops."""
 
+CANCEL_SECONDS: Final = 1.0
+"""How long a session that was cancelled may take before it is cancelled again."""
+
 Work = Callable[[Broker], Coroutine[Any, Any, None]]
 """Uses a connection until it raises RelayError or JournalError."""
+
+Measure = Callable[[], Coroutine[Any, Any, None]]
+"""Measures what waits. Raises JournalError."""
 
 
 class Sessions:
     """Runs work over connections, one after the other; it belongs to one thread."""
 
-    def __init__(
-        self, settings: Settings, status: StreamStatus, work: Work, measure: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, settings: Settings, status: StreamStatus, work: Work, measure: Measure | None = None) -> None:
         """Keep the work; ``measure`` is called between two sessions."""
         self._settings = settings
         self._status = status
@@ -43,14 +46,15 @@ class Sessions:
         asyncio.run(self._run(stopping))
 
     async def _run(self, stopping: threading.Event) -> None:
-        # A journal belongs to one thread, also when what waits for it is cancelled.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, "journal"))
         task = asyncio.create_task(self._repeat())
         while not stopping.is_set() and not task.done():
             await asyncio.wait({task}, timeout=STOP_SECONDS)
-        task.cancel()
+        while not task.done():
+            # wait_for of Python 3.11 loses a cancellation that comes with its result.
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_SECONDS)
         with contextlib.suppress(asyncio.CancelledError):
-            await task
+            task.result()
 
     async def _use(self, broker: Broker) -> None:
         """Work until an error, or until the connection is lost, which a request notices only by its time-out."""
@@ -76,6 +80,12 @@ class Sessions:
                 self._status.fail(known)
                 if known.reason == "pruned":
                     return
-            with contextlib.suppress(JournalError):
-                await asyncio.to_thread(self._measure)
-            await asyncio.sleep(min(PAUSE_SECONDS_MAX, PAUSE_SECONDS * 2**failures))
+            if self._measure is not None:
+                with contextlib.suppress(JournalError):
+                    await self._measure()
+            await asyncio.sleep(find_pause(failures))
+
+
+def find_pause(failures: int) -> float:
+    """Return how many seconds the broker is left alone after so many failures in a row."""
+    return min(PAUSE_SECONDS_MAX, PAUSE_SECONDS * 2.0 ** min(failures, 5))

@@ -1,33 +1,35 @@
 """Skipping over a stream: going on after trades that are deleted, by the word of an operator."""
 
 import asyncio
-import re
 
 from common.errors import RelayError
+from common.event import SEQ_MAX
 from common.journal.hub import Batch
 from common.journal.store import Journal
 from common.settings import Settings
 from relay.access import read_access
 from relay.broker import connect
-from relay.hub import Hub
 from relay.message import TRADES, encode
 
 
-def skip_on_hub(settings: Settings, journal_id: str, seq: int | None) -> str:
-    """Move a host's mark in the hub to ``seq``, and say in a sentence what was done. Raises as ``skip`` does."""
-    if not re.fullmatch("[0-9a-f]{32}", journal_id):
-        raise RelayError("host", f"{journal_id!r} is no journal_id; expected 32 hex digits")
-    if seq is None:
-        raise RelayError("seq", "on a hub, the seq after which to go on is needed; the relay's page and log name it")
-    hub = Hub(Journal(settings.journal_path, settings.journal_sync)).adopt()
-    try:
-        mark = hub.read_mark(journal_id)
-        if seq <= mark.last_seq:
-            return f"Nothing is skipped: the hub has read {journal_id} up to seq {mark.last_seq}."
-        hub.skip(journal_id, seq)
-        return f"Skipped seq {mark.last_seq + 1} to {seq} of {journal_id}: the hub will never have those trades."
-    finally:
-        hub.close()
+def skip_on_hub(settings: Settings, journal_id: str, after: int | None, to: int | None) -> str:
+    """Move a host's mark in the hub from ``after`` to ``to``, and say in a sentence what was done.
+
+    Raises RelayError when the hub does not have this host at this mark, and JournalError.
+    """
+    with Journal(settings.journal_path, settings.journal_sync) as journal:
+        marks = {host.journal_id: host.last_seq for host in journal.list_hosts() or []}
+        if journal_id not in marks:
+            detail = f"{journal_id!r} is no host of this hub; expected one of {', '.join(marks) or 'none'}"
+            raise RelayError("host", detail)
+        mark = marks[journal_id]
+        if after != mark:
+            # A wrong seq would lose trades without a word: whoever skips shows that he has seen where the hub is.
+            raise RelayError("seq", f"FROM is {after}; expected {mark}, up to which the hub has read {journal_id}")
+        if to is None or not mark < to <= SEQ_MAX:
+            raise RelayError("seq", f"TO is {to}; expected a seq from {mark + 1} to {SEQ_MAX}")
+        journal.skip_host(journal_id, to)
+    return f"Skipped seq {mark + 1} to {to} of {journal_id}: the hub will never have those trades."
 
 
 def skip_on_host(settings: Settings, journal: Journal) -> str:
@@ -46,10 +48,10 @@ def skip_on_host(settings: Settings, journal: Journal) -> str:
     return f"The stream goes on after seq {pruned_seq} of {journal_id}; hubs that lack some must skip them, too."
 
 
-def skip_over_stream(settings: Settings, journal_id: str, seq: int | None) -> str:
+def skip_over_stream(settings: Settings, journal_id: str, after: int | None = None, to: int | None = None) -> str:
     """Skip on a hub, or on the host whose journal has this id, and say in a sentence what was done.
 
-    Raises BadSettingError, HubError, RelayError and JournalError.
+    Raises BadSettingError, RelayError and JournalError.
     """
     with Journal(settings.journal_path) as journal:
         if journal.list_hosts() is None and journal.last_seq():
@@ -57,4 +59,4 @@ def skip_over_stream(settings: Settings, journal_id: str, seq: int | None) -> st
                 detail = f"{journal_id} is not this host's journal_id; expected {journal.journal_id}"
                 raise RelayError("host", detail)
             return skip_on_host(settings, journal)
-    return skip_on_hub(settings, journal_id, seq)
+    return skip_on_hub(settings, journal_id, after, to)

@@ -60,9 +60,16 @@ def add_user(folder: Path, kind: Kind, name: str, journal_id: str = "") -> Path:
             file.write(f"{Nkey(SigningKey.generate()).write_seed()}\n")
     public = Nkey.read(seed.read_text().strip()).public
     users[name] = {"key": public, "kind": kind, "journal_id": journal_id}
-    listed.write_text(json.dumps(users, indent=2) + "\n")
-    (folder / "users.conf").write_text(write_users(users))
+    _replace(listed, json.dumps(users, indent=2) + "\n")
+    _replace(folder / "users.conf", write_users(users))
     return seed
+
+
+def _replace(path: Path, text: str) -> None:
+    # A server that reads it meanwhile has all users, those of before or those of now.
+    whole = path.with_name(f"{path.name}.new")
+    whole.write_text(text)
+    whole.replace(path)
 
 
 def write_users(users: dict[str, User]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from common.journal.store import Journal
 from common.settings import Settings
 from relay.hub import Hub
+from relay.journal_executor import JournalExecutor
 from relay.pusher import Pusher
 from relay.stream_puller import StreamPuller
 from relay.stream_session import Sessions
@@ -47,8 +48,8 @@ def _running(sessions: Sessions) -> Iterator[None]:
 @contextlib.contextmanager
 def pushing(settings: Settings) -> Iterator[StreamStatus]:
     status = StreamStatus("push", "nats://a")
-    with Journal(settings.journal_path, "normal") as journal:
-        pusher = Pusher(journal, status, settings)
+    with Journal(settings.journal_path, "normal") as journal, JournalExecutor() as executor:
+        pusher = Pusher(journal, executor, status, settings)
         with _running(Sessions(settings, status, pusher.run, pusher.measure)):
             yield status
 
@@ -57,9 +58,10 @@ def pushing(settings: Settings) -> Iterator[StreamStatus]:
 def pulling(settings: Settings) -> Iterator[StreamStatus]:
     status = StreamStatus("pull", "nats://a")
     hub = Hub(Journal(settings.journal_path, "normal")).adopt()
-    puller = StreamPuller(hub, status, settings.relay_stream)
-    with _running(Sessions(settings, status, puller.run)):
-        yield status
+    with JournalExecutor() as executor:
+        puller = StreamPuller(hub, executor, status, settings.relay_stream)
+        with _running(Sessions(settings, status, puller.run)):
+            yield status
     hub.close()
 
 

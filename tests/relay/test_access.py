@@ -70,3 +70,9 @@ def test_a_key_signs_and_is_not_among_the_options(secret: Path) -> None:
     assert access.public_key == key.public
     assert access.options["signature_cb"]("nonce") == key.sign("nonce")
     assert key.write_seed() not in repr(access)
+
+
+def test_a_key_signs_only_over_tls(secret: Path) -> None:
+    secret.write_text(Nkey(SigningKey.generate()).write_seed())
+    with pytest.raises(RelayError, match="does not offer TLS"):
+        read_access(make(RELAY_NKEY_FILE=secret), lambda: False).options["signature_cb"]("nonce")

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
+from nats.js.client import JetStreamContext
 
 from common.errors import RelayError
 from common.settings import Settings
@@ -111,6 +113,11 @@ def test_a_key_that_the_server_does_not_know_is_refused(nats: Nats, tmp_path: Pa
     assert fail(settings, nothing) == "access"
 
 
+def test_a_secret_that_is_missing_for_a_moment_is_no_access(tmp_path: Path) -> None:
+    urls = {"RELAY_NATS_URL": "nats://127.0.0.1:1"}
+    assert fail(Settings.from_env(urls | {"RELAY_NKEY_FILE": str(tmp_path / "gone")}), nothing) == "access"
+
+
 def test_only_the_certificates_of_the_file_are_trusted(nats: Nats, tmp_path: Path) -> None:
     other = Nats(tmp_path / "other", users={"host": ADMIN})
     assert other.authority is not None
@@ -126,3 +133,32 @@ def test_no_stream_and_no_server_have_reasons(nats: Nats, tmp_path: Path) -> Non
     (port,) = free_ports(1)
     gone = Settings.from_env({"RELAY_NATS_URL": f"nats://127.0.0.1:{port}"})
     assert fail(gone, nothing) == "unreachable"
+
+
+@pytest.mark.parametrize("line", [b"x" * 300_000, b"INFO []\r\n", b"INFO 5\r\n"], ids=["long", "a list", "a number"])
+def test_a_peer_that_is_no_server_has_a_reason(line: bytes) -> None:
+    async def run() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(line)
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            settings = Settings.from_env({"RELAY_NATS_URL": f"nats://127.0.0.1:{port}"})
+            with pytest.raises(RelayError) as caught:
+                async with connect(settings, "test"):
+                    pass
+        assert caught.value.reason == "unreachable"
+
+    asyncio.run(run())
+
+
+def test_an_odd_answer_of_the_server_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(*_: object) -> None:
+        raise KeyError("config")
+
+    monkeypatch.setattr(JetStreamContext, "stream_info", answer)
+    with pytest.raises(RelayError) as caught:
+        asyncio.run(Broker(Client(), "TRADES").read_state())
+    assert caught.value.reason == "broker"

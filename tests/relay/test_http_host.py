@@ -1,6 +1,7 @@
 """A host over HTTP: a real web process's application behind a real server, with a token and TLS."""
 
 import contextlib
+import dataclasses
 import http.server
 import ssl
 import subprocess
@@ -9,22 +10,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import msgspec
 import pytest
 from flask import Flask
 
 from common.credentials import READ, WRITE, hash_token, make_token
-from common.errors import RelayError
+from common.errors import HubError, RelayError
 from common.event import SEQ_MAX
 from common.journal.credentials import Term, add_token
 from common.journal.store import Journal
 from common.settings import Settings
 from common.timestamps import format_timestamp, now
 from relay import http_host
+from relay.chain import Page
 from relay.http_host import HttpHost
 from relay.hub import Hub
 from relay.puller import Puller
 from relay.skip import skip
-from tests.conftest import append, make_trade, require_program
+from tests.conftest import append, make_event, make_trade, require_program
 from webapp import create_app
 from webapp.services import services
 
@@ -126,6 +129,9 @@ def test_a_host_is_gone_on_with_at_what_it_has_deleted(app: Flask, journal: Jour
                 pass
             status = puller.status
             assert (status.wrong is None, status.events, status.last_seq) == (True, 2, 5)
+            empty = dataclasses.replace(settings, journal_path=tmp_path / "empty.db")
+            with pytest.raises(HubError, match="is that of no hub"):
+                skip(empty, url)
         with pytest.raises(RelayError, match="is not in RELAY_HTTP_HOSTS"):
             skip(settings, "http://other")
 
@@ -147,9 +153,11 @@ def answering(status: int, body: bytes, headers: dict[str, str] | None = None) -
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join(20)
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join(20)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +177,12 @@ def test_an_answer_that_is_no_page_has_its_reason(status: int, body: bytes, reas
     headers = {"Location": "http://127.0.0.1:1/"} if status == 302 else None
     with answering(status, body, headers) as url, contextlib.closing(HttpHost(url, None)) as host:
         assert reason_of(lambda: host.ask(0, 10)) == reason
+
+
+def test_a_trade_that_no_host_accepts_has_a_reason() -> None:
+    page = Page([make_event(1, accepted_at="2026-13-01T00:00:00.000000Z")], None, "a", 0)
+    with answering(200, msgspec.json.encode(page)) as url, contextlib.closing(HttpHost(url, None)) as host:
+        assert reason_of(lambda: host.ask(0, 10)) == "body"
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,23 @@ def test_what_is_no_batch_has_a_reason(subject: str, body: bytes) -> None:
     assert len(caught.value.detail) < 400
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"ts": "2026-13-01T00:00:00.000000Z"},
+        {"accepted_at": "2026-02-30T00:00:00.000000Z"},
+        {"id": ""},
+        {"id": "x" * 65},
+    ],
+)
+def test_a_trade_that_no_host_accepts_has_a_reason(field: dict[str, str]) -> None:
+    message = json.loads(encode(BATCH)[0])
+    message["events"][1] |= field
+    with pytest.raises(RelayError, match="seq 7 has the") as caught:
+        decode(SUBJECT, json.dumps(message).encode())
+    assert caught.value.reason == "body"
+
+
 def test_a_hub_sends_no_batches() -> None:
     event = json.loads(encode(BATCH)[0])["events"][0] | {"host_seq": 1, "host_journal_id": "b" * 32}
     with pytest.raises(RelayError, match="that of a hub"):

@@ -16,6 +16,7 @@ from common.journal.opening import back_up, restore
 from common.journal.store import Journal
 from common.settings import Settings
 from relay.broker import connect
+from relay.journal_executor import JournalExecutor
 from relay.message import encode
 from relay.pusher import Pusher
 from relay.setup import set_up, write_config
@@ -80,7 +81,8 @@ def test_trades_pass_and_are_counted(host: Settings, hub: Settings) -> None:
         wait_same(host.journal_path, hub.journal_path)
         wait_for(lambda: sent.find(journal_id).events == 7, "the acknowledgement has come")
         wait_for(lambda: read.find(journal_id).events == 7, "they are counted")
-        assert (sent.describe(), read.describe()) == (None, None)
+        wait_for(lambda: sent.find(journal_id).last_seq == 7, "the mark is the acknowledged one")
+        wait_for(lambda: (sent.describe(), read.describe()) == (None, None), "nothing is wrong")
         for status in (sent, read):
             own = status.find(journal_id)
             assert (own.last_seq, own.journal_last_seq, own.duplicates, own.rewinds, own.conflicts) == (7, 7, 0, 0, 0)
@@ -171,18 +173,26 @@ def test_a_hub_that_asks_for_deleted_trades_is_told_apart(host: Settings, hub: S
         journal.prune(3, b"{}")
     with pushing(host) as sent, pulling(hub) as read:
         wait_for(lambda: sent.errors["pruned"] > 0, "the host says so")
-        assert read.errors["pruned"] == 0
         gap = "a batch follows seq 3, the hub has those up to 0"
         wait_for(lambda: read.find(journal_id).wrong == gap, "a gap is shown")
         assert list_ids(hub.journal_path) == []
-        said = skip_over_stream(hub, journal_id, 3)
+        for wrong in ((), (1, 3), (0,), (0, 0), (0, 2**63)):
+            with pytest.raises(RelayError, match=r"(FROM|TO) is .*; expected"):
+                skip_over_stream(hub, journal_id, *wrong)
+        with pytest.raises(RelayError, match="no host of this hub"):
+            skip_over_stream(hub, "b" * 32, 0, 3)
+        said = skip_over_stream(hub, journal_id, 0, 3)
         assert said == f"Skipped seq 1 to 3 of {journal_id}: the hub will never have those trades."
         with Journal(host.journal_path) as journal:
             wait_for(lambda: list_ids(hub.journal_path) == [event.id for event in journal.read_after(3)], "it goes on")
-    assert skip_over_stream(hub, journal_id, 3).startswith("Nothing is skipped")
-    for wrong in ((journal_id, None), ("berlin", 3)):
-        with pytest.raises(RelayError):
-            skip_over_stream(hub, *wrong)
+
+
+def test_skipping_makes_no_journal_that_of_a_hub(tmp_path: Path) -> None:
+    empty = Settings(journal_path=tmp_path / "empty.db")
+    with pytest.raises(RelayError, match="no host of this hub; expected one of none"):
+        skip_over_stream(empty, "b" * 32, 0, 3)
+    with Journal(empty.journal_path) as journal:
+        assert journal.list_hosts() is None
 
 
 def test_a_pusher_whose_mark_was_deleted_ends_until_an_operator_skips(host: Settings, hub: Settings) -> None:
@@ -196,8 +206,8 @@ def test_a_pusher_whose_mark_was_deleted_ends_until_an_operator_skips(host: Sett
         said = "pruned: the trades up to seq 7 are deleted, only those up to 5 were read"
         wait_for(lambda: sent.describe() == said, "it ends")
     with pytest.raises(RelayError, match="expected"):
-        skip_over_stream(host, "a" * 32, None)
-    assert skip_over_stream(host, journal_id, None).startswith("The stream goes on after seq 7")
+        skip_over_stream(host, "a" * 32)
+    assert skip_over_stream(host, journal_id).startswith("The stream goes on after seq 7")
     with pushing(host) as sent:
         wait_for(lambda: sent.find(journal_id).last_seq == 8, "it goes on")
         assert sent.errors["pruned"] == 0
@@ -341,4 +351,4 @@ def test_a_hub_is_not_pushed(hub: Settings) -> None:
     with Journal(hub.journal_path) as journal:
         journal.adopt()
         with pytest.raises(HubError, match="expected that of a host"):
-            Pusher(journal, StreamStatus("push", "a"), hub)
+            Pusher(journal, JournalExecutor(), StreamStatus("push", "a"), hub)

@@ -207,7 +207,7 @@ NOT_RUN = {
     "python -m relay pull": "it is the name of the process",
     "python -m relay push": "it is the name of the process",
     "python -m relay skip JOURNAL_ID": "tests/relay runs it, over a broker",
-    "python -m relay skip JOURNAL_ID SEQ": "tests/relay runs it, over a broker",
+    "python -m relay skip JOURNAL_ID FROM TO": "tests/relay runs it, over a broker",
     "python -m relay setup": "tests/relay runs it, with a broker",
     ".venv/bin/python -m infra.nats host NAME JOURNAL_ID": "tests/infra/test_nats.py runs it",
     "python -m relay skip URL": "tests/relay runs it, with a host that has deleted trades",
