@@ -6,6 +6,7 @@ warms up, and then gives its figures round by round; a round checks what was don
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +33,12 @@ class Run(NamedTuple):
     def choose(self, whole: int, quick: int) -> int:
         """Return the size of a round."""
         return quick if self.quick else whole
+
+    def open_programs(
+        self, opening: Callable[..., AbstractContextManager[Round]], *more: object, **options: object
+    ) -> dict[str, Opening]:
+        """Return how each program is opened: by ``opening``, with the run, its name, its checkout and what is given."""
+        return {name: partial(opening, self, name, root, *more, **options) for name, root in self.programs.items()}
 
     def make_folder(self, name: str) -> Path:
         """Make a folder for one subject."""

@@ -1,4 +1,4 @@
-"""Litestream's copy of the journal: what its files tell, when ``REPLICA_URL`` is a folder."""
+"""Litestream's copy of the journal: how old it is by its files, when ``REPLICA_URL`` is a folder."""
 
 import contextlib
 import os

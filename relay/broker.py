@@ -117,9 +117,9 @@ class Broker:
         with self._errors("listening"):
             await self._client.subscribe(subject, cb=receive)
 
-    async def tell(self, subject: str, body: bytes) -> None:
-        """Tell whoever listens now."""
-        with self._errors("telling"):
+    async def publish_unstored(self, subject: str, body: bytes) -> None:
+        """Publish to who is subscribed now; no stream keeps it."""
+        with self._errors("publishing"):
             await self._client.publish(subject, body)
 
     async def read_state(self) -> StreamState:

@@ -83,7 +83,7 @@ class StreamPuller:
                 batch.journal_id, result.last_seq, stored.seq, stored.pending, time.monotonic()
             ):
                 own.rewinds += 1
-                await broker.tell(f"{REWIND}{batch.journal_id}", encode_seq(result.last_seq))
+                await broker.publish_unstored(f"{REWIND}{batch.journal_id}", encode_seq(result.last_seq))
 
     def _decode(self, stored: Stored) -> Batch | None:
         try:

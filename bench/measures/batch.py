@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -110,7 +109,7 @@ def open_stack(run: Run, name: str, root: Path) -> Iterator[Round]:
 
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs."""
-    return {name: partial(open_stack, run, name, root) for name, root in run.programs.items()}
+    return run.open_programs(open_stack)
 
 
 BATCH = Measure("batch", list_subjects)

@@ -104,8 +104,7 @@ def open_statsd(run: Run) -> Iterator[Round]:
 
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs and the peers."""
-    ours: dict[str, Opening] = {name: partial(open_ours, run, name, root) for name, root in run.programs.items()}
-    return ours | {CLIENT: partial(open_client, run), STATSD: partial(open_statsd, run)}
+    return run.open_programs(open_ours) | {CLIENT: partial(open_client, run), STATSD: partial(open_statsd, run)}
 
 
 COUNT = Measure("count", list_subjects)

@@ -6,7 +6,6 @@ of buckets, so the part of the trades within them is exact.
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -65,7 +64,7 @@ def open_stack(run: Run, name: str, root: Path) -> Iterator[Round]:
 
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs."""
-    return {name: partial(open_stack, run, name, root) for name, root in run.programs.items()}
+    return run.open_programs(open_stack)
 
 
 DELAY = Measure("delay", list_subjects)

@@ -35,7 +35,7 @@ class Viewers:
         command = [sys.executable, "-m", "bench.viewers", str(port), str(count)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def tell(self, command: str, last: int) -> dict[str, Any]:
+    def ask(self, command: str, last: int) -> dict[str, Any]:
         """Send a command, and return its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -58,7 +58,7 @@ def open_stack(run: Run, name: str, root: Path, count: int) -> Iterator[Round]:
 
         def measure() -> dict[str, float]:
             if viewers:
-                viewers.tell("begin", count_rows(journal))
+                viewers.ask("begin", count_rows(journal))
             web = stack.find("web")
             before, began, rows = read_cpu(web), time.perf_counter(), count_rows(journal)
             with contextlib.ExitStack() as loads:
@@ -69,7 +69,7 @@ def open_stack(run: Run, name: str, root: Path, count: int) -> Iterator[Round]:
             check_equal("rows of the journal", last - rows, len(delays))
             found = {"p99 of `POST /trade`, ms": p99_ms(delays), "trades/s": len(delays) / posted}
             if viewers:
-                seen = viewers.tell("end", last)
+                seen = viewers.ask("end", last)
                 check_equal("feeds that ended", seen["ended"], 0)
                 found |= {
                     "delivery p95, ms": seen["p95_ms"],
@@ -87,10 +87,7 @@ def open_stack(run: Run, name: str, root: Path, count: int) -> Iterator[Round]:
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs with viewers, and ours without them."""
     count = run.choose(VIEWERS, VIEWERS_QUICK)
-    ours: dict[str, Opening] = {
-        name: partial(open_stack, run, name, root, count) for name, root in run.programs.items()
-    }
-    return ours | {WITHOUT: partial(open_stack, run, WITHOUT, run.programs[OURS], 0)}
+    return run.open_programs(open_stack, count) | {WITHOUT: partial(open_stack, run, WITHOUT, run.programs[OURS], 0)}
 
 
 FEED = Measure("feed", list_subjects)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +61,7 @@ def open_stack(run: Run, name: str, root: Path) -> Iterator[Round]:
 
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs."""
-    return {name: partial(open_stack, run, name, root) for name, root in run.programs.items()}
+    return run.open_programs(open_stack)
 
 
 MEMORY = Measure("memory", list_subjects, once=True)

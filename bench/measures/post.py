@@ -45,7 +45,7 @@ FASTAPI_SERVER: Final = (
 
 
 @contextlib.contextmanager
-def open_server(run: Run, name: str, command: tuple[str, ...], root: Path, *, form: bool = False) -> Iterator[Round]:
+def open_server(run: Run, name: str, root: Path, command: tuple[str, ...], *, form: bool = False) -> Iterator[Round]:
     """Run a server with its journal, hints and log in a folder; a round posts trades and checks the journal."""
     folder, (port,) = run.make_folder(name), free_ports(1)
     journal = folder / "journal.db"
@@ -98,15 +98,15 @@ def write_form(port: int, path: Path) -> Path:
 
 def list_servers(run: Run) -> Mapping[str, Opening]:
     """List the servers that trades are posted to."""
-    ours = {name: partial(open_server, run, name, OUR_SERVER, root) for name, root in run.programs.items()}
+    ours = run.open_programs(open_server, OUR_SERVER)
     peers = {BARE: BARE_SERVER, FASTAPI: FASTAPI_SERVER, DURABLE: FASTAPI_SERVER}
-    return ours | {name: partial(open_server, run, name, command, ROOT) for name, command in peers.items()}
+    return ours | {name: partial(open_server, run, name, ROOT, command) for name, command in peers.items()}
 
 
 def list_forms(run: Run) -> Mapping[str, Opening]:
     """List the servers that the form is posted to."""
-    ours = {name: partial(open_server, run, name, OUR_SERVER, root, form=True) for name, root in run.programs.items()}
-    return ours | {BARE: partial(open_server, run, BARE, BARE_SERVER, ROOT, form=True)}
+    ours = run.open_programs(open_server, OUR_SERVER, form=True)
+    return ours | {BARE: partial(open_server, run, BARE, ROOT, BARE_SERVER, form=True)}
 
 
 POST = Measure("post", list_servers)

@@ -82,10 +82,7 @@ def open_program(run: Run, name: str, root: Path, trades: int) -> Iterator[Round
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs, and ours with an empty journal, which is the floor of a start."""
     trades = run.choose(TRADES, TRADES_QUICK)
-    ours: dict[str, Opening] = {
-        name: partial(open_program, run, name, root, trades) for name, root in run.programs.items()
-    }
-    return ours | {EMPTY: partial(open_program, run, EMPTY, run.programs[OURS], 0)}
+    return run.open_programs(open_program, trades) | {EMPTY: partial(open_program, run, EMPTY, run.programs[OURS], 0)}
 
 
 RESTART = Measure("restart", list_subjects, warm_up=False)

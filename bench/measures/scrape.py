@@ -108,8 +108,7 @@ def _measure(run: Run, servers: list[Server]) -> dict[str, float]:
 
 def list_subjects(run: Run) -> Mapping[str, Opening]:
     """List the programs and the peer."""
-    ours: dict[str, Opening] = {name: partial(open_ours, run, name, root) for name, root in run.programs.items()}
-    return ours | {CLIENT: partial(open_client, run)}
+    return run.open_programs(open_ours) | {CLIENT: partial(open_client, run)}
 
 
 SCRAPE = Measure("scrape", list_subjects)

@@ -83,11 +83,11 @@ def test_a_hub_tells_a_host(nats: Nats, tmp_path: Path) -> None:
     async def run() -> bytes:
         told: asyncio.Queue[bytes] = asyncio.Queue()
         host, hub = (nats.make_settings(tmp_path / "j", user) for user in ("host", "hub"))
-        async with connect(host, "host") as listening, connect(hub, "hub") as telling:
+        async with connect(host, "host") as listening, connect(hub, "hub") as sender:
             await listening.listen(f"rewind.{JOURNAL_ID}", told.put_nowait)
             # A request on the same connection is answered after it.
             await listening.find_last(SUBJECT)
-            await telling.tell(f"rewind.{JOURNAL_ID}", b"7")
+            await sender.publish_unstored(f"rewind.{JOURNAL_ID}", b"7")
             return await asyncio.wait_for(told.get(), 60)
 
     assert asyncio.run(run()) == b"7"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import pytest
 import requests
@@ -189,32 +190,34 @@ def test_the_newest_trade_is_shown_after_the_clock_was_an_hour_fast(desk: Page, 
     expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile("FAST: last price 116, 16 trades"))
 
 
-def test_the_trades_are_listed_in_order_of_seq(desk: Page) -> None:
-    order = desk.evaluate("""async () => {
+MAKE_TRADES: Final = """async () => {
       const { TradeList } = await import("/static/desk/trades.js");
       const table = document.createElement("table");
       table.createTBody();
       const [news, pause] = [document.createElement("button"), document.createElement("button")];
       const template = document.getElementById("trade-row");
-      const trades = new TradeList({ table, template, empty: document.createElement("p"), news, pause });
+      const trades = new TradeList({ table, template, empty: document.createElement("p"), news, pause });"""
+
+
+def test_the_trades_are_listed_in_order_of_seq(desk: Page) -> None:
+    order = desk.evaluate(
+        MAKE_TRADES
+        + """
       const trade = { ts: "2026-01-31T09:30:00.000000Z", symbol: "A", side: "BUY", price: "1", qty: "1" };
       for (const seqs of [[3], [1, 2], [5, 4]]) {
         trades.add(seqs.map((seq) => ({ ...trade, seq, id: `${seq}` })));
         trades.draw();
       }
       return Array.from(table.tBodies[0].rows, (row) => row.dataset.seq);
-    }""")
+    }"""
+    )
     assert order == ["5", "4", "3", "2", "1"]
 
 
 def test_many_trades_at_once_are_written_into_the_rows_that_are_there(desk: Page) -> None:
-    seqs, texts, same, again = desk.evaluate("""async () => {
-      const { TradeList } = await import("/static/desk/trades.js");
-      const table = document.createElement("table");
-      table.createTBody();
-      const [news, pause] = [document.createElement("button"), document.createElement("button")];
-      const template = document.getElementById("trade-row");
-      const trades = new TradeList({ table, template, empty: document.createElement("p"), news, pause });
+    seqs, texts, same, again = desk.evaluate(
+        MAKE_TRADES
+        + """
       const trade = { ts: "2026-01-31T09:30:00.000000Z", price: "1", qty: "1" };
       const make = (seq) => ({ ...trade, seq, id: `id-${seq}`, symbol: `S${seq}`, side: seq % 2 ? "BUY" : "SELL" });
       const add = (first, last) => {
@@ -235,7 +238,8 @@ def test_many_trades_at_once_are_written_into_the_rows_that_are_there(desk: Page
       const again = trades.shown.has(1);
       const kept = listed.filter((each) => before.has(each)).length;
       return [listed.map((each) => Number(each.dataset.seq)), texts, kept, again];
-    }""")
+    }"""
+    )
     expected = [*range(94, 69, -1), *range(60, 35, -1)]
     assert seqs == expected
     assert texts == ["94", "/trades/id-94", "S94", "side side-sell"]
