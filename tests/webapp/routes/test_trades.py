@@ -521,7 +521,7 @@ def test_a_browser_gets_a_trade_as_a_page_with_its_history(client: FlaskClient) 
     for text in event.values():
         assert str(text) in page.text
     assert "6780.86250" in page.text
-    assert "the sidecar does not answer" in page.text
+    assert "the sidecar gives no answer about this journal" in page.text
     assert 'href="/blotter?source=grid"' in page.text
     assert client.get("/trades/none", headers=BROWSER).status_code == 404
 
