@@ -43,7 +43,7 @@ class Stream:
         found, self.found = self.found, []
         return found
 
-    async def tell(self, subject: str, _: bytes) -> None:
+    async def publish_unstored(self, subject: str, _: bytes) -> None:
         self.told.append(subject)
 
 
