@@ -90,7 +90,7 @@ export class Form {
   /** Says what the button sends, and the same as a command. */
   describe() {
     const { side, qty, symbol } = this.read();
-    byId("send", HTMLButtonElement).textContent = [side === "SELL" ? "Sell" : "Buy", qty, symbol].filter(Boolean).join(" ");
+    byId("send", HTMLButtonElement).textContent = [side === "SELL" ? "Sell" : "Buy", qty, symbol.toUpperCase()].filter(Boolean).join(" ");
     byId("curl", HTMLElement).textContent = writeCurl(this.form.action, this.read(true));
   }
 
