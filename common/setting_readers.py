@@ -170,7 +170,11 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "relay_max_age": (seconds(60, 3650 * 86_400), "a time of 1m to 3650d, like 7d, or seconds"),
     "relay_max_bytes": (size(1024**2, 1024**5), "a size of 1MiB to 1024TiB, like 8GiB, or bytes"),
     "relay_nkey_file": (optional_path, FILE),
-    "relay_user": (matching(r"[!-~]{0,128}"), "a name of at most 128 visible ASCII characters"),
+    "relay_user": (
+        # A word of a subject: with a dot, one user could read the inbox of another.
+        matching(r"[A-Za-z0-9_@+-]{0,128}"),
+        "a name of at most 128 letters, digits, _, @, + and -",
+    ),
     "relay_password_file": (optional_path, FILE),
     "relay_heartbeat": (seconds(1, 60), "a time of 1s to 1m, like 5s, or seconds"),
     "relay_http_hosts": (_urls, "URLs like https://berlin.example, separated by commas, each once"),

@@ -14,14 +14,23 @@ from relay.nkey import Nkey
 
 TLS: Final = "tls"
 
+INBOX: Final = "_INBOX"
+"""Where answers to a user come that has no name."""
+
 
 @dataclass(frozen=True)
 class Access:
-    """The client's options, and whether it must not speak without TLS."""
+    """The client's options, whether it must not speak without TLS, and where answers come."""
 
     options: dict[str, Any]
     check_tls: Callable[[], None]
     public_key: str | None = None
+    inbox: str = INBOX
+
+
+def name_inbox(user: str) -> str:
+    """Name where the answers to a user come, by its public key or its name: other users have no right to read there."""
+    return f"{INBOX}_{user}"
 
 
 def read_access(settings: Settings, is_tls: Callable[[], bool] = lambda: True) -> Access:
@@ -69,7 +78,7 @@ def _read_user(settings: Settings, check_tls: Callable[[], None]) -> Access:
             check_tls()
             return key.sign(nonce)
 
-        return Access({"signature_cb": sign}, check_tls, key.public)
+        return Access({"signature_cb": sign}, check_tls, key.public, name_inbox(key.public))
     if not settings.relay_user:
         return Access({}, check_tls)
     if settings.relay_password_file is None:
@@ -80,4 +89,5 @@ def _read_user(settings: Settings, check_tls: Callable[[], None]) -> Access:
         check_tls()
         return password
 
-    return Access({"user": settings.relay_user, "password": show}, check_tls)
+    options = {"user": settings.relay_user, "password": show}
+    return Access(options, check_tls, inbox=name_inbox(settings.relay_user))

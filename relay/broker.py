@@ -227,6 +227,7 @@ async def _open(client: Client, settings: Settings, name: str, broker: Broker, a
             ping_interval=PING_SECONDS,
             max_outstanding_pings=2,
             pending_size=0,
+            inbox_prefix=access.inbox,
             **access.options,
         )
         access.check_tls()

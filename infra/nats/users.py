@@ -10,12 +10,12 @@ from typing import Final, Literal, TypedDict
 from nacl.signing import SigningKey
 
 from common.private_files import create
+from relay.access import name_inbox
 from relay.nkey import Nkey
 
 Kind = Literal["admin", "hub", "host"]
 
 STREAM: Final = "TRADES"
-_INBOX: Final = "_INBOX.>"
 
 
 class User(TypedDict):
@@ -34,20 +34,20 @@ class Rights:
     subscribe: Sequence[str]
 
 
-def find_rights(kind: Kind, journal_id: str = "") -> Rights:
-    """Return what a user may do.
+def find_rights(kind: Kind, key: str, journal_id: str = "") -> Rights:
+    """Return what the user with this public key may do.
 
     An administrator makes the stream. A host writes to its own subject alone, and hears when it is asked to go back. A
-    hub reads the stream, and asks hosts to go back.
+    hub reads the stream, and asks hosts to go back. Each reads the answers to itself.
     """
-    api = "$JS.API"
+    api, inbox = "$JS.API", f"{name_inbox(key)}.>"
     if kind == "admin":
-        return Rights(tuple(f"{api}.STREAM.{verb}.{STREAM}" for verb in ("INFO", "CREATE", "UPDATE")), (_INBOX,))
+        return Rights(tuple(f"{api}.STREAM.{verb}.{STREAM}" for verb in ("INFO", "CREATE", "UPDATE")), (inbox,))
     if kind == "host":
         publish = (f"trades.{journal_id}", f"{api}.STREAM.MSG.GET.{STREAM}")
-        return Rights(publish, (_INBOX, f"rewind.{journal_id}"))
+        return Rights(publish, (inbox, f"rewind.{journal_id}"))
     reads = (f"{api}.STREAM.INFO.{STREAM}", f"{api}.CONSUMER.*.{STREAM}.>", f"{api}.CONSUMER.MSG.NEXT.{STREAM}.>")
-    return Rights(("rewind.*", *reads), (_INBOX,))
+    return Rights(("rewind.*", *reads), (inbox,))
 
 
 def add_user(folder: Path, kind: Kind, name: str, journal_id: str = "") -> Path:
@@ -76,7 +76,7 @@ def write_users(users: dict[str, User]) -> str:
     """Write the users as the servers read them."""
     lines = []
     for name, user in users.items():
-        rights = find_rights(user["kind"], user["journal_id"])
+        rights = find_rights(user["kind"], user["key"], user["journal_id"])
         lines += [f"    # {name}", f"    {{ nkey: {user['key']}, permissions: {{"]
         lines += [f"      publish: {_write(rights.publish)}", f"      subscribe: {_write(rights.subscribe)}", "    } }"]
     return "\n".join(["authorization {", "  users: [", *lines, "  ]", "}", ""])

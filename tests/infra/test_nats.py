@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,7 @@ import pytest
 
 from common.journal.store import Journal
 from infra.nats.__main__ import main
-from infra.nats.users import find_rights
 from tests.conftest import ROOT, append, make_trade, require_program
-from tests.system.nats_server import HUB, list_host_rights
 from tests.system.relay import RelayProcess
 from tests.system.stack import free_ports
 from tests.waiting import wait_for
@@ -114,9 +113,11 @@ def test_three_nodes_with_tls_bring_a_hosts_trades_to_a_hub_and_each_user_has_it
             relay.end()
 
 
-def test_rights_are_those_that_the_relay_is_tested_with(folder: Path) -> None:
-    for rights, tested in ((find_rights("hub"), HUB), (find_rights("host", OTHER), list_host_rights(OTHER))):
-        assert [list(rights.publish), list(rights.subscribe)] == [list(each) for each in tested]
+def test_keys_are_private_and_each_user_has_an_inbox_of_its_own(folder: Path) -> None:
+    users = (folder / "users.conf").read_text()
+    keys = re.findall("nkey: (U[A-Z0-9]+)", users)
+    assert re.findall(r'subscribe: \["([^"]+)"', users) == [f"_INBOX_{key}.>" for key in keys]
+    assert len(set(keys)) == 4
     assert {path.stat().st_mode & 0o077 for path in [*folder.glob("*.nkey"), folder / "server.key"]} == {0}
 
 

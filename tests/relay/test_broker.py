@@ -1,6 +1,7 @@
 """The broker over a real server: what it answers, and which reason each refusal has."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -10,16 +11,17 @@ from nats.js.client import JetStreamContext
 
 from common.errors import RelayError
 from common.settings import Settings
+from relay.access import name_inbox
 from relay.broker import Broker, connect
 from relay.setup import set_up
 from relay.stream_reader import Stored
 from tests.conftest import JOURNAL_ID
-from tests.system.nats_server import ADMIN, HUB, Nats, list_host_rights
+from tests.system.nats_server import HUB, Nats, make_host, may_all
 from tests.system.stack import free_ports
 
 SUBJECT = f"trades.{JOURNAL_ID}"
 
-USERS = {"admin": ADMIN, "hub": HUB, "host": list_host_rights(JOURNAL_ID)}
+USERS = {"admin": may_all, "hub": HUB, "host": make_host(JOURNAL_ID)}
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +109,28 @@ def test_a_right_that_is_missing_is_no_time_out(nats: Nats, tmp_path: Path) -> N
     assert fail(host, listen) == "access"
 
 
+def test_the_answers_to_a_user_are_read_by_no_other(nats: Nats, tmp_path: Path) -> None:
+    inboxes = {name: name_inbox(key.public) for name, key in nats.keys.items()}
+
+    def read(subject: str) -> Callable[[Broker], Awaitable[None]]:
+        async def listen(broker: Broker) -> None:
+            await broker.listen(subject, print)
+            # A request on the same connection is answered after it; a hub may not make this one.
+            with contextlib.suppress(RelayError):
+                await broker.find_last(SUBJECT)
+            broker.check()
+
+        return listen
+
+    for user, other in (("host", "hub"), ("hub", "host"), ("host", "admin")):
+        settings = nats.make_settings(tmp_path / "j", user)
+        for subject in (f"{inboxes[other]}.>", "_INBOX.>", ">"):
+            assert fail(settings, read(subject)) == "access"
+    use(nats.make_settings(tmp_path / "j", "host"), read(f"{inboxes['host']}.more"))
+
+
 def test_a_key_that_the_server_does_not_know_is_refused(nats: Nats, tmp_path: Path) -> None:
-    other = Nats(tmp_path / "other", users={"host": ADMIN})
+    other = Nats(tmp_path / "other", users={"host": may_all})
     settings = nats.make_settings(tmp_path / "j", "host", RELAY_NKEY_FILE=str(other.keys["host"].file))
     assert fail(settings, nothing) == "access"
 
@@ -119,7 +141,7 @@ def test_a_secret_that_is_missing_for_a_moment_is_no_access(tmp_path: Path) -> N
 
 
 def test_only_the_certificates_of_the_file_are_trusted(nats: Nats, tmp_path: Path) -> None:
-    other = Nats(tmp_path / "other", users={"host": ADMIN})
+    other = Nats(tmp_path / "other", users={"host": may_all})
     assert other.authority is not None
     settings = nats.make_settings(tmp_path / "j", "host", RELAY_CA_FILE=str(other.authority.file))
     assert fail(settings, nothing) == "tls"

@@ -4,32 +4,35 @@ import contextlib
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from nacl.signing import SigningKey
 
 from common.settings import Settings
+from infra.nats.users import Rights, find_rights
 from relay.nkey import Nkey
 from tests.conftest import require_program
 from tests.system.stack import free_ports
 from tests.waiting import wait_for
 
-STREAM_RIGHTS = "$JS.API.STREAM.INFO.TRADES"
-
-ADMIN: tuple[Sequence[str], Sequence[str]] = ([">"], [">"])
-"""What a user may publish, and what it may subscribe to."""
-
-HUB = (
-    ["rewind.*", STREAM_RIGHTS, "$JS.API.CONSUMER.*.TRADES.>", "$JS.API.CONSUMER.MSG.NEXT.TRADES.>"],
-    ["_INBOX.>"],
-)
+User = Callable[[str], Rights]
+"""What a user may do, by its public key."""
 
 
-def list_host_rights(journal_id: str) -> tuple[Sequence[str], Sequence[str]]:
-    """List the rights of a host: its own subject alone."""
-    return [f"trades.{journal_id}", "$JS.API.STREAM.MSG.GET.TRADES"], ["_INBOX.>", f"rewind.{journal_id}"]
+def may_all(_: str) -> Rights:
+    """Everything."""
+    return Rights([">"], [">"])
+
+
+HUB: User = partial(find_rights, "hub")
+
+
+def make_host(journal_id: str) -> User:
+    """A host with this journal."""
+    return partial(find_rights, "host", journal_id=journal_id)
 
 
 class Key:
@@ -119,7 +122,7 @@ class Nats:
         self,
         folder: Path,
         count: int = 1,
-        users: Mapping[str, tuple[Sequence[str], Sequence[str]]] | None = None,
+        users: Mapping[str, User] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -128,12 +131,13 @@ class Nats:
         self.authority = Authority(folder) if users else None
         self.configure(users or {})
 
-    def configure(self, users: Mapping[str, tuple[Sequence[str], Sequence[str]]], text: str = "") -> None:
+    def configure(self, users: Mapping[str, User], text: str = "") -> None:
         """Write the configuration of every node; ``text`` replaces what it says about users."""
+        rights = {self.keys[name].public: user(self.keys[name].public) for name, user in users.items()}
         lists = "\n".join(
-            f"{{ nkey: {self.keys[name].public}, permissions: {{"
-            f" publish: {{ allow: {_write(publish)} }}, subscribe: {{ allow: {_write(subscribe)} }} }} }}"
-            for name, (publish, subscribe) in users.items()
+            f"{{ nkey: {key}, permissions: {{"
+            f" publish: {{ allow: {_write(own.publish)} }}, subscribe: {{ allow: {_write(own.subscribe)} }} }} }}"
+            for key, own in rights.items()
         )
         tls = ""
         if self.authority is not None:
