@@ -49,10 +49,11 @@ _DETAIL_LENGTH: Final = 300
 
 
 class StreamState(NamedTuple):
-    """Which stream it is, by the time when it was made, and its last seq."""
+    """Which stream it is, by the time when it was made, its last seq, and how it was made."""
 
     created: str
     last_seq: int
+    config: Mapping[str, object] = {}
 
 
 class Broker:
@@ -126,7 +127,8 @@ class Broker:
         """Read the state of the stream."""
         with self._errors("the stream's state"):
             found = await self._js.stream_info(self._stream)
-            return StreamState(found.created.isoformat() if found.created else "", found.state.last_seq)
+            created = found.created.isoformat() if found.created else ""
+            return StreamState(created, found.state.last_seq, vars(found.config))
 
     async def find_config(self) -> Mapping[str, object] | None:
         """Read how the stream was made, None when there is none."""

@@ -47,8 +47,9 @@ async def _set_up(settings: Settings) -> list[str]:
         if found is None:
             await broker.add_stream(wanted)
             found = await broker.find_config() or {}
-    return [
-        f"{name} is {found.get(name)!r}; expected {value!r}"
-        for name, value in wanted.items()
-        if found.get(name) != value
-    ]
+    return [f"{name} is {found.get(name)!r}; expected {wanted[name]!r}" for name in list_differences(found, wanted)]
+
+
+def list_differences(found: Mapping[str, object], wanted: Mapping[str, Any]) -> list[str]:
+    """List what a stream was made otherwise with."""
+    return [name for name, value in wanted.items() if found.get(name) != value]

@@ -53,6 +53,15 @@ class StreamCollector(Collector):
         for reason, count in status.errors.items():
             errors.add_metric([direction, status.address, reason], count)
         yield from (connected, errors)
+        if status.differs:
+            differs = GaugeMetricFamily(
+                "relay_stream_differs",
+                "1 when the stream was made with another value than the settings say.",
+                labels=["direction", "setting"],
+            )
+            for setting, other in status.differs.items():
+                differs.add_metric([direction, setting], other)
+            yield differs
         # The other thread adds journals.
         journals = list(status.journals.values())
         for name, text, read in _GAUGES:

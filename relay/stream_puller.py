@@ -11,12 +11,14 @@ from datetime import datetime
 
 from common.errors import HubError, RelayError
 from common.journal.hub import Batch, BatchResult, Place
+from common.settings import Settings
 from common.timestamps import now
 from relay.broker import Broker
 from relay.hub import Hub
 from relay.journal_executor import JournalExecutor
 from relay.message import REWIND, decode, encode_seq, find_end
 from relay.rewinds import Rewinds
+from relay.setup import list_differences, write_config
 from relay.stream_reader import Stored
 from relay.stream_status import JournalStatus, StreamStatus
 
@@ -31,7 +33,7 @@ class StreamPuller:
         hub: Hub,
         executor: JournalExecutor,
         status: StreamStatus,
-        stream: str,
+        settings: Settings,
         *,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
@@ -39,7 +41,8 @@ class StreamPuller:
         self._hub = hub
         self._executor = executor
         self._status = status
-        self._stream = stream
+        self._stream = settings.relay_stream
+        self._wanted = write_config(settings)
         self._wall_clock = wall_clock
         self._rewinds = Rewinds()
         for host in hub.list_hosts():
@@ -58,6 +61,8 @@ class StreamPuller:
 
     async def _find_place(self, broker: Broker) -> Place:
         state = await broker.read_state()
+        others = list_differences(state.config, self._wanted)
+        self._status.differs = {name: name in others for name in self._wanted}
         place = await self._executor.run(self._hub.read_place, self._stream)
         if place.created == state.created and place.seq <= state.last_seq:
             return place

@@ -42,7 +42,7 @@ class StreamPull(RelayDaemon):
         settings = self._settings
         status = make_status(settings, "pull")
         with self.hub_opened() as hub, JournalExecutor() as executor:
-            puller = StreamPuller(hub, executor, status, settings.relay_stream)
+            puller = StreamPuller(hub, executor, status, settings)
             yield _show(settings, status, Sessions(settings, status, puller.run))
 
 

@@ -1,6 +1,7 @@
 """What is known of a relay over a stream: of the broker, and of each journal whose trades pass."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -58,6 +59,8 @@ class StreamStatus:
     errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     wrong: RelayError | None = field(default_factory=lambda: RelayError("", "it was not reached yet"))
     journals: dict[str, JournalStatus] = field(default_factory=dict)
+    differs: Mapping[str, bool] = field(default_factory=dict)
+    """What the stream was made with, and whether that is another value than the settings say; pulling only."""
     acks: Histogram = field(default_factory=lambda: Histogram.over(ACK_BOUNDS))
 
     def find(self, journal_id: str) -> JournalStatus:

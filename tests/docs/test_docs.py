@@ -111,7 +111,7 @@ def exposed_names() -> set[str]:
     registry.register(StateCollector(sight, SeriesStarts()))
     registry.register(RelayCollector([HostStatus("https://a", JOURNAL_ID)], {"token": 0}))
     streams = CollectorRegistry()
-    streams.register(StreamCollector(StreamStatus("push", "nats://a"), {"token": 0}))
+    streams.register(StreamCollector(StreamStatus("push", "nats://a", differs={"discard": False}), {"token": 0}))
     families = itertools.chain.from_iterable(
         text_string_to_metric_families(generate_latest(each).decode()) for each in (registry, streams)
     )

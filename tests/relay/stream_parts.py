@@ -59,7 +59,7 @@ def pulling(settings: Settings) -> Iterator[StreamStatus]:
     status = StreamStatus("pull", "nats://a")
     hub = Hub(Journal(settings.journal_path, "normal")).adopt()
     with JournalExecutor() as executor:
-        puller = StreamPuller(hub, executor, status, settings.relay_stream)
+        puller = StreamPuller(hub, executor, status, settings)
         with _running(Sessions(settings, status, puller.run)):
             yield status
     hub.close()

@@ -71,6 +71,9 @@ def test_setting_up_twice_changes_nothing_and_names_each_difference(nats: Nats, 
     assert set_up(other) == lines
     assert set_up(other) == lines
     assert set_up(nats.make_settings(tmp_path / "none")) == []
+    with pulling(nats.make_settings(tmp_path / "hub.db", RELAY_MAX_AGE="1d")) as read:
+        wait_for(lambda: read.differs, "the stream is reached")
+        assert [name for name, other in read.differs.items() if other] == ["max_age"]
 
 
 def test_trades_pass_and_are_counted(host: Settings, hub: Settings) -> None:

@@ -57,6 +57,14 @@ def test_a_journal_has_its_numbers() -> None:
     assert samples["relay_ack_seconds_sum", "pull"] == 5.02
 
 
+def test_what_the_stream_was_made_otherwise_with_is_exposed_when_it_is_known() -> None:
+    status = StreamStatus("pull", "tls://a")
+    assert not [name for name in expose(status) if name[0] == "relay_stream_differs"]
+    status.differs = {"discard": True, "max_age": False}
+    samples = expose(status)
+    assert [samples["relay_stream_differs", "pull", each] for each in status.differs] == [1, 0]
+
+
 def test_the_page_names_each_journal_and_what_is_wrong() -> None:
     status = StreamStatus("push", "tls://<a>")
     status.find(JOURNAL_ID).wrong = "seq 6 is another trade"

@@ -9,6 +9,7 @@ import pytest
 
 from common.journal.hub import Batch
 from common.journal.store import Journal
+from common.settings import Settings
 from relay.broker import Broker, StreamState
 from relay.hub import Hub
 from relay.journal_executor import JournalExecutor
@@ -51,7 +52,7 @@ class Stream:
 def puller(tmp_path: Path) -> Iterator[StreamPuller]:
     hub = Hub(Journal(tmp_path / "hub.db", "normal")).adopt()
     with JournalExecutor() as executor:
-        yield StreamPuller(hub, executor, StreamStatus("pull", "a"), "TRADES")
+        yield StreamPuller(hub, executor, StreamStatus("pull", "a"), Settings())
     hub.close()
 
 

@@ -16,7 +16,8 @@ from webapp.cli.host_checks import (
     check_snapshot,
     check_versions,
 )
-from webapp.cli.server_checks import check_grafana, check_prometheus, check_relay, check_web
+from webapp.cli.relay_checks import check_relay
+from webapp.cli.server_checks import check_grafana, check_prometheus, check_web
 from webapp.cli.sidecar_checks import check_sidecar
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -1,4 +1,4 @@
-"""What ``doctor`` asks the servers, besides the sidecar: web, relay, Prometheus and Grafana."""
+"""What ``doctor`` asks the servers, besides sidecar and relay: web, Prometheus and Grafana."""
 
 import errno
 import socket
@@ -38,23 +38,6 @@ def check_web(settings: Settings) -> Findings:
         )
     else:
         yield ok("web", f"it accepts trades at {url}")
-
-
-def check_relay(settings: Settings) -> Findings:
-    """Check that a hub's relay reads every host."""
-    if not settings.relay_http_hosts:
-        return
-    url = f"http://{write_address(find_reachable(settings.relay_http_host), settings.relay_http_port)}/"
-    if not is_taken(settings.relay_http_host, settings.relay_http_port):
-        yield note("relay", f"nothing listens at {url}", "start it: .venv/bin/python -m relay pull")
-        return
-    alive, ready = ask(url, "healthz"), ask(url, "readyz")
-    if isinstance(alive, str) or alive.get("status") != "alive":
-        yield name_other("relay", url, settings.relay_http_port)
-    elif isinstance(ready, str):
-        yield fail("relay", ready, "see the runbook relay-host-silent")
-    else:
-        yield ok("relay", f"it reads {', '.join(settings.relay_http_hosts)}")
 
 
 def is_taken(host: str, port: int) -> bool:

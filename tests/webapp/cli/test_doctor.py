@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,26 +17,10 @@ from common.journal.disk import DiskUsage
 from common.journal.store import Journal
 from common.settings import Settings
 from tests.conftest import BUY, append
-from tests.system.stack import free_ports
 from tests.webapp.answers import serving
 from webapp import create_app
 
 Change = Callable[[Settings], Mapping[str, Any]]
-
-
-@pytest.fixture
-def fresh(settings: Settings, tmp_path: Path) -> Settings:
-    """Nothing is set up, and nothing runs."""
-    web, sidecar, hints = free_ports(3)
-    changes = {
-        "snapshot_path": tmp_path / "snapshot",
-        "webapp_http_port": web,
-        "sidecar_http_port": sidecar,
-        "webapp_zmq_addr": f"tcp://127.0.0.1:{hints}",
-        "prometheus_url": "",
-        "grafana_url": "",
-    }
-    return Settings(**{**vars(settings), **changes})
 
 
 def run_doctor(settings: Settings, **changes: object) -> tuple[int, str]:
@@ -234,23 +217,6 @@ def test_a_sidecar_that_listens_and_is_silent_may_be_stopped(fresh: Settings, mo
     assert code == 1
     assert "and does not answer" in printed.partition("FAIL  sidecar  ")[2].splitlines()[0]
     assert "kill -CONT" in printed
-
-
-HUB = {"relay_http_hosts": ("https://a.example", "https://b.example")}
-
-
-@pytest.mark.parametrize(
-    ("ready", "code", "found"),
-    [
-        ({"status": "ready"}, 0, "ok    relay            it reads https://a.example, https://b.example"),
-        ((503, {"detail": "https://a.example: tls"}), 1, "https://a.example: tls"),
-    ],
-)
-def test_a_hubs_relay_reads_every_host(fresh: Settings, ready: object, code: int, found: str) -> None:
-    assert "note  relay " in run_doctor(fresh, **HUB, relay_http_port=free_ports(1)[0])[1]
-    with serving({"/healthz": {"status": "alive"}, "/readyz": ready}) as port:
-        done, printed = run_doctor(fresh, **HUB, relay_http_port=port)
-    assert (done, found in printed) == (code, True), printed
 
 
 def answer_as_prometheus(**changes: object) -> dict[str, object]:
