@@ -59,7 +59,9 @@ export class Chart {
     this.chart.timeScale().subscribeSizeChange(() => this.showNewest());
     this.chart.subscribeCrosshairMove(({ time }) => onPoint?.(/** @type {number | undefined} */ (time)));
     this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => onView?.());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.applyColours());
+    for (const preference of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+      matchMedia(preference).addEventListener("change", () => this.applyColours());
+    }
     // The theme and the palette are attributes of the page.
     new MutationObserver(() => this.applyColours()).observe(document.documentElement, { attributes: true });
     this.applyColours();
@@ -67,7 +69,9 @@ export class Chart {
 
   applyColours() {
     const probe = document.createElement("i");
-    document.body.append(probe);
+    // Else forced colours would give each name the colour of text.
+    probe.style.forcedColorAdjust = "none";
+    this.chart.chartElement().append(probe);
     for (const name of NAMES) {
       probe.style.color = `var(--${name})`;
       this.colours[name] = getComputedStyle(probe).color;

@@ -1,13 +1,11 @@
 // @ts-check
 // The filter of the list of trades: in the address, and so the same after Back, a reload and by link.
+import { readSymbol } from "./names.js";
 import { byId } from "./page.js";
 /** @import { Trade } from "./types.d.ts" */
 
 const PREFIX = "filter_";
 const NAMES = /** @type {const} */ (["symbol", "side", "source", "qty"]);
-
-/** As the server reads a symbol: one without a capital is written in capitals. @param {string} text */
-const readSymbol = (text) => (/[A-Z]/.test(text) ? text : text.replace(/[a-z]+/g, (part) => part.toUpperCase()));
 
 export class TradeFilter {
   /** `onChange` is called when another filter was chosen. @param {() => void} onChange */

@@ -1,6 +1,7 @@
 // @ts-check
 // The trade form, sent without leaving the page. Without JavaScript it is a plain form post.
 import { enableCopy, writeCurl } from "./copy.js";
+import { readSymbol } from "./names.js";
 import { addOwn } from "./own.js";
 import { byId, makeElement, request } from "./page.js";
 import { explain, NO_ANSWER } from "./rejected.js";
@@ -46,8 +47,8 @@ export class Form {
     form.addEventListener("input", () => this.describe());
     this.symbol.addEventListener("change", () => {
       const known = Array.from(byId("known-symbols", HTMLDataListElement).options, ({ value }) => value);
-      const typed = [this.symbol.value.trim(), this.symbol.value.trim().toUpperCase()].find((each) => known.includes(each));
-      if (typed) onSymbol(typed);
+      const typed = readSymbol(this.symbol.value.trim());
+      if (known.includes(typed)) onSymbol(typed);
     });
     document.addEventListener("keydown", (event) => this.selectSide(event));
     this.recall();
@@ -90,7 +91,7 @@ export class Form {
   /** Says what the button sends, and the same as a command. */
   describe() {
     const { side, qty, symbol } = this.read();
-    byId("send", HTMLButtonElement).textContent = [side === "SELL" ? "Sell" : "Buy", qty, symbol.toUpperCase()].filter(Boolean).join(" ");
+    byId("send", HTMLButtonElement).textContent = [side === "SELL" ? "Sell" : "Buy", qty, readSymbol(symbol)].filter(Boolean).join(" ");
     byId("curl", HTMLElement).textContent = writeCurl(this.form.action, this.read(true));
   }
 

@@ -1,6 +1,6 @@
 // @ts-check
 // Totals of the window, in all and by symbol: those of a summary, and the trades after it.
-import { findQuote } from "./quotes.js";
+import { findQuote } from "./names.js";
 /** @import { SymbolTotals, Trade } from "./types.d.ts" */
 
 // Symbols that are kept; those that were not traded for longest are dropped first. The totals in all have them too.

@@ -93,7 +93,7 @@ def test_a_symbol_that_is_new_has_its_currency_at_once(desk: Page, shared: Stack
 def test_the_page_finds_the_quote_currency_by_the_rule_of_the_server(desk: Page) -> None:
     found = desk.evaluate(
         """async ([symbols, currencies]) => {
-          const { findQuote } = await import("/static/desk/quotes.js");
+          const { findQuote } = await import("/static/desk/names.js");
           return symbols.map((symbol) => findQuote(symbol, currencies));
         }""",
         [SYMBOLS, CURRENCIES],

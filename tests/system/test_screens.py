@@ -58,6 +58,21 @@ FIND_MARKED: Final = """(labels) => {
   return labels.filter(isMarked).map((label) => label.innerText);
 }"""
 
+HAS_CANDLE: Final = """() => {
+  const probe = document.createElement("i");
+  probe.style.cssText = "forced-color-adjust: none; color: var(--buy)";
+  document.body.append(probe);
+  const buy = getComputedStyle(probe).color.match(/[0-9]+/g).map(Number);
+  probe.remove();
+  const isDrawn = (canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const seen = new Set();
+    for (let at = 0; at < data.length; at += 4) seen.add(`${data[at]} ${data[at + 1]} ${data[at + 2]}`);
+    return seen.has(buy.join(" ")) && seen.size > 1;
+  };
+  return [...document.querySelectorAll("#chart canvas")].some(isDrawn);
+}"""
+
 FIND_FAULTS: Final = (ROOT / "tests/system/find_overlaps.js").read_text()
 
 
@@ -114,6 +129,18 @@ def test_nothing_overlaps_while_there_are_no_trades(context: BrowserContext) -> 
     faults += look_at_pages(page, "empty", *PAGES)
     page.close()
     assert faults == []
+
+
+def test_the_chart_is_drawn_in_forced_colours(context: BrowserContext, shared: Stack) -> None:
+    for price in ("10", "12"):
+        shared.post(symbol="DRAWN", side="BUY", price=price, qty="2")
+    page = context.new_page()
+    for name, colours in COLOURS.items():
+        page.emulate_media(**colours)
+        page.goto("/?symbol=DRAWN")
+        expect(page.locator("#chart-legend")).to_contain_text("12")
+        wait_for(lambda: page.evaluate(HAS_CANDLE), f"a candle is seen in {name} colours")
+    page.close()
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 390])

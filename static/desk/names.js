@@ -1,12 +1,19 @@
 // @ts-check
-// The quote currency of a symbol, by the same rule as the server's `find_quote`: so a new symbol has it with its first trade.
+// Names of symbols and of their quote currencies, by the same rules as the server's.
 
 const OTHER = "other";
 
 // Only ASCII letters, as in symbols.
 const toUpper = (/** @type {string} */ text) => text.replace(/[a-z]+/g, (part) => part.toUpperCase());
 
-/** @param {string} symbol @param {string[]} currencies that are known as endings */
+/** A symbol as the server reads it: one without a capital is written in capitals. @param {string} text */
+export const readSymbol = (text) => (/[A-Z]/.test(text) ? text : toUpper(text));
+
+/**
+ * The quote currency: so a new symbol has it with its first trade.
+ * @param {string} symbol
+ * @param {string[]} currencies that are known as endings
+ */
 export const findQuote = (symbol, currencies) => {
   const slash = symbol.indexOf("/");
   const quote = slash > 0 ? symbol.slice(slash + 1).split(":")[0].trim() : "";
