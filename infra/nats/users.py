@@ -10,7 +10,7 @@ from typing import Final, Literal, TypedDict
 from nacl.signing import SigningKey
 
 from common.private_files import create
-from relay.access import name_inbox
+from relay.access import INBOX, name_inbox
 from relay.nkey import Nkey
 
 Kind = Literal["admin", "hub", "host"]
@@ -42,7 +42,9 @@ def find_rights(kind: Kind, key: str, journal_id: str = "") -> Rights:
     """
     api, inbox = "$JS.API", f"{name_inbox(key)}.>"
     if kind == "admin":
-        return Rights(tuple(f"{api}.STREAM.{verb}.{STREAM}" for verb in ("INFO", "CREATE", "UPDATE")), (inbox,))
+        # The usual inbox too, which the command nats has: no other user has answers there.
+        publish = tuple(f"{api}.STREAM.{verb}.{STREAM}" for verb in ("INFO", "CREATE", "UPDATE"))
+        return Rights(publish, (inbox, f"{INBOX}.>"))
     if kind == "host":
         publish = (f"trades.{journal_id}", f"{api}.STREAM.MSG.GET.{STREAM}")
         return Rights(publish, (inbox, f"rewind.{journal_id}"))

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from common.journal.store import Journal
 from infra.nats.__main__ import main
+from relay.nkey import Nkey
 from tests.conftest import ROOT, append, make_trade, require_program
 from tests.system.relay import RelayProcess
 from tests.system.stack import free_ports
@@ -70,6 +72,13 @@ def nodes(folder: Path) -> Iterator[str]:
         process.wait(60)
 
 
+def list_connected(log: Path) -> set[tuple[str, str]]:
+    """List who is connected to the nodes, by name and key."""
+    urls = re.findall("Starting http monitor on (.*)", log.read_text())
+    answers = [requests.get(f"http://{url}/connz?auth=true", timeout=60).json() for url in urls]
+    return {(each["name"], each["authorized_user"]) for found in answers for each in found["connections"]}
+
+
 @pytest.mark.parametrize("name", ["one.conf", "three.conf"])
 def test_the_server_accepts_a_file(folder: Path, name: str) -> None:
     (environ,) = list_environs(folder, 1)
@@ -108,6 +117,10 @@ def test_three_nodes_with_tls_bring_a_hosts_trades_to_a_hub_and_each_user_has_it
             assert hub.last_seq() == 0
             push = RelayProcess("push", list_settings("berlin", "host.db"), folder / "push.log")
             wait_for(lambda: hub.last_seq() == 20, "the trades have arrived", 120)
+            # As the runbooks ask: who is connected from where.
+            keys = {name: Nkey.read((folder / f"{name}.nkey").read_text().strip()).public for name in ("berlin", "hub")}
+            connected = {("relay push", keys["berlin"]), ("relay pull", keys["hub"])}
+            wait_for(lambda: list_connected(folder / "nats.log") == connected, "both are connected")
     finally:
         for relay in (foreign, pull, *([push] if push else [])):
             relay.end()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import ROOT, require_program
 from tests.system.checkout import Checkout
+from tests.system.stack import free_ports
 
 DOCS = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -63,10 +64,18 @@ RUNS = {
     # Of the runbooks: on a stack that is well they show who listens, and the lines that have to be there.
     "ss -ltnp 'sport = :8001'": "LISTEN",
     "ss -ltnp 'sport = :8000'": "LISTEN",
+    "ss -ltnp 'sport = :8002'": "LISTEN",
     "ss -ltnp 'sport = :5555'": "LISTEN",
     "ss -tnp 'sport = :5555 or dport = :5555'": "ESTAB",
     "ps -o pid=,stat=,args= -p \"$(ss -Hltnp 'sport = :8001' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "-m sidecar",
     "ps -o pid=,stat=,args= -p \"$(ss -Hltnp 'sport = :8000' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "gunicorn",
+    "ps -o pid=,stat=,pcpu=,args= -p \"$(ss -Hltnp 'sport = :8002' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "relay",
+    "top -bn2 -d1 -p \"$(ss -Hltnp 'sport = :8001' | grep -oP 'pid=\\K\\d+' | paste -sd,)\" | tail -1": "python",
+    "curl -s localhost:8002/readyz": '"status": "ready"',
+    "curl -s localhost:8002/metrics | grep -E '^relay_(last_seq|lag_seconds)'": 'relay_last_seq{direction="pull"',
+    'grep -F \'"service": "relay"\' stack.log | tail -3': "relay is running",
+    'grep -F \'"reason": "pruned"\' stack.log | tail -1': "",
+    'grep -F \'"reason": "conflict"\' stack.log | tail -1': "",
     'grep -E \'sidecar.1 stopped|"service": "sidecar"|cannot (bind|start)\' stack.log | tail -3': "sidecar is counting",
     'grep -E \'web.1 stopped|"logger": "gunicorn.error"|cannot (bind|start)\' stack.log | tail -5': "Booting worker",
     'grep -F \'"logger": "gunicorn.error"\' stack.log | tail -5': "Booting worker",
@@ -209,6 +218,7 @@ NOT_RUN = {
     "python -m relay skip JOURNAL_ID": "tests/relay runs it, over a broker",
     "python -m relay skip JOURNAL_ID FROM TO": "tests/relay runs it, over a broker",
     "python -m relay setup": "tests/relay runs it, with a broker",
+    "curl -s 'localhost:8222/connz?auth=true' | grep -E '\"(ip|name|authorized_user)\"'": "test_nats.py asks a node",
     ".venv/bin/python -m infra.nats host NAME JOURNAL_ID": "tests/infra/test_nats.py runs it",
     "python -m relay skip URL": "tests/relay runs it, with a host that has deleted trades",
     "prometheus=github.com/prometheus/prometheus/cmd": "it builds another version of Prometheus",
@@ -274,10 +284,16 @@ def test_the_commands_of_the_docs_run_in_a_clean_shell(checkout: Checkout) -> No
     # The checkout's ports instead of the default ones.
     ports = {"127.0.0.1:8000": checkout.web_url[7:], "127.0.0.1:8001": checkout.sidecar_url[7:]}
     ports |= {"localhost:8000": ports["127.0.0.1:8000"], "localhost:8001": ports["127.0.0.1:8001"]}
-    own_ports = {8000: checkout.web_port, 8001: checkout.sidecar_port, 5555: checkout.hints_port}
+    (relay_port,) = free_ports(1)
+    ports["localhost:8002"] = f"localhost:{relay_port}"
+    own_ports = {8000: checkout.web_port, 8001: checkout.sidecar_port, 8002: relay_port, 5555: checkout.hints_port}
     ports |= {f"port = :{default}": f"port = :{port}" for default, port in own_ports.items()}
     started = checkout.launch("make apps-up")
     checkout.wait_ready()
+    # A hub beside it, of which the runbooks of the relay look at the relay.
+    settings = f"RELAY_HTTP_HOSTS={checkout.web_url} RELAY_HTTP_PORT={relay_port} JOURNAL_PATH=var/hub.db"
+    checkout.launch(f"env {settings} .venv/bin/python -m relay pull")
+    checkout.wait_ready(f"http://127.0.0.1:{relay_port}")
     for command, expected in RUNS.items():
         if "audit" in command or "metrics" in command:
             checkout.wait_counted()

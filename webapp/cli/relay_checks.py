@@ -28,7 +28,9 @@ NATS_PORT: Final = 4222
 _CHOSEN: Final = {"num_replicas": "RELAY_REPLICAS", "max_age": "RELAY_MAX_AGE", "max_bytes": "RELAY_MAX_BYTES"}
 """What an administrator may have chosen elsewhere; with another value of the rest the stream may lose trades."""
 
+_DISCONNECTED: Final = "see the runbook relay-disconnected"
 _TODO: Final = {
+    " unreachable: ": _DISCONNECTED,
     " full: ": "see the runbook relay-stream-full",
     " conflict: ": "see the runbook relay-conflict",
     "is another trade": "see the runbook relay-conflict",
@@ -37,9 +39,7 @@ _TODO: Final = {
     " stream: ": "make the stream: .venv/bin/python -m relay setup, with the settings of its administrator",
     " access: ": "its token, or its user and rights at the stream: see the runbook relay-disconnected",
 }
-"""By words of what keeps the relay from being ready."""
-
-_DISCONNECTED: Final = "see the runbook relay-disconnected"
+"""By words of what keeps the relay from being ready; of several hosts each may have its own."""
 
 
 def check_relay(settings: Settings) -> Findings:
@@ -63,7 +63,8 @@ def check_relay(settings: Settings) -> Findings:
         yield name_other("relay", url, settings.relay_http_port)
         return
     if isinstance(ready, str):
-        yield fail("relay", ready, next((todo for words, todo in _TODO.items() if words in ready), _DISCONNECTED))
+        todos = dict.fromkeys(todo for words, todo in _TODO.items() if words in ready)
+        yield fail("relay", ready, "; ".join(todos) or _DISCONNECTED)
     else:
         yield ok("relay", f"trades pass at {url}")
     yield from _check_metrics(settings, url)
@@ -133,11 +134,13 @@ def _check_hosts(settings: Settings, families: Mapping[str, Metric]) -> Findings
         journal_id = labels["journal_id"]
         host = f"{names[journal_id]} ({journal_id})" if journal_id in names else journal_id
         passed = int(journals["last_seq"].get(journal_id, 0))
-        waits = max(0, int(journals["journal_last_seq"].get(journal_id, passed)) - passed)
+        # Over HTTP the newest seq of the host is not known.
+        newest = journals["journal_last_seq"].get(journal_id)
+        waits = "" if newest is None else f", {max(0, int(newest) - passed)} trades wait"
         lag = journals["lag_seconds"].get(journal_id, 0.0)
         age = now().timestamp() - seen
         last = f"{age:.0f} s ago" if seen else "not since its start"
-        found = f"{host} has passed up to seq {passed}, {waits} trades wait; last heard {last}"
+        found = f"{host} has passed up to seq {passed}{waits}; last heard {last}"
         if lag > LAG_SECONDS:
             yield fail("relay's host", f"{found}; for {lag:.0f} s", "see the runbook relay-lags")
         elif not seen:

@@ -20,6 +20,9 @@ from webapp.cli.server_checks import is_taken, name_other
 STALE_SECONDS: Final = 60
 """As the alert SnapshotStale."""
 
+LAG_TRADES: Final = 100
+"""As the alert LagGrows."""
+
 _VERSION: Final = "sidecar_build_info"
 _SAME: Final = "set the same JOURNAL_PATH for web and sidecar, and restart both"
 
@@ -69,6 +72,9 @@ def _check_counting(url: str, counted: int, last_seq: int, metrics: Mapping[str,
     elif journal < last_seq:
         found = f"it reads a journal that ends at seq {journal}, but this one ends at {last_seq}"
         yield fail("sidecar", found, _SAME)
+    elif journal - counted > LAG_TRADES:
+        found = f"it counts at {url}, {journal - counted} trades behind"
+        yield note("sidecar", found, "look again in a minute; if there are more then, see the runbook lag-grows")
     else:
         yield ok("sidecar", f"it counts at {url}, {max(0, journal - counted)} trades behind")
     if version != __version__:

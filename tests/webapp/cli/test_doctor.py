@@ -210,6 +210,13 @@ def test_what_is_wrong_with_the_sidecar_is_named(
     assert found in printed.partition(f"FAIL  {what:<15}  ")[2].splitlines()[0]
 
 
+def test_a_sidecar_that_is_far_behind_is_a_note(fresh: Settings) -> None:
+    for behind, level in ((100, "ok   "), (101, "note ")):
+        with serving(expose(sidecar_journal_last_seq=50 + behind)) as port:
+            code, printed = run_doctor(fresh, sidecar_http_port=port)
+        assert (code, f"{level} sidecar          it counts at " in printed) == (0, True), printed
+
+
 def test_a_sidecar_that_listens_and_is_silent_may_be_stopped(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webapp.cli.client._TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -77,6 +77,7 @@ def test_a_relay_that_does_not_run_beside_a_stack_that_does_is_a_failure(fresh: 
     [
         ("https://a.example: tls: it has expired", "runbook relay-disconnected"),
         ("https://a.example: pruned: seq 3", "runbook relay-pruned"),
+        ("https://a: unreachable: gone; https://b: pruned: seq 3", "relay-disconnected; see the runbook relay-pruned"),
         ("unreachable: connecting: refused", "runbook relay-disconnected"),
         ("access: Permissions Violation for Publish", "its user and rights at the stream"),
         ("stream: publishing: no stream TRADES answers", "-m relay setup"),
