@@ -32,6 +32,8 @@ Ref = Annotated[str, Meta(min_length=1, max_length=REF_LENGTH)]
 class Trade(Struct, frozen=True):
     """A validated trade, not yet accepted: ``ts`` is when it happened, ``price`` is per unit of ``qty``.
 
+    A trade that came without a time has none until it is accepted: then its ``ts`` is that time.
+
     ``source`` names the bot, strategy or account that traded, ``ref`` is the exchange's id of the order or fill, and
     ``fee`` is in the quote currency.
     """

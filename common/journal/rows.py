@@ -19,6 +19,9 @@ _read_fields = attrgetter(*TRADE_FIELDS)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _FIELDS: Final = ", ".join(TRADE_FIELDS)
+_COLUMNS: Final = ("own_ts", *TRADE_FIELDS[1:])
+"""Where they are written: ``ts`` is read from ``own_ts``, or from ``accepted_at`` where that is empty."""
+
 _SELECT: Final = f"SELECT seq, id, accepted_at, NULL, NULL, {_FIELDS} FROM trades"  # noqa: S608 - names of columns
 _SELECT_ON_HUB: Final = f"""
 SELECT seq, id, accepted_at, (SELECT journal_id FROM marks WHERE marks.host = arrivals.host), host_seq, {_FIELDS}
@@ -65,8 +68,8 @@ class Written(Sequence[Event]):
     def _events(self) -> list[Event]:
         journal_id, at = self.journal_id, self.accepted_at
         return [
-            Event(*_read_fields(trade), seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=at)
-            for trade, seq, new_id in zip(self._trades, self.seqs, self._ids, strict=True)
+            Event(ts or at, *fields, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=at)
+            for (ts, *fields), seq, new_id in zip(map(_read_fields, self._trades), self.seqs, self._ids, strict=True)
         ]
 
 
@@ -86,14 +89,15 @@ def insert_events(db: Database, events: Sequence[Event]) -> range:
     seqs = range(first_seq, first_seq + len(events))
     if events:
         ids, times = (_write_id(event.id) for event in events), (event.accepted_at for event in events)
-        _write(db, list(map(_read_fields, events)), seqs, ids, times)
+        fields = [("" if event.ts == event.accepted_at else event.ts, *_read_fields(event)[1:]) for event in events]
+        _write(db, fields, seqs, ids, times)
     return seqs
 
 
 def _write(
     db: Database, fields: Sequence[Sequence[str | None]], seqs: range, ids: Iterable[bytes | str], times: Iterable[str]
 ) -> None:
-    columns = dict(zip(TRADE_FIELDS, zip(*fields, strict=True), strict=True))
+    columns = dict(zip(_COLUMNS, zip(*fields, strict=True), strict=True))
     # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
     used = {name: column for name, column in columns.items() if column.count(None) < len(column)}
     # 16 bytes instead of a text save a fifth of a row.

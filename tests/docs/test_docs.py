@@ -144,8 +144,8 @@ def test_every_field_of_a_trade_is_documented_accepted_stored_and_shown(tmp_path
     shown = next(line for line in blotter.splitlines() if "set columns" in line)
     assert {name for name in TRADE_FIELDS if f'"{name}"' not in shown} == set()
     with Journal(tmp_path / "journal.db") as journal:
-        columns = [name for (name,) in journal.query("SELECT name FROM pragma_table_info('trades')")]
-    assert set(columns) == {"seq", "id", "accepted_at", *TRADE_FIELDS}
+        columns = [name for (name,) in journal.query("SELECT name FROM pragma_table_xinfo('trades')")]
+    assert set(columns) == {"seq", "id", "accepted_at", "own_ts", *TRADE_FIELDS}
 
 
 def test_the_api_page_has_every_route() -> None:

@@ -181,11 +181,11 @@ def test_the_sidecar_serves_its_page_and_every_metrics_format(shared: Stack) -> 
 
 @pytest.mark.parametrize("command", [WEB, SIDECAR], ids=["web", "sidecar"])
 def test_a_journal_newer_than_the_program_stops_the_start_in_one_line(cold: Stack, command: tuple[str, ...]) -> None:
-    path = make_version_1(cold.folder / "journal.db", "PRAGMA user_version = 3;")
+    path = make_version_1(cold.folder / "journal.db", "PRAGMA user_version = 4;")
     done = run(cold, *command)
     assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if "has schema 3" in line]
-    assert f"journal {path} has schema 3, newer than this program; expected 1 to 2" in line
+    (line,) = [line for line in done.stderr.splitlines() if "has schema 4" in line]
+    assert f"journal {path} has schema 4, newer than this program; expected 1 to 3" in line
     assert "Traceback" not in done.stderr
 
 

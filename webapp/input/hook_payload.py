@@ -89,7 +89,7 @@ def read_payload(payload: Payload, currencies: tuple[str, ...]) -> ReadPayload:
         reason = _reject_fee(cost, fee.get("currency"), find_quote(trade.symbol, currencies))
         if reason is None:
             read_from["fee"] = "fee.cost"
-            trade = _read(values | {"fee": cost, "ts": trade.ts}, read_from, names)
+            trade = _read(values | {"fee": cost}, read_from, names)
         else:
             left_out["fee"] = reason
     sent_id = next(_find(payload, IDS), ("", None))[1]

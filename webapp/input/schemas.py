@@ -6,7 +6,6 @@ from typing import Any, Final, TypeVar
 from marshmallow import ValidationError, post_load
 
 from common.event import Trade
-from common.timestamps import format_timestamp, now
 from webapp.input.fields import (
     DecimalField,
     FeeField,
@@ -24,13 +23,13 @@ T = TypeVar("T")
 
 
 class TradeFields(StrictSchema[T]):
-    """The fields of a trade; ``ts`` is now by default, and a field that is left out has no value."""
+    """The fields of a trade; ``ts`` is empty by default, and any other field that is left out has no value."""
 
     symbol = SymbolField(required=True)
     side = SideField(required=True)
     price = DecimalField(required=True)
     qty = DecimalField(required=True)
-    ts = TradeTimeField(load_default=lambda: format_timestamp(now()))
+    ts = TradeTimeField(load_default="")
     source = SourceField()
     ref = RefField()
     fee = FeeField()

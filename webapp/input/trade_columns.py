@@ -52,6 +52,7 @@ def _choose_reader(name: str, field: Any) -> _Reader:  # noqa: ANN401 - marshmal
 
 _READERS: dict[str, _Reader] = {name: _choose_reader(name, field) for name, field in SENT_FIELDS.items()}
 _DEFAULTS: dict[str, str | None] = {field.name: field.default for field in fields(Trade) if not field.required}
+_DEFAULTS["ts"] = SENT_FIELDS["ts"].load_default
 
 
 def read_column(name: str, values: Sequence[Any]) -> Iterable[Any]:
@@ -62,7 +63,7 @@ def read_column(name: str, values: Sequence[Any]) -> Iterable[Any]:
     missing = values.count(UNSET)
     if not missing:
         return _READERS[name](values)
-    default = SENT_FIELDS["ts"].load_default() if name == "ts" else _DEFAULTS.get(name)
+    default = _DEFAULTS.get(name)
     if missing == len(values):
         return [default] * missing
     given = iter(_READERS[name]([value for value in values if value is not UNSET]))

@@ -20,7 +20,7 @@ from common.journal.holders import find_holders
 from common.journal.opening import back_up, restore
 from common.journal.schema import list_statements
 from common.journal.store import Journal
-from tests.conftest import append, make_trade
+from tests.conftest import AT, append, make_trade
 from tests.waiting import wait_for
 
 VERSION_1 = """
@@ -52,7 +52,7 @@ CREATE INDEX keys_used_at ON keys (used_at);
 CREATE TABLE facts (worker TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO journal (origin, base) VALUES ('0123456789abcdef0123456789abcdef', '{"last_seq": 1, "symbols": {}}');
 INSERT INTO trades VALUES (2, '01a20884-7740-700f-bca1-01eafb72f265', '2026-01-31T09:30:00.000000Z',
-    '2026-01-31T09:30:00.000000Z', 'BTCUSDT', 'BUY', '100.50', '2');
+    '2026-01-30T09:30:00.000000Z', 'BTCUSDT', 'BUY', '100.50', '2');
 """
 ID = "01a20884-7740-700f-bca1-01eafb72f265"
 
@@ -71,7 +71,7 @@ def old(tmp_path: Path) -> Path:
 def columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
     with contextlib.closing(sqlite3.connect(path)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        return {name: db.execute(f"PRAGMA table_info({name})").fetchall() for name in tables}
+        return {name: db.execute(f"PRAGMA table_xinfo({name})").fetchall() for name in tables}
 
 
 def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a_new_one(
@@ -84,7 +84,8 @@ def test_a_journal_of_version_1_keeps_its_id_and_trades_and_gets_the_schema_of_a
         assert [journal.find(event.id) for event in journal.read_after(0)] == journal.read_after(0)
         assert journal.query("SELECT pruned_seq FROM journal") == [(1,)]
         assert journal.query("SELECT source, ref, fee FROM trades") == [("", None, None)] * 2
-        assert new.query("PRAGMA user_version") == journal.query("PRAGMA user_version") == [(2,)]
+        assert [event.ts for event in journal.read_after(0)] == ["2026-01-30T09:30:00.000000Z", AT]
+        assert new.query("PRAGMA user_version") == journal.query("PRAGMA user_version") == [(3,)]
     assert columns(old) == columns(tmp_path / "new.db")
 
 

@@ -12,8 +12,10 @@ from uuid_utils import uuid7
 from common.errors import JournalError
 from common.event import TRADE_FIELDS
 from common.journal import rows
+from common.journal.batches import read_batches
 from common.journal.connection import Latch
 from common.journal.file import JOURNAL_REASONS
+from common.journal.hub import Batch
 from common.journal.store import Journal
 from tests.conftest import AT, append, make_event, make_trade
 
@@ -49,11 +51,27 @@ def test_what_is_appended_is_read_back_in_order_with_seq_and_journal_id(journal:
 
 def test_a_row_of_a_program_that_knows_no_source_ref_and_fee_is_read(journal: Journal, path: Path) -> None:
     row = (make_event(1).id, AT, AT, "BTCUSDT", "BUY", "1", "2")
-    insert = "INSERT INTO trades (id, accepted_at, ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    insert = "INSERT INTO trades (id, accepted_at, own_ts, symbol, side, price, qty) VALUES (?, ?, ?, ?, ?, ?, ?)"
     with contextlib.closing(sqlite3.connect(path)) as earlier, earlier:
         earlier.execute(insert, row)
     (event,) = journal.read_after(0)
     assert (event.source, event.ref, event.fee) == ("", None, None)
+
+
+def test_a_trade_without_a_time_happened_when_it_was_accepted_and_keeps_that_time_once(
+    journal: Journal, tmp_path: Path
+) -> None:
+    own = "2026-01-30T09:30:00.000000Z"
+    events = append(journal, [make_trade(ts=""), make_trade(ts=own)])
+    assert [event.ts for event in events] == [AT, own]
+    assert journal.read_after(0) == journal.select(limit=9, ts_since=own) == events
+    assert journal.select(limit=9, ts_since=AT) == events[:1]
+    assert [batch.newest_ts for batch in read_batches(journal, 0, 9)] == [AT]
+    with Journal(tmp_path / "hub.db") as hub:
+        hub.adopt()
+        hub.append_batches([Batch(journal.journal_id, 0, events)])
+        for each in (journal, hub):
+            assert each.query("SELECT own_ts, ts FROM trades ORDER BY seq") == [("", AT), (own, own)]
 
 
 def test_an_empty_journal_ends_at_zero(journal: Journal) -> None:
