@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import cached_property, lru_cache
@@ -82,21 +83,18 @@ class Histogram(Struct, dict=True):
         if request_id:
             self.exemplars[key] = Exemplar(request_id, value, at)
 
-    def observe_all(self, observed: Iterable[tuple[int, str, float]]) -> None:
-        """Count several measured values as ``observe`` does each: in millionths, with the request id and the time."""
+    def observe_all(self, values: Sequence[int], request_ids: Sequence[str], at: float) -> None:
+        """Count measured values in millionths, at least one, as ``observe`` does each, with their request ids."""
         keys, bounds, _ = self._ends
-        buckets, total = self.buckets, 0
-        newest: dict[str, tuple[int, str, float]] = {}
-        for each in observed:
-            value = each[0]
-            key = keys[bisect_left(bounds, value / 1_000_000)]
-            buckets[key] += 1
-            total += value
-            if each[1]:
-                newest[key] = each
-        self.total = EXACT.fma(total, MICRO, self.total)
-        for key, (value, request_id, at) in newest.items():
-            self.exemplars[key] = Exemplar(request_id, value / 1_000_000, at)
+        low, high = (bisect_left(bounds, value / 1_000_000) for value in (min(values), max(values)))
+        # Most often all are in one bucket.
+        places = [low] * len(values) if low == high else [bisect_left(bounds, each / 1_000_000) for each in values]
+        for place, count in Counter(places).items():
+            self.buckets[keys[place]] += count
+        self.total = EXACT.fma(sum(values), MICRO, self.total)
+        newest = {place: n for n, (place, request_id) in enumerate(zip(places, request_ids, strict=True)) if request_id}
+        for place, n in newest.items():
+            self.exemplars[keys[place]] = Exemplar(request_ids[n], values[n] / 1_000_000, at)
 
     def count(self, values: Sequence[Decimal], total: Decimal) -> None:
         """Count exact values that add up to ``total``, in a context that rounds no sum."""

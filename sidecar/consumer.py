@@ -4,16 +4,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from itertools import chain
+from typing import Final
 
 from common.errors import AddressError, BadMessageError, JournalError
 from common.journal.batches import CHUNK, Batch, read_batches
 from common.journal.store import Journal
 from common.settings import Settings
 from common.throttle import Throttle
-from common.wire.messages import Hint, SeqRange, decode_message
+from common.wire.hints import Hint, reject_journal
+from common.wire.messages import SeqRange, carries_trades, decode_message, decode_together
 from common.wire.transport import KeyPair
 from common.wire.worker_totals import WorkerTotals
+from sidecar.arrivals import MessageSource, take
 from sidecar.counters import Counters
 from sidecar.retention import read_checkpoint
 from sidecar.state import State
@@ -25,16 +28,6 @@ SILENT_SECONDS: Final = 3.5
 """A web worker that has not reported for this long is not listed as active."""
 
 _log = logging.getLogger(__name__)
-
-
-class MessageSource(Protocol):
-    """A source of messages; ``receive`` waits up to ``timeout`` seconds and returns None when none came."""
-
-    def use(self, keys: KeyPair) -> None:
-        """Accept messages only from peers that have this key pair."""
-
-    def receive(self, timeout: float) -> list[bytes] | None:
-        """Return the frames of the next message. Raises BadMessageError and AddressError."""
 
 
 class Consumer:
@@ -71,7 +64,7 @@ class Consumer:
             self._journal.close()
 
     def step(self) -> bool:
-        """Process one message, or read the journal after QUIET_SECONDS without progress; True if anything was found."""
+        """Process what has arrived, or read the journal after QUIET_SECONDS without progress; True if it did."""
         left = self._last_progress + QUIET_SECONDS - self._clock()
         found = left > 0 and self._receive(left)
         if self._clock() - self._last_progress < QUIET_SECONDS:
@@ -79,17 +72,31 @@ class Consumer:
         return self.recover() > 0 or found
 
     def _receive(self, timeout: float) -> bool:
+        """Process the next message; after one of trades, those that have arrived already, all at once."""
+        arrived: list[list[bytes]] = []
         try:
-            frames = self._receiver.receive(timeout)
+            take(self._receiver, timeout, arrived)
         except BadMessageError as error:
+            self._process_all(arrived)
             self.reject(error)
             return True
         except AddressError as error:
             self._log_throttled(logging.ERROR, "hints cannot be received", error.reason, error.detail)
-            return False
-        if frames is not None:
+        self._process_all(arrived)
+        return bool(arrived)
+
+    def _process_all(self, arrived: list[list[bytes]]) -> None:
+        last = [arrived.pop()] if arrived and not carries_trades(arrived[-1]) else []
+        found = decode_together(arrived, self._counters.journal_id) if len(arrived) > 1 else None
+        if found is None:
+            last = arrived + last
+        else:
+            events = list(chain.from_iterable(found))
+            # What is in no sequence is counted message by message, as if each had come alone.
+            for each in (events,) if self._are_next(events) else found:
+                self._count_all(each)
+        for frames in last:
             self._process(frames)
-        return frames is not None
 
     def catch_up(self, stopping: threading.Event) -> None:
         """Apply the journal to its end, before metrics are served. Raises JournalError."""
@@ -186,13 +193,18 @@ class Consumer:
 
     def _count_all(self, events: Sequence[Hint]) -> None:
         counted_at = self._wall_clock()
-        last = self._counters.last_seq
-        if events and [event.seq for event in events] == list(range(last + 1, last + 1 + len(events))):
+        if self._are_next(events):
             self._apply_live(events, counted_at)
         else:
             self._counters.note_requests(events)
             for event in events:
                 self._count(event, counted_at)
+
+    def _are_next(self, events: Sequence[Hint]) -> bool:
+        """Return whether all follow what is counted. The journal may be replaced after they were decoded."""
+        following = range(self._counters.last_seq + 1, self._counters.last_seq + 1 + len(events))
+        is_same = bool(events) and events[0].journal_id == self._counters.journal_id
+        return is_same and [event.seq for event in events] == list(following)
 
     def _apply_live(self, events: Sequence[Hint], counted_at: float) -> None:
         self._counters.receive(events, counted_at)
@@ -211,7 +223,9 @@ class Consumer:
             pass
 
     def _count(self, event: Hint, counted_at: float) -> None:
-        if event.seq > self._counters.last_seq + 1:
+        if event.journal_id != self._counters.journal_id:
+            self.reject(reject_journal(event.journal_id, self._counters.journal_id))
+        elif event.seq > self._counters.last_seq + 1:
             with self._counters.lock:
                 self._counters.observed.gaps += 1
             while self._counters.last_seq < event.seq and self.recover():

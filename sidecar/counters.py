@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Final
 
 from common.journal.batches import Batch
 from common.settings import Settings
-from common.wire.messages import Hint, SeqRange
+from common.wire.hints import Hint
+from common.wire.messages import SeqRange
 from sidecar.newest import Newest
 from sidecar.series_start import SeriesStarts
 from sidecar.state import Observed, State
@@ -32,7 +32,8 @@ class Counters:
         self.lock = threading.Lock()
         self._state = state
         self._settings = settings
-        self._received: list[tuple[Hint, float]] = []
+        self._received: list[tuple[Sequence[Hint], float]] = []
+        self._waiting = 0
         self._failure: Exception | None = None
 
     @property
@@ -46,7 +47,7 @@ class Counters:
     def last_seq(self) -> int:
         """The newest seq that is counted; to be read without the lock."""
         received = self._received
-        return received[-1][0].seq if received else self._state.last_seq
+        return received[-1][0][-1].seq if received else self._state.last_seq
 
     @property
     def journal_id(self) -> str:
@@ -61,7 +62,7 @@ class Counters:
     def replace(self, state: State, last_seq: int) -> None:
         """Continue with another state: the journal was replaced. Its trades up to ``last_seq`` are counted again."""
         with self.lock:
-            self._received = []
+            self._received, self._waiting = [], 0
             self._state = state
             self.newest = Newest(last_seq)
             self.starts.settle(state)
@@ -75,10 +76,11 @@ class Counters:
     def receive(self, hints: Sequence[Hint], at: float) -> None:
         """Count events that follow the last one, in ``seq`` order, received ``at`` this time, in seconds since 1970."""
         with self.lock:
-            self._received += zip(hints, repeat(at))
+            self._received.append((hints, at))
+            self._waiting += len(hints)
             self.newest.note_requests(hints)
             self.newest.note_counted(hints[-1].seq, at)
-            if len(self._received) >= FOLDED:
+            if self._waiting >= FOLDED:
                 self._fold()
 
     def _fold(self) -> None:
@@ -91,7 +93,7 @@ class Counters:
             self._failure = error
             raise
         # Only then, so that ``last_seq`` never falls.
-        self._received = []
+        self._received, self._waiting = [], 0
         self.starts.note(self._state)
 
     def note_requests(self, hints: Sequence[Hint]) -> None:

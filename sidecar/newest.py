@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Final
 
 from common.event import Seq
-from common.wire.messages import Hint, SeqRange
+from common.wire.hints import Hint
+from common.wire.messages import SeqRange
 
 KEPT: Final = 50_000
 """Trades whose requests are kept, and times of counting: some 8 MB."""

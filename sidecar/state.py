@@ -1,6 +1,6 @@
 """The state: what has been counted, a pure function of the events. It uses no clock, socket or file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, getcontext, setcontext
 from operator import attrgetter
 from typing import Annotated, Final, Literal
@@ -14,8 +14,9 @@ from common.journal.batches import Batch, group
 from common.quotes import OTHER_QUOTE, find_quote
 from common.settings import Settings
 from common.tally import EXACT, Count, Tally
-from common.timestamps import Timestamp, is_in_calendar, read_micros
-from common.wire.messages import BAD_MESSAGE_REASONS, Hint
+from common.timestamps import Timestamp, is_in_calendar, read_all_micros, read_micros
+from common.wire.hints import Hint
+from common.wire.messages import BAD_MESSAGE_REASONS
 from sidecar.positions import WIDE, Counted, Positions
 from sidecar.sources import Sources
 from sidecar.workers import Workers
@@ -64,15 +65,14 @@ class Observed(Struct):
     rejected: dict[Reason, Count] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
     workers: Workers = field(default_factory=Workers)
 
-    def observe_delays(self, received: Iterable[tuple[Hint, float]]) -> None:
-        """Observe the delays of live events, each with when it was received, in seconds since 1970."""
-        self.delay.observe_all(
-            [
-                # A clock that ran backwards makes no negative delay.
-                (max(0, round(at * 1_000_000) - read_micros(hint.accepted_at)), hint.request_id, at)
-                for hint, at in received
-            ]
-        )
+    def observe_delays(self, hints: Sequence[Hint], received_at: float) -> None:
+        """Observe the delays of live events, received at this time, in seconds since 1970."""
+        at = round(received_at * 1_000_000)
+        values = [at - accepted_at for accepted_at in read_all_micros([hint.accepted_at for hint in hints])]
+        if min(values) < 0:
+            # A clock that ran backwards makes no negative delay.
+            values = [max(0, value) for value in values]
+        self.delay.observe_all(values, [hint.request_id for hint in hints], received_at)
 
     def observe_delay(self, accepted_at: Timestamp, request_id: str, counted_at: float, trades: int = 1) -> None:
         """Observe the delay of live events of one request, counted at ``counted_at``, in seconds since 1970."""
@@ -169,10 +169,11 @@ class State(Struct):
         """Count events past ``last_seq``, in ``seq`` order; what is past a limit of ``settings`` goes under OTHER."""
         self.count(group(events), source, settings)
 
-    def receive(self, received: Sequence[tuple[Hint, float]], settings: Settings) -> None:
-        """Count live events as ``apply`` does, each with when it was received, in seconds since 1970."""
-        self.apply([hint for hint, _ in received], "live", settings)
-        self.observed.observe_delays(received)
+    def receive(self, received: Sequence[tuple[Sequence[Hint], float]], settings: Settings) -> None:
+        """Count live events as ``apply`` does, with when they were received, in seconds since 1970."""
+        self.apply([hint for hints, _ in received for hint in hints], "live", settings)
+        for hints, at in received:
+            self.observed.observe_delays(hints, at)
 
     def count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
         """Count batches of events past ``last_seq``; what is past a limit of ``settings`` goes under OTHER.

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from common.event import Event, Trade
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.store import Journal
-from common.wire.messages import Hint
+from common.wire.hints import Hint
 from common.wire.transport import make_key_pair
 
 # The same examples in every run, without deadlines; HYPOTHESIS_PROFILE="thorough" draws many new ones.
@@ -48,9 +48,9 @@ def make_hint(event: Event, request_id: str = "") -> Hint:
     return Hint(**{name: fields[name] for name in Hint.__struct_fields__ if name in fields}, request_id=request_id)
 
 
-def receive_hints(events: Iterable[Event], at: float = 1e10) -> list[tuple[Hint, float]]:
-    """Return events as hints that were received ``at`` this time."""
-    return [(make_hint(event), at) for event in events]
+def receive_hints(events: Iterable[Event], at: float = 1e10) -> list[tuple[list[Hint], float]]:
+    """Return events as hints that were received ``at`` this time, each alone."""
+    return [([make_hint(event)], at) for event in events]
 
 
 def make_trade(**fields: str) -> Trade:

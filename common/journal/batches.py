@@ -1,6 +1,8 @@
 """Batches: events by symbol, side and source, the unit in which they are counted."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from common.decimals import DecimalText
@@ -8,7 +10,7 @@ from common.event import SEQ_MAX, Event, Side, Source
 from common.journal.store import Journal
 from common.symbols import Symbol
 from common.timestamps import Timestamp
-from common.wire.messages import Hint
+from common.wire.hints import Hint
 
 CHUNK: Final = 10_000
 """Events that are read and counted at once."""
@@ -35,6 +37,9 @@ FROM batches AS g JOIN trades AS a ON a.seq = first
 """  # noqa: S608 - both are constants
 
 
+_read_key = attrgetter("symbol", "side", "source")
+
+
 class Batch(NamedTuple):
     """The events of one symbol, side and source, as far as they are counted: of each its price, quantity and seq.
 
@@ -56,15 +61,11 @@ class Batch(NamedTuple):
     newest_price: DecimalText
 
 
-def group(events: Iterable[Event | Hint]) -> list[Batch]:
+def group(events: Sequence[Event | Hint]) -> list[Batch]:
     """Batch events that are in ``seq`` order; the batches are in the order of their first events."""
-    found: dict[tuple[Symbol, Side, Source], list[Event | Hint]] = {}
-    for event in events:
-        key = (event.symbol, event.side, event.source)
-        if key in found:
-            found[key].append(event)
-        else:
-            found[key] = [event]
+    found: defaultdict[tuple[Symbol, Side, Source], list[Event | Hint]] = defaultdict(list)
+    for key, event in zip(map(_read_key, events), events, strict=True):
+        found[key].append(event)
     return [_join(key, batch) for key, batch in found.items()]
 
 

@@ -139,7 +139,7 @@ def test_a_metric_that_no_one_knew_at_the_start_is_exposed_when_it_is_asked_for_
 def test_slow_observations_carry_the_ids_of_their_requests() -> None:
     state = State(JOURNAL_ID)
     slow = make_hint(make_event(1), "r-slow")
-    state.receive([(slow, read_seconds(slow.accepted_at) + 3)], Settings())
+    state.receive([([slow], read_seconds(slow.accepted_at) + 3)], Settings())
     metrics = [observe("POST /trade", 0.3, request_id="r-web")]
     state.observed.workers.update(WorkerTotals(W1, 1, metrics=metrics))
     lines = write(state).splitlines()

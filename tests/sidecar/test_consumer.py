@@ -110,6 +110,46 @@ def test_a_duplicate_is_dropped_and_counted(rig: Rig) -> None:
     assert rig.state.observed.duplicates == 3
 
 
+def test_of_messages_that_have_arrived_together_a_bad_one_is_rejected_alone(rig: Rig) -> None:
+    rig.accept(6)
+    rig.hint(1)
+    rig.hint(2, 3)
+    rig.receiver.messages.append([b"trades/1\n[{}]"])
+    rig.hint(4)
+    rig.receiver.messages.append(BadMessageError("unauthorised", "no key"))
+    rig.hint(5)
+    rig.announce(6, 6)
+    rig.drain()
+    assert rig.state.observed.events == {"live": 6, "journal": 0}
+    assert rig.state.observed.rejected["body"] == rig.state.observed.rejected["unauthorised"] == 1
+    assert sum(rig.state.observed.delay.buckets.values()) == 6
+
+
+def test_messages_that_have_arrived_together_are_processed_in_few_steps(rig: Rig) -> None:
+    rig.accept(50)
+    for seq in range(1, 51):
+        rig.hint(seq)
+    rig.consumer.step()
+    assert rig.counted == 50
+    assert not rig.receiver.messages
+
+
+def test_events_of_a_journal_that_was_replaced_among_them_are_not_counted(rig: Rig) -> None:
+    rig.accept(4)
+    rig.hint(1)
+    rig.hint(4)
+    rig.hint(2)
+    rig.journal.close()
+    for file in rig.path.parent.glob(f"{rig.path.name}*"):
+        file.unlink()
+    rig.journal = Journal(rig.path)
+    rig.accept(1)
+    rig.drain()
+    assert rig.counted == 1
+    assert rig.state.observed.events == {"live": 0, "journal": 1}
+    assert rig.state.observed.rejected["journal_id"] > 0
+
+
 def test_the_next_range_is_read_and_counts_as_live(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidecar.consumer.CHUNK", 7)
     rig.accept(30)

@@ -24,6 +24,7 @@ from common.event import SIDES, Event
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire import messages
+from common.wire.hints import Hint
 from sidecar.consumer import QUIET_SECONDS, Consumer
 from sidecar.counters import Counters
 from sidecar.retention import Pruner, read_checkpoint
@@ -202,7 +203,7 @@ class Counting(RuleBasedStateMachine):
         if isinstance(found, messages.SeqRange):
             assert self.state.last_seq >= found.last_seq
         else:
-            assert self.state.last_seq >= cast("list[messages.Hint]", found)[-1].seq
+            assert self.state.last_seq >= cast("list[Hint]", found)[-1].seq
 
     @rule(body=st.binary(max_size=20))
     def receive_garbage(self, body: bytes) -> None:

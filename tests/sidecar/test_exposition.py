@@ -46,7 +46,7 @@ def make_registries() -> list[CollectorRegistry]:
     events = [make_event(seq, symbol=f"S{seq}/" + ("USD", 'A"B')[seq % 2]) for seq in range(1, 9)]
     starts = SeriesStarts(lambda: 100.0)
     starts.note(state)
-    state.receive([(make_hint(event, "r-1"), 1769851801.0) for event in events], Settings(symbol_limit=6))
+    state.receive([([make_hint(event, "r-1") for event in events], 1769851801.0)], Settings(symbol_limit=6))
     starts.note(state)
     own = CollectorRegistry()
     own.register(StateCollector(make_sight(state), starts))

@@ -14,7 +14,8 @@ from common.journal import rows
 from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.keys import SERVER, Key
 from common.journal.store import Journal
-from common.wire.messages import EVENTS_MAX, RANGE, Hint, SeqRange, decode_message
+from common.wire.hints import Hint
+from common.wire.messages import EVENTS_MAX, RANGE, SeqRange, decode_message
 from common.wire.transport import Sender
 from tests.conftest import AT, BUY, SELL
 from tests.waiting import wait_for

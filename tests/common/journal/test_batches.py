@@ -43,5 +43,5 @@ def test_batches_read_from_the_journal_are_those_of_its_events(tmp_path: Path, a
         assert in_order(read_batches(journal, after, limit)) == in_order(expected)
         assert sum(len(each.prices) for each in expected) == min(limit, 300 - max(after, 130))
         until = journal.read_after(after, limit)[-1].seq - 3 if expected else after
-        expected = group(event for event in journal.read_after(after, limit) if event.seq <= until)
+        expected = group([event for event in journal.read_after(after, limit) if event.seq <= until])
         assert in_order(read_batches(journal, after, limit, until)) == in_order(expected)

@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import BadMessageError
 from common.wire import messages
+from common.wire.hints import Hint
 from common.wire.transport import MESSAGE_LIMIT
 from tests.conftest import JOURNAL_ID, make_event, make_hint
 
@@ -37,7 +38,7 @@ def test_hints_of_an_earlier_program_have_no_source_ref_and_fee() -> None:
 
 def test_a_hint_carries_the_id_of_its_request() -> None:
     (hint,) = cast(
-        "list[messages.Hint]",
+        "list[Hint]",
         messages.decode_message(messages.encode_message([EVENTS[0]], ["r-1"]), JOURNAL_ID),
     )
     assert (hint.seq, hint.request_id) == (7, "r-1")
@@ -104,5 +105,5 @@ def test_the_longest_events_of_one_message_are_below_the_receivers_limit() -> No
     texts = {"symbol": "😀" * 64, "source": "s" * 64, "ref": "😀" * 64, "id": "f" * 36}
     longest = make_event(2**63 - 1, price=decimal, qty=decimal, fee=decimal, **texts)
     message = messages.encode_message([longest] * messages.EVENTS_MAX, ["r" * 64] * messages.EVENTS_MAX)
-    assert len(cast("list[messages.Hint]", messages.decode_message(message, JOURNAL_ID))) == messages.EVENTS_MAX
+    assert len(cast("list[Hint]", messages.decode_message(message, JOURNAL_ID))) == messages.EVENTS_MAX
     assert len(message[0]) < MESSAGE_LIMIT
