@@ -318,6 +318,28 @@ def test_a_host_that_is_restored_from_a_copy_is_read_without_a_duplicate(
         wait_for(lambda: read.find(restored).duplicates == 5, "the old ones are counted as duplicates")
 
 
+def test_a_hub_that_is_put_back_from_an_old_copy_goes_on_at_the_place_of_the_copy(
+    host: Settings, hub: Settings, tmp_path: Path
+) -> None:
+    with pushing(host) as sent:
+        with pulling(hub):
+            wait_same(host.journal_path, hub.journal_path)
+        back_up(hub.journal_path, tmp_path / "copy.db")
+        add(host.journal_path, 3)
+        with pulling(hub):
+            wait_same(host.journal_path, hub.journal_path)
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{hub.journal_path}{ending}").unlink(missing_ok=True)
+        restore(tmp_path / "copy.db", hub.journal_path)
+        add(host.journal_path, 1)
+        with pulling(hub) as read:
+            wait_same(host.journal_path, hub.journal_path)
+            own = read.find(find_id(host.journal_path))
+            wait_for(lambda: own.events == 4, "what the copy lacks is counted")
+            # From the stream alone: the host was not asked.
+            assert (own.duplicates, own.rewinds, sent.find(own.journal_id).rewinds) == (0, 0, 0)
+
+
 def test_what_is_no_batch_is_counted_and_skipped(host: Settings, hub: Settings) -> None:
     journal_id = find_id(host.journal_path)
     event = make_event(1)

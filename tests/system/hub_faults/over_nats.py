@@ -91,15 +91,19 @@ class NatsStorm(Storm):
         """Kill a node, and start it again when the others have had the time to go on without it."""
         node = self.find_nodes()[0 if leader else 1]
         node.end()
-        time.sleep(AWAY_SECONDS)
+        self.wait_away()
         node.start()
 
     def freeze_node(self) -> None:
         """Freeze the leader, whose connections stay open."""
         node = self.find_nodes()[0]
         node.signal(signal.SIGSTOP)
-        time.sleep(AWAY_SECONDS)
+        self.wait_away()
         node.signal(signal.SIGCONT)
+
+    def wait_away(self) -> None:
+        """Wait while a node is away."""
+        time.sleep(AWAY_SECONDS)
 
     def lose_quorum(self) -> None:
         """Kill two of three nodes."""
