@@ -23,7 +23,20 @@ from webapp.middleware import (
     security_headers,
 )
 from webapp.middleware.sessions import CookieSessions
-from webapp.routes import blotter, desk, docs, feed, health, hooks, market, pipeline, positions, sign_in, trades
+from webapp.routes import (
+    blotter,
+    desk,
+    docs,
+    feed,
+    health,
+    hooks,
+    market,
+    pipeline,
+    plain_trade,
+    positions,
+    sign_in,
+    trades,
+)
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAX_BODY = 64 * 1024
@@ -57,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
+    plain_trade.init_app(app)
     clients.init_app(app)
     # Before what may answer a request itself: each answer has the request's id and is logged.
     access_log.init_app(app)

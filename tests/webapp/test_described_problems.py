@@ -22,6 +22,9 @@ from webapp.services import services
 from webapp.sidecar import SidecarAnswer, SidecarClient
 
 EVERYWHERE = [("400", "host"), ("500", "bug")]
+
+NOT_PLAIN = {"X-Other": "1"}
+"""With this header ``POST /trade`` is answered by Flask (``webapp/routes/plain_trade.py``)."""
 BODIES: dict[str, Any] = {"/trade": GOOD, "/trades": [GOOD], "/hooks/{token}": GOOD}
 
 
@@ -73,7 +76,7 @@ class Sender:
         view = self.app.view_functions[endpoint]
         # With what the view needs and its description.
         self.monkeypatch.setitem(self.app.view_functions, endpoint, functools.wraps(view)(lambda **_: 1 / 0))
-        return self.send(method, path)
+        return self.send(method, path, headers=NOT_PLAIN)
 
     def bad_request(self, method: str, path: str) -> TestResponse:
         if method == "get":
@@ -100,7 +103,7 @@ class Sender:
 
     def request_timeout(self, method: str, path: str) -> TestResponse:
         self.raise_from(Request, "get_data", RequestTimeout("The body did not arrive within 10 s"))
-        return self.send(method, path)
+        return self.send(method, path, headers=NOT_PLAIN)
 
     def too_large(self, method: str, path: str) -> TestResponse:
         form = path in {"/sign-in", "/sign-out"}

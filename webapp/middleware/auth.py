@@ -63,14 +63,14 @@ def current_caller() -> Caller:
 
 def _identify() -> Caller:
     sign_in = find_sign_in()
-    caller = services().credentials.identify(_read_bearer(), sign_in)
+    caller = services().credentials.identify(read_bearer(request.headers.get("Authorization")), sign_in)
     if sign_in is not None and caller.kind == "user":
         keep_session(sign_in)
     return _check_proxy(caller)
 
 
-def _read_bearer() -> str | None:
-    given = request.headers.get("Authorization")
+def read_bearer(given: str | None) -> str | None:
+    """Return the token of an Authorization header, "" when it has none; None without the header."""
     if given is None:
         return None
     # Other schemes are no token.
@@ -107,7 +107,8 @@ def find_hook(text: str) -> Caller | None:
 
 def watch_caller(need: str) -> Callable[[], bool]:
     """Return a function that returns whether the credential of this request still has ``need``, for long answers."""
-    credentials, text, sign_in = services().credentials, _read_bearer(), find_sign_in()
+    credentials, text = services().credentials, read_bearer(request.headers.get("Authorization"))
+    sign_in = find_sign_in()
 
     def may_go_on() -> bool:
         try:

@@ -16,10 +16,14 @@ ANY_NAME: Final = frozenset({"/healthz", "/readyz"})
 _STATUS = {"host": http.HTTPStatus.BAD_REQUEST, "origin": http.HTTPStatus.FORBIDDEN}
 
 
+def make_rule(settings: Settings) -> HostRule:
+    """Make the rule of this server."""
+    return HostRule(settings.webapp_http_host, settings.allowed_hosts, settings.webapp_cors_origins)
+
+
 def init_app(app: Flask) -> None:
     """Reject requests with a Host that is not allowed, and writes from an Origin that is not allowed."""
-    settings: Settings = app.config["SETTINGS"]
-    rule = HostRule(settings.webapp_http_host, settings.allowed_hosts, settings.webapp_cors_origins)
+    rule = make_rule(app.config["SETTINGS"])
 
     def check() -> Response | None:
         environ = request.environ

@@ -10,7 +10,7 @@ from common.hosts import SAFE_METHODS
 from webapp.clients import find_site
 from webapp.credentials import ANYONE, Caller
 from webapp.middleware.problems import answer_problem
-from webapp.services import services
+from webapp.services import Services, services
 
 SIGN_IN: Final = "/sign-in"
 
@@ -26,9 +26,8 @@ def _check() -> Response | None:
     else:
         # Set by the check of access, where the route needs one.
         caller: Caller = g.get("caller", ANYONE)
-        is_token = caller.kind == "token"
-        who = f"The token {caller.name}" if is_token else "Your address"
-        wait = services().write_limit.take(f"token {caller.id}" if is_token else site)
+        who = f"The token {caller.name}" if caller.kind == "token" else "Your address"
+        wait = take_write(services(), site, caller)
     if not wait:
         return None
     seconds = math.ceil(wait)
@@ -36,6 +35,11 @@ def _check() -> Response | None:
     response = answer_problem(http.HTTPStatus.TOO_MANY_REQUESTS, "rate_limit", detail)
     response.headers["Retry-After"] = str(seconds)
     return response
+
+
+def take_write(mine: Services, site: str, caller: Caller) -> float:
+    """Count a write of a caller at a site; return 0 when it is allowed, otherwise the seconds until the next one is."""
+    return mine.write_limit.take(f"token {caller.id}" if caller.kind == "token" else site)
 
 
 def init_app(app: Flask) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from flask import Flask, Response, request
 
-_HEADERS = {
+HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -13,7 +13,10 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+"""Those of every response."""
 
+NOT_STORED: Final = ("Cache-Control", "no-store")
+"""That of every response but scripts and styles."""
 
 _YEAR_SECONDS: Final = 365 * 24 * 60 * 60
 
@@ -21,10 +24,10 @@ _YEAR_SECONDS: Final = 365 * 24 * 60 * 60
 def _add(response: Response) -> Response:
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_SECONDS}"
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers[name] = value
     if response.mimetype != "text/css" and "javascript" not in (response.mimetype or ""):
-        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault(*NOT_STORED)
     return response
 
 
