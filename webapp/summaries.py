@@ -13,7 +13,7 @@ from msgspec import Struct
 from common.journal.bars import Bar, BarReader, Wanted, Window, find_window, merge_bars
 from common.journal.block_ranges import BlockRanges, Part, TimeColumn
 from common.journal.store import Journal
-from common.journal.summaries import SYMBOLS_LIMIT, SymbolSummary, TotalsReader, find_span, merge_totals
+from common.journal.summaries import SYMBOLS_LIMIT, SymbolSummary, TotalsReader, add_up, find_span, list_symbols
 from common.timestamps import Timestamp
 from webapp.reader import JournalReader
 from webapp.sharing import share
@@ -94,9 +94,9 @@ class Summaries:
         began = monotonic()
         span = self._find(partial(find_span, blocks=self._blocks, window=timedelta(seconds=window)))
         read = self._read(partial(self._totals.step, span=span), span.parts, began)
-        symbols = merge_totals(read)
-        if len(symbols) < SYMBOLS_LIMIT:
-            symbols = merge_totals(read, self._reader.ask(self._totals.read_quiet))
+        totals = add_up(read)
+        quiet = self._reader.ask(self._totals.read_quiet) if len(totals) < SYMBOLS_LIMIT else ()
+        symbols = list_symbols(totals, quiet)
         complete, bars = not span.parts, list[Bar]()
         chosen = symbol or (symbols[0].symbol if symbols else None)
         if chosen is not None:

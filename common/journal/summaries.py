@@ -1,24 +1,28 @@
 """Summaries of the newest trades: exact totals by symbol."""
 
+import operator
 from collections.abc import Callable, Iterable
+from copy import copy
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from common.journal.block_cache import BlockCache, list_parts
+from common.journal.block_cache import list_parts
 from common.journal.block_ranges import BlockRanges, Part
+from common.journal.block_tree import BlockTree
 from common.journal.store import Journal
 from common.journal.symbols import list_newest
 from common.quotes import CURRENCIES, find_quote
-from common.tally import EXACT, Tally
+from common.tally import EXACT
 from common.timestamps import Timestamp, format_timestamp, now
 
 SYMBOLS_LIMIT: Final = 200
+
+_ZERO: Final = Decimal(0)
 
 SYMBOLS_SEARCHED: Final = 5000
 """Symbols that are looked at to find those that have no trade in a window."""
@@ -40,6 +44,14 @@ class SymbolSummary(Struct):
     notional: Decimal = Decimal(0)
     last_price: str = ""
     last_at: Timestamp = ""
+
+    def add(self, older: "SymbolSummary") -> None:
+        """Add earlier trades of the symbol, in a context that rounds no sum."""
+        self.trades += older.trades
+        self.buys += older.buys
+        self.buy_notional += older.buy_notional
+        self.quantity += older.quantity
+        self.notional += older.notional
 
 
 class Span(Struct):
@@ -74,32 +86,40 @@ def find_span(journal: Journal, blocks: BlockRanges, window: timedelta, *, clock
     return Span(since, until, last_seq, [each if each.is_inside(since, until) else each.cut() for each in parts])
 
 
+Totals = dict[str, SymbolSummary]
+"""Summaries by symbol."""
+
+
 class TotalsReader:
-    """Reads the totals of spans by symbol; those of full blocks are kept."""
+    """Reads the totals of spans by symbol; those of full blocks are kept, and merged."""
 
     def __init__(self, currencies: tuple[str, ...] = CURRENCIES) -> None:
         """Start with none kept; ``currencies`` are the quote currencies that are known."""
         self._currencies = currencies
-        self._cache: BlockCache[dict[str, SymbolSummary]] = BlockCache(len)
+        self._tree: BlockTree[Totals] = BlockTree(lambda totals: add_up(reversed(totals)), len)
 
-    def step(self, journal: Journal, span: Span) -> list[dict[str, SymbolSummary]]:
+    def step(self, journal: Journal, span: Span) -> list[Totals]:
         """Read the totals of the newest parts that are left, until one had to be computed. Raises JournalError."""
-        return self._cache.step(journal, span.parts, "totals", partial(self._read, journal, span))
+        return self._tree.step(journal, span.parts, partial(self._read, journal, span))
 
-    def _read(self, journal: Journal, span: Span, part: Part) -> dict[str, SymbolSummary]:
+    def _read(self, journal: Journal, span: Span, part: Part) -> Totals:
         rows = journal.query(_SYMBOLS, part.first, part.last, part.is_block, span.since, span.until)
-        found: dict[str, SymbolSummary] = {}
-        # In the order of their newest trades, so that the last price is the one that stays.
-        for symbol, side, prices, quantities, last_price, last_at, _ in sorted(rows, key=itemgetter(6)):
-            tally = Tally()
-            tally.add(prices.split(), quantities.split())
-            buys = tally if side == "BUY" else Tally()
-            quote = find_quote(symbol, self._currencies)
-            read = SymbolSummary(
-                symbol, quote, tally.trades, buys.trades, buys.notional, tally.quantity, tally.notional
-            )
-            read.last_price, read.last_at = last_price, last_at
-            found[symbol] = _add(found[symbol], read) if symbol in found else read
+        found: Totals = {}
+        with localcontext(EXACT):
+            # In the descending order of their newest trades: the first that is read of a symbol has its last price.
+            newest_first = sorted(rows, key=itemgetter(6), reverse=True)
+            for symbol, side, prices, quantities, last_price, last_at, _ in newest_first:
+                amounts = list(map(Decimal, quantities.split()))
+                notional = sum(map(operator.mul, map(Decimal, prices.split()), amounts), _ZERO)
+                bought = (len(amounts), notional) if side == "BUY" else (0, _ZERO)
+                total = SymbolSummary(
+                    symbol, "", len(amounts), *bought, sum(amounts, _ZERO), notional, last_price, last_at
+                )
+                if symbol in found:
+                    found[symbol].add(total)
+                else:
+                    total.quote = find_quote(symbol, self._currencies)
+                    found[symbol] = total
         return found
 
     def read_quiet(self, journal: Journal) -> list[SymbolSummary]:
@@ -111,26 +131,21 @@ class TotalsReader:
         ]
 
 
-def merge_totals(read: Iterable[dict[str, SymbolSummary]], quiet: Iterable[SymbolSummary] = ()) -> list[SymbolSummary]:
-    """Merge the totals of parts, the newest first: the symbols with the most notional, then the ``quiet`` ones.
+def add_up(read: Iterable[Totals]) -> Totals:
+    """Add up totals, the newest first; what was given stays as it is."""
+    added: Totals = {}
+    with localcontext(EXACT):
+        for totals in read:
+            for symbol, total in totals.items():
+                known = added.get(symbol)
+                if known is None:
+                    added[symbol] = copy(total)
+                else:
+                    known.add(total)
+    return added
 
-    SYMBOLS_LIMIT at most. What was given stays as it is.
-    """
-    merged: dict[str, SymbolSummary] = {}
-    for part in read:
-        for symbol, total in part.items():
-            known = merged.get(symbol)
-            merged[symbol] = total if known is None else _add(total, known)
-    listed = sorted(merged.values(), key=attrgetter("notional"), reverse=True)
-    return [*listed, *(each for each in quiet if each.symbol not in merged)][:SYMBOLS_LIMIT]
 
-
-def _add(older: SymbolSummary, newer: SymbolSummary) -> SymbolSummary:
-    return replace(
-        newer,
-        trades=older.trades + newer.trades,
-        buys=older.buys + newer.buys,
-        buy_notional=EXACT.add(older.buy_notional, newer.buy_notional),
-        quantity=EXACT.add(older.quantity, newer.quantity),
-        notional=EXACT.add(older.notional, newer.notional),
-    )
+def list_symbols(totals: Totals, quiet: Iterable[SymbolSummary] = ()) -> list[SymbolSummary]:
+    """List the symbols with the most notional, then the ``quiet`` ones: SYMBOLS_LIMIT at most."""
+    listed = sorted(totals.values(), key=attrgetter("notional"), reverse=True)
+    return [*listed, *(each for each in quiet if each.symbol not in totals)][:SYMBOLS_LIMIT]
