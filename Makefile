@@ -85,7 +85,7 @@ images: env-setup ## Build the image with Docker, Podman or Buildah
 	@python -m infra.image.build
 
 stage-up: env-setup ## Start every part in containers; make secrets, a first user and token, and show them once
-	@python -m infra.stage up
+	@python -m infra.stage up $(if $(NATS),--nats)
 
 stage-down: env-setup ## Stop the containers of stage-up; trades and secrets are kept
 	@python -m infra.stage down

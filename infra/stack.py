@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from common.errors import BadSettingError
 from common.settings import Settings, write_address
@@ -50,17 +50,22 @@ def write_target(kind: str, *addresses: str, var: Path | None = None) -> None:
     """Write Prometheus's target file for the sidecar (``targets``) or Alertmanager (``alertmanagers``)."""
     folder = (var or VAR) / "prometheus" / kind
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / "sidecar.new"
-    draft.write_text(json.dumps([{"targets": addresses}]))
-    draft.replace(folder / "sidecar.json")
+    _replace(folder / "sidecar.json", [{"targets": addresses}])
 
 
-def write_relay_target(settings: Settings, host: str) -> None:
+def _replace(file: Path, targets: list[dict[str, Any]]) -> None:
+    """Write a target file at once, since Prometheus reads it when it changes."""
+    draft = file.with_suffix(".new")
+    draft.write_text(json.dumps(targets))
+    draft.replace(file)
+
+
+def write_relay_target(settings: Settings, host: str, var: Path | None = None) -> None:
     """Write Prometheus's target file for the relay of a hub, or of a host that pushes; elsewhere there is none."""
     target = {"targets": [write_address(host, settings.relay_http_port)], "labels": {"job": "relay"}}
-    file = VAR / "prometheus" / "targets" / "relay.json"
+    file = (var or VAR) / "prometheus" / "targets" / "relay.json"
     is_there = settings.relay_http_hosts or settings.relay_transport == "nats"
-    file.write_text(json.dumps([target] if is_there else []))
+    _replace(file, [target] if is_there else [])
 
 
 def up(

@@ -1,4 +1,7 @@
-"""Starts and stops the staging stack: every part in containers, with secrets, a first user and a first token."""
+"""Starts and stops the staging stack: every part in containers, with secrets, a first user and a first token.
+
+With NATS there is a node besides, and the stage pushes its trades to it (docs/deploy.md).
+"""
 
 import argparse
 import os
@@ -6,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,7 +18,9 @@ from common.private_files import create
 from common.settings import Settings
 from infra import runbooks
 from infra.image.build import write_command
-from infra.stack import INFRA, has_engine, write_target
+from infra.nats.certificates import make_certificates
+from infra.nats.users import add_user
+from infra.stack import INFRA, has_engine, write_relay_target, write_target
 
 STAGE: Final = INFRA.parent / "var" / "stage"
 SECRETS: Final = STAGE / "secrets"
@@ -22,9 +28,17 @@ IMAGE: Final = "trading-telemetry"
 NAME: Final = "stage"
 """Of the first user and of the first token."""
 
+SETUP_TRIES: Final = 30
+"""How often the stream is asked for, a second apart: a node that starts does not answer at once."""
+
 _OWNER = "10001:10001"
+_JOURNAL_ID = (
+    "from common.journal.store import Journal; from common.settings import Settings; "
+    "print(Journal(Settings.from_env().journal_path).journal_id)"
+)
 _COMPOSE = ["docker", "compose", "--project-name", "trading-stage", "--file", str(INFRA / "compose.yml")]
-_FLASK = ["run", "--rm", "--no-deps", "--no-TTY", "web", "flask", "--app", "webapp"]
+_ONCE = ["run", "--rm", "--no-deps", "--no-TTY"]
+_FLASK = [*_ONCE, "web", "flask", "--app", "webapp"]
 _CERTIFICATE = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 _CERTIFICATE += ["-days", "365", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
 
@@ -61,6 +75,7 @@ def make_files() -> list[str]:
         made.append("trading.key")
     write_target("targets", "sidecar:8001", var=STAGE)
     write_target("alertmanagers", "alertmanager:9093", var=STAGE)
+    write_relay_target(Settings(relay_transport="nats" if _has_nats() else "http"), "push", STAGE)
     runbooks.write_page(STAGE / "prometheus" / "pages")
     return made
 
@@ -70,7 +85,12 @@ def _write(path: Path, text: str) -> None:
         file.write(f"{text}\n")
 
 
-def up() -> None:
+def _has_nats() -> bool:
+    """Return whether the stage was started with NATS once: then it keeps it."""
+    return (SECRETS / "relay.key").exists()
+
+
+def up(*, nats: bool = False) -> None:
     """Build the image, make what is missing, start all and print what is new, once. Raises StageError."""
     if not has_engine():
         raise StageError("Docker with Compose is needed, and its engine must run: docker compose version; docker info")
@@ -78,16 +98,55 @@ def up() -> None:
     if image == IMAGE:
         _run(write_command("docker", IMAGE), cwd=INFRA.parent)
     if make_files():
-        # By a container, since only root may give files away.
-        volume = f"{SECRETS}:/secrets"
-        chown = ["--user", "0:0", "--volume", volume, image, "chown", _OWNER, "/secrets/secret_key"]
-        _run(["docker", "run", "--rm", *chown, "/secrets/sidecar_token"])
+        _give(image, "secret_key", "sidecar_token")
     made = _make_credentials()
+    if nats:
+        if not _has_nats():
+            _make_relay_secrets(image)
+        _make_stream()
     _compose("up", "--detach", "--wait")
     address = f"{os.environ.get('STAGE_ADDRESS', '127.0.0.1')}:{os.environ.get('STAGE_PORT', '8443')}"
     print(f"The desk: https://{address}   its certificate: var/stage/trading.crt")
     if not made:
         print("User and token are those that were shown when they were made.")
+
+
+def _give(image: str, *names: str) -> None:
+    """Give secrets to the image's user, by a container, since only root may give files away."""
+    chown = ["--user", "0:0", "--volume", f"{SECRETS}:/secrets", image, "chown", _OWNER]
+    _run(["docker", "run", "--rm", *chown, *(f"/secrets/{name}" for name in names)])
+
+
+def _make_relay_secrets(image: str) -> None:
+    """Make certificates of a node, and its users: an administrator, this host and a hub."""
+    folder = STAGE / "nats"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    authority, *_ = make_certificates(folder, ["nats", "localhost", "127.0.0.1"])
+    journal_id = _compose(*_ONCE, "web", "python", "-c", _JOURNAL_ID).strip()
+    hub = add_user(folder, "hub", "hub")
+    # The host's own comes last: with it the stage has NATS.
+    made = {"relay.ca": authority, "relay-admin.key": add_user(folder, "admin", "admin")}
+    made["relay.key"] = add_user(folder, "host", NAME, journal_id)
+    for name, path in made.items():
+        (SECRETS / name).unlink(missing_ok=True)
+        _write(SECRETS / name, path.read_text().strip())
+    _give(image, *made)
+    print(f"The key for a hub: {hub.relative_to(INFRA.parent)}   its certificates: var/stage/nats/ca.pem")
+
+
+def _make_stream() -> None:
+    """Start the node, and make the stream, or compare it with the settings."""
+    write_relay_target(Settings(relay_transport="nats"), "push", STAGE)
+    _compose("up", "--detach", "--wait", "nats")
+    for left in reversed(range(SETUP_TRIES)):
+        try:
+            print(_compose(*_ONCE, "stream"), end="")
+        except StageError:
+            if not left:
+                raise
+            time.sleep(1)
+        else:
+            break
 
 
 def _make_credentials() -> bool:
@@ -119,11 +178,14 @@ def down() -> None:
 
 def _compose(*arguments: str, text: str = "") -> str:
     """Run a command of Compose for the stage, and return what it prints."""
-    command = [*_COMPOSE, "--profile", "stage", *arguments]
+    streams = _has_nats()
+    profiles = ["stage", *(["nats", "push"] if streams else [])]
+    command = [*_COMPOSE, *(word for each in profiles for word in ("--profile", each)), *arguments]
     port = int(os.environ.get("PROMETHEUS_PORT", "9090"))
     grafana = f"http://127.0.0.1:{os.environ.get('GRAFANA_PORT', '3000')}"
     own = {"VAR": str(STAGE), "GRAFANA_WITHOUT_ADMIN": "true"}
     own |= {"RUNBOOK_URL": runbooks.find_url(Settings(), port), "GRAFANA_URL": grafana}
+    own |= {"RELAY_TRANSPORT": "nats", "RELAY_HTTP_HOST": "push"} if streams else {}
     return _run(command, text=text, env=os.environ | own)
 
 
@@ -138,9 +200,13 @@ def main() -> int:
     """Run ``up`` or ``down``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("up", "down"))
-    what = parser.parse_args().what
+    parser.add_argument("--nats", action="store_true", help="with a node of NATS, to which the stage pushes")
+    given = parser.parse_args()
     try:
-        (up if what == "up" else down)()
+        if given.what == "up":
+            up(nats=given.nats)
+        else:
+            down()
     except (StageError, OSError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -14,7 +14,6 @@ from tests.conftest import ROOT
 from tests.system.stack import BIN
 
 FILE = ROOT / "infra" / "compose.yml"
-NATS = ROOT / "infra" / "nats" / "compose.yml"
 SPEC: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = SPEC["services"]
 
@@ -22,7 +21,7 @@ SERVICES: dict[str, dict[str, Any]] = SPEC["services"]
 @pytest.mark.parametrize(
     ("schema", "files"),
     [
-        ("compose-spec", [FILE, NATS]),
+        ("compose-spec", [FILE]),
         ("github-workflows", sorted((ROOT / ".github" / "workflows").glob("*.yml"))),
         ("dependabot", [ROOT / ".github" / "dependabot.yml"]),
     ],
@@ -59,7 +58,10 @@ def test_every_secret_that_a_service_has_is_made(tmp_path: Path, monkeypatch: py
         for each in spec.get("secrets", [])
     }
     assert named == set(SPEC["secrets"])
-    assert {each["file"] for each in SPEC["secrets"].values()} == {f"${{VAR:-../var}}/secrets/{name}" for name in made}
+    # With NATS also these; test_stage.py makes them.
+    more = {"secrets/relay.ca", "secrets/relay.key", "secrets/relay-admin.key", "nats/server.pem", "nats/server.key"}
+    files = {each["file"].removeprefix("${VAR:-../var}/") for each in SPEC["secrets"].values()}
+    assert files == {f"secrets/{name}" for name in made} | more
     # Again: they stay as they are.
     assert stage.make_files() == []
     assert made == {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
@@ -68,20 +70,21 @@ def test_every_secret_that_a_service_has_is_made(tmp_path: Path, monkeypatch: py
 def test_no_secret_is_in_the_environment_of_a_service() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            assert not re.search("KEY|TOKEN|PASSWORD", name) or (
-                name.endswith("_FILE") and value.startswith("/run/secrets/")
-            )
+            # The last one is a path too, which the server's files name.
+            is_path = name.endswith("_FILE") or name == "NATS_KEY"
+            assert not re.search("KEY|TOKEN|PASSWORD", name) or (is_path and value.startswith("/run/secrets/"))
 
 
-def test_only_nginx_can_be_published_beyond_loopback() -> None:
+def test_only_nginx_and_nats_can_be_published_beyond_loopback() -> None:
     published = {name: port for name, service in SERVICES.items() for port in service.get("ports", [])}
     beyond = [name for name, port in published.items() if not port.startswith("127.0.0.1:")]
-    assert beyond == ["nginx"]
+    assert beyond == ["nats", "nginx"]
+    assert published["nats"].startswith("${NATS_ADDRESS:-127.0.0.1}:")
     assert published["nginx"].startswith("${STAGE_ADDRESS:-127.0.0.1}:")
 
 
 def test_our_containers_can_change_nothing_but_their_volume() -> None:
-    for name in ("web", "sidecar"):
+    for name in ("web", "sidecar", "push", "pull", "stream"):
         service = SERVICES[name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -94,12 +97,20 @@ def test_every_other_image_has_a_fixed_version() -> None:
     assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", image) for image in images), images
 
 
-def test_the_node_of_nats_has_the_files_of_its_command_and_is_on_loopback() -> None:
-    (node,) = yaml.safe_load(NATS.read_text())["services"].values()
-    assert node["ports"][0].startswith("${NATS_ADDRESS:-127.0.0.1}:")
-    assert re.fullmatch(r"nats:\d+\.\d+\.\d+", node["image"])
+def test_the_node_of_nats_has_every_variable_of_its_files() -> None:
+    node = SERVICES["nats"]
     assert node["read_only"] is True
-    text = "".join((NATS.parent / name).read_text() for name in ("node.conf", "one.conf"))
+    text = "".join((ROOT / "infra" / "nats" / name).read_text() for name in ("node.conf", "one.conf"))
     assert set(re.findall(r"\$(NATS_\w+)", text)) == set(node["environment"])
-    for source in (volume.split(":")[0] for volume in node["volumes"] if volume.startswith("./")):
-        assert (NATS.parent / source).is_file()
+
+
+def test_a_relay_starts_only_when_its_profile_is_asked_for_and_only_one_has_the_administrators_key() -> None:
+    profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
+    assert [profiles[name] for name in ("nats", "push", "pull", "stream")] == [["nats"], ["push"], ["pull"], ["stream"]]
+    keys = {
+        name: each["source"] if isinstance(each, dict) else each
+        for name, service in SERVICES.items()
+        for each in service.get("secrets", [])
+        if "relay_" in str(each) and "key" in str(each)
+    }
+    assert keys == {"push": "relay_key", "pull": "relay_key", "stream": "relay_admin_key"}

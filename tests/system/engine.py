@@ -30,6 +30,7 @@ ENTRYPOINTS: Final = {
     "prom/prometheus": ["prometheus", "--enable-feature=expand-external-labels"],
     "prom/alertmanager": ["prometheus-alertmanager"],
     "grafana/grafana": ["/app/.venv/bin/python", "-m", "tests.system.grafana"],
+    "nats": ["/app/.venv/bin/nats-server"],
     "nginx": [],
 }
 USERS: Final = {"prom/prometheus": "65534", "prom/alertmanager": "65534", "grafana/grafana": "65534"}
@@ -107,7 +108,8 @@ class Project:
             mounts.append((str(path), place))
         for secret in service.get("secrets", []):
             source = secret if isinstance(secret, str) else secret["source"]
-            place = f"/run/secrets/{source}" if isinstance(secret, str) else secret["target"]
+            # A target without a slash is a name there.
+            place = str(Path("/run/secrets") / (source if isinstance(secret, str) else secret["target"]))
             path = (self.base / self.secrets[source]["file"]).resolve()
             assert path.is_file(), f"{name} has the secret {path}, which is missing"
             mounts.append((str(path), place))
@@ -195,12 +197,12 @@ class Project:
         process = self.launch(name, command)
         return process.wait()
 
-    def up(self) -> None:
-        """Start all, in the order of the file, if they do not run yet."""
-        if (self.folder / f"{next(iter(self.services))}.log").exists():
-            return
-        for name in self.services:
-            self.start(name)
+    def up(self, profiles: set[str], names: list[str]) -> None:
+        """Start these, or all of the profiles, in the order of the file, if they do not run yet."""
+        for name, service in self.services.items():
+            wanted = name in names if names else not service.get("profiles") or profiles & {*service["profiles"]}
+            if wanted and not (self.folder / f"{name}.log").exists():
+                self.start(name)
 
     def start(self, name: str) -> None:
         """Start one service in the background, and publish its ports."""
@@ -258,11 +260,15 @@ def main(arguments: list[str]) -> int:
     match asked:
         case ["compose", "--project-name", _, "--file", file, "--profile", "stage", *what]:
             project = Project(Path(folder), host, Path(file))
+            profiles = {"stage"}
+            while what[:1] == ["--profile"]:
+                profiles.add(what[1])
+                what = what[2:]
             match what:
-                case ["up", "--detach", "--wait"]:
-                    project.up()
+                case ["up", "--detach", "--wait", *names]:
+                    project.up(profiles, names)
                 case ["run", "--rm", "--no-deps", "--no-TTY", name, *command]:
-                    return project.run(name, command)
+                    return project.run(name, command or project.find_command(name))
                 case ["down"]:
                     stop(Path(folder))
                 case _:

@@ -176,6 +176,7 @@ NOT_RUN = {
     ".venv/bin/flask --app webapp trades audit --prometheus http://127.0.0.1:9090": "test_prometheus.py runs it",
     "make images": _IMAGE,
     "make stage-up": _STAGE,
+    "make stage-up NATS=1": _STAGE,
     "make stage-down": _STAGE,
     ".venv/bin/python -m infra.check_stage --token-file token": _STAGE,
     ".venv/bin/python -m infra.image.build --tool buildah --tag registry.example/trading-telemetry:0.1.0 "

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from common.journal.opening import inspect
 from tests.conftest import ROOT, require, require_program
 from tests.system import engine
 from tests.system.checkout import Checkout
 from tests.system.stack import TRADE
 from tests.waiting import wait_for
 
-PROGRAMS = ("prometheus", "prometheus-alertmanager", "nginx", "openssl", "unshare", "nsenter", "setpriv", "ip", "curl")
+PROGRAMS = ("prometheus", "prometheus-alertmanager", "nats-server", "nginx", "openssl")
+NAMESPACES = ("unshare", "nsenter", "setpriv", "ip", "curl")
 
 
 class Stage:
@@ -68,13 +70,14 @@ class Stage:
 
     def end(self) -> None:
         engine.stop(self.state)
+        self.checkout.kill()
         self.host.kill()
         self.host.wait(20)
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *NAMESPACES):
         require_program(program)
     require("root" if os.geteuid() == 0 else None, "root, which namespaces need,")
     allowed = subprocess.run(
@@ -87,6 +90,42 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield made
     finally:
         made.end()
+
+
+def check_that_a_hub_reads_the_stage(stage: Stage) -> str:
+    """Start a node and the push of the stage, then the pull of a hub with a journal beside, and return what is said."""
+    said = stage.make("stage-up NATS=1")
+    assert "stream TRADES: as the settings say" in said
+    ask = [
+        "curl",
+        "--fail",
+        "--silent",
+        "--get",
+        "--data-urlencode",
+        "query=relay_last_seq",
+        "127.0.0.1:9090/api/v1/query",
+    ]
+
+    def list_pushed() -> list[float]:
+        """List up to which seq the push, which Prometheus scrapes, has sent trades."""
+        found = json.loads(stage.run(*ask).stdout)["data"]["result"]
+        assert all(each["metric"]["job"] == "relay" for each in found)
+        return [float(each["value"][1]) for each in found]
+
+    last = wait_for(lambda: next(filter(None, list_pushed()), None), "the stage's trades are in the stream", 120, 0.5)
+    # At a hub its own key is this secret.
+    folder = stage.checkout.folder / "var" / "stage"
+    key = folder / "secrets" / "relay.key"
+    key.write_text((folder / "nats" / "hub.nkey").read_text())
+    hub = stage.state / "volumes" / "trading" / "hub.db"
+    of_hub = "env JOURNAL_PATH=/var/lib/trading-telemetry/hub.db python -m relay pull"
+    run = "docker compose --project-name trading-stage --file infra/compose.yml --profile stage --profile pull run"
+    stage.checkout.launch(f"env PATH=$PWD/bin:$PATH VAR=$PWD/var/stage {run} --rm --no-deps --no-TTY pull {of_hub}")
+
+    log = stage.checkout.folder / "stack.log"
+    wait_for(lambda: "relay is running" in log.read_text(), "the pull runs", 120, 0.5)
+    wait_for(lambda: inspect(hub).last_seq >= last, "the hub has the trades of the stage", 120, 0.5)
+    return said
 
 
 def test_the_stage_starts_shows_its_secrets_once_and_fills_every_panel(stage: Stage) -> None:
@@ -111,7 +150,8 @@ def test_the_stage_starts_shows_its_secrets_once_and_fills_every_panel(stage: St
     # The client is who asked nginx, since the web process believes its address.
     client = re.findall(r'"route": "/trades", .*"client": "([^"]+)"', (stage.state / "web.log").read_text())
     assert set(client) == {"172.30.80.1"}
-    log = (stage.state / "docker.log").read_text() + stage.read_logs() + again
+    with_nats = check_that_a_hub_reads_the_stage(stage)
+    log = (stage.state / "docker.log").read_text() + stage.read_logs() + again + with_nats
     assert token[1] not in log
     assert password[1] not in log
     stage.make("stage-down")

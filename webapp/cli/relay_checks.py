@@ -50,7 +50,7 @@ def check_relay(settings: Settings) -> Findings:
     if streams:
         yield from _check_servers(settings)
     url = f"http://{write_address(find_reachable(settings.relay_http_host), settings.relay_http_port)}/"
-    if not is_taken(settings.relay_http_host, settings.relay_http_port):
+    if not _listens(find_reachable(settings.relay_http_host), settings.relay_http_port):
         found = f"nothing listens at {url}"
         todo = "start it: .venv/bin/python -m relay pull" + (" at a hub, push at a host" if streams else "")
         if is_taken(settings.webapp_http_host, settings.webapp_http_port):
@@ -59,6 +59,10 @@ def check_relay(settings: Settings) -> Findings:
             yield note("relay", found, todo)
         return
     alive, ready = ask(url, "healthz"), ask(url, "readyz")
+    if isinstance(alive, str) and alive.startswith("no answer"):
+        todo = f"ss -ltnp 'sport = :{settings.relay_http_port}' names its process; ps -o stat= -p PID: T is stopped"
+        yield fail("relay", f"it listens at {url} and does not answer", f"{todo}, kill -CONT PID")
+        return
     if isinstance(alive, str) or alive.get("status") != "alive":
         yield name_other("relay", url, settings.relay_http_port)
         return
@@ -68,6 +72,15 @@ def check_relay(settings: Settings) -> Findings:
     else:
         yield ok("relay", f"trades pass at {url}")
     yield from _check_metrics(settings, url)
+
+
+def _listens(host: str, port: int) -> bool:
+    """Return whether something listens there, perhaps in another container."""
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _check_servers(settings: Settings) -> Findings:

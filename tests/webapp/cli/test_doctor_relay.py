@@ -132,6 +132,14 @@ def test_another_program_at_the_relays_port_is_named(fresh: Settings) -> None:
     assert "another program listens at" in read_line(printed, "FAIL  relay ")[0]
 
 
+def test_a_relay_that_listens_and_is_silent_may_be_stopped(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.cli.client._TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, printed = run_doctor(fresh, **HTTP, relay_http_port=silent.getsockname()[1])
+    found, do = read_line(printed, "FAIL  relay ")
+    assert (code, "and does not answer" in found, "kill -CONT" in do) == (1, True, True), printed
+
+
 def test_each_server_of_nats_that_is_not_reached_is_named(fresh: Settings) -> None:
     (gone,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as server:
