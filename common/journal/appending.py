@@ -1,6 +1,7 @@
 """Appending a request: its trades become events, except those whose keys were used before."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -48,6 +49,26 @@ class AppendResult(NamedTuple):
     replayed: bool = False
 
 
+def append_all(db: Database, journal_id: str, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
+    """Write the trades of requests in their order, in the caller's transaction; see ``append`` for those with keys."""
+    outcomes: list[AppendResult | KeyReusedError] = []
+    for has_keys, group in groupby(requests, _has_keys):
+        if has_keys:
+            outcomes += [append(db, journal_id, request) for request in group]
+        else:
+            given = [([each.trade for each in request.trades], request.accepted_at) for request in group]
+            outcomes += map(_report, rows.insert(db, journal_id, given))
+    return outcomes
+
+
+def _has_keys(request: Request) -> bool:
+    return request.key is not None or any(each.key is not None for each in request.trades)
+
+
+def _report(written: Written) -> AppendResult:
+    return AppendResult(written, written, len(written), 0, written.seqs[-1] if written else 0)
+
+
 def append(db: Database, journal_id: str, request: Request) -> AppendResult | KeyReusedError:
     """Write the trades of a request, in the caller's transaction; none when a key was used with other fields."""
     replayed = None if request.key is None else keys.find_request(db, request.key)
@@ -57,7 +78,7 @@ def append(db: Database, journal_id: str, request: Request) -> AppendResult | Ke
     if isinstance(earlier, KeyReusedError):
         return earlier
     new = [each for each, use in zip(request.trades, earlier, strict=True) if use is None]
-    written = rows.insert(db, journal_id, [each.trade for each in new], request.accepted_at)
+    (written,) = rows.insert(db, journal_id, [([each.trade for each in new], request.accepted_at)])
     keys.add_rows(db, [(seq, each.key) for seq, each in zip(written.seqs, new, strict=True) if each.key is not None])
     accepted, duplicates = len(written), len(earlier) - len(written)
     events = _merge(db, journal_id, written, earlier) if duplicates else written

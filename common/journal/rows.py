@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Final, overload
 
@@ -73,14 +73,23 @@ class Written(Sequence[Event]):
         ]
 
 
-def insert(db: Database, journal_id: str, trades: Sequence[Trade], accepted_at: Timestamp) -> Written:
-    """Insert trades, which gives them their ids and the next seqs, and return the events that they are now."""
-    if not trades:
-        return Written(journal_id, accepted_at, range(0), (), ())
-    first_seq = last_seq(db) + 1
-    seqs, ids = range(first_seq, first_seq + len(trades)), [uuid7() for _ in trades]
-    _write(db, list(map(_read_fields, trades)), seqs, (each.bytes for each in ids), repeat(accepted_at))
-    return Written(journal_id, accepted_at, seqs, ids, trades)
+def insert(db: Database, journal_id: str, accepted: Sequence[tuple[Sequence[Trade], Timestamp]]) -> list[Written]:
+    """Insert the trades of requests, each with its time of acceptance, and return the events that they are now.
+
+    They get their ids and the next seqs. To insert the trades of many requests together takes less than one by one.
+    """
+    trades = [trade for given, _ in accepted for trade in given]
+    first = last_seq(db) + 1 if trades else 0
+    seqs, ids = range(first, first + len(trades)), [uuid7() for _ in trades]
+    if trades:
+        times = chain.from_iterable(repeat(accepted_at, len(given)) for given, accepted_at in accepted)
+        _write(db, list(map(_read_fields, trades)), seqs, (each.bytes for each in ids), times)
+    written, start = [], 0
+    for given, accepted_at in accepted:
+        end = start + len(given)
+        written.append(Written(journal_id, accepted_at, seqs[start:end], ids[start:end], given))
+        start = end
+    return written
 
 
 def insert_events(db: Database, events: Sequence[Event]) -> range:

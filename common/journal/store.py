@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from common.errors import HubError, KeyReusedError
 from common.event import Event
 from common.journal import hub, keys, pushed, rows
-from common.journal.appending import AppendResult, Request, append
+from common.journal.appending import AppendResult, Request, append_all
 from common.journal.connection import Connection, Latch
 from common.journal.hub import Batch, BatchResult, Host, Mark, Place
 from common.timestamps import Timestamp
@@ -77,7 +77,7 @@ class Journal:
         """
         with self._connection.writing() as opened:
             hub.check_own(opened.db)
-            return [append(opened.db, opened.journal_id, request) for request in requests]
+            return append_all(opened.db, opened.journal_id, requests)
 
     def adopt(self) -> None:
         """Make an empty journal that of a hub; one that is has no change. Raises HubError and JournalError."""

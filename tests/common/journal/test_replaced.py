@@ -74,7 +74,7 @@ def test_a_log_that_was_replaced_by_another_file_is_detected(path: Path, tmp_pat
 def test_a_trade_is_saved_when_the_log_is_removed_during_its_commit(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
         with journal._connection.writing() as opened:  # noqa: SLF001 - there is no other way into a commit
-            rows.insert(opened.db, opened.journal_id, [make_trade()], AT)
+            rows.insert(opened.db, opened.journal_id, [([make_trade()], AT)])
             Path(f"{path}-wal").unlink()
         assert count_alone(path, tmp_path) == 1
         with pytest.raises(JournalError, match="-wal"):

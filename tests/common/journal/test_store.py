@@ -12,10 +12,12 @@ from uuid_utils import uuid7
 from common.errors import JournalError
 from common.event import TRADE_FIELDS
 from common.journal import rows
+from common.journal.appending import AppendResult, KeyedTrade, Request
 from common.journal.batches import read_batches
 from common.journal.connection import Latch
 from common.journal.file import JOURNAL_REASONS
 from common.journal.hub import Batch
+from common.journal.keys import Key
 from common.journal.store import Journal
 from tests.conftest import AT, append, make_event, make_trade
 
@@ -72,6 +74,26 @@ def test_a_trade_without_a_time_happened_when_it_was_accepted_and_keeps_that_tim
         hub.append_batches([Batch(journal.journal_id, 0, events)])
         for each in (journal, hub):
             assert each.query("SELECT own_ts, ts FROM trades ORDER BY seq") == [("", AT), (own, own)]
+
+
+def test_requests_of_one_commit_keep_their_order_and_times_with_keys_and_without(journal: Journal) -> None:
+    times = [f"2026-01-31T09:30:0{second}.000000Z" for second in range(6)]
+    key = Key("", "a", b"digest")
+    given = [
+        Request([KeyedTrade(make_trade(ts=""))], times[0]),
+        Request([KeyedTrade(make_trade(ref="x")), KeyedTrade(make_trade())], times[1]),
+        Request([KeyedTrade(make_trade(), key)], times[2]),
+        Request([], times[3]),
+        Request([KeyedTrade(make_trade(fee="0"))], times[4]),
+        Request([KeyedTrade(make_trade(), key)], times[5]),
+    ]
+    results = [result for result in journal.append(given) if isinstance(result, AppendResult)]
+    assert [[event.seq for event in result.events] for result in results] == [[1], [2, 3], [4], [], [5], [4]]
+    assert [result[2:] for result in results] == [
+        (1, 0, 1, False), (2, 0, 3, False), (1, 0, 4, False), (0, 0, 0, False), (1, 0, 5, False), (0, 1, 0, False),
+    ]  # fmt: skip
+    assert [event for result in results for event in result.written] == journal.read_after(0)
+    assert [event.accepted_at for event in journal.read_after(0)] == [times[n] for n in (0, 1, 1, 2, 4)]
 
 
 def test_an_empty_journal_ends_at_zero(journal: Journal) -> None:
