@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import requests
+
 from common.journal.store import Journal
 from tests.conftest import ROOT
-from tests.system.stack import BIN, Stack
+from tests.system.stack import BIN, Stack, free_ports
 from tests.waiting import wait_for
 
 CONFIG = str(ROOT / "infra" / "litestream" / "litestream.yml")
@@ -24,7 +26,9 @@ class Copies:
         self._folder = folder
         self._journal = stack.settings["JOURNAL_PATH"]
         self.url = f"file://{folder}/copy"
-        self._environ = os.environ | {"JOURNAL_PATH": self._journal, "REPLICA_URL": self.url}
+        self._address = f"127.0.0.1:{free_ports(1)[0]}"
+        own = {"JOURNAL_PATH": self._journal, "REPLICA_URL": self.url, "LITESTREAM_ADDR": self._address}
+        self._environ = os.environ | own
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -36,6 +40,10 @@ class Copies:
         finally:
             process.kill()
             process.wait(20)
+
+    def read_metrics(self) -> str:
+        """Read what the rules of ReplicaBehind read."""
+        return requests.get(f"http://{self._address}/metrics", timeout=60).text
 
     def restore(self, file: Path) -> int:
         """Restore the newest state, and return its last seq; 0 when there is none yet."""
@@ -66,6 +74,9 @@ def test_a_stack_whose_disk_is_lost_runs_again_from_the_copy(cold: Stack, tmp_pa
     with copies.running():
         wait_for(lambda: copies.restore(tmp_path / "tried.db") >= 20, "the first trades are in the copy", every=0.2)
         wait_for(lambda: not lacks_something(), "the sidecar sees that the copy lacks nothing")
+        # It counts no writes to a folder; the rules of ReplicaBehind are for those that it counts.
+        metrics = copies.read_metrics()
+        assert ("litestream_txid{" in metrics, "litestream_replica_operation_total{" in metrics) == (True, False)
         with cold.under_trades(rate=100):
             wait_for(lambda: cold.journalled() >= 100, "more trades are accepted")
     cold.accept(1)

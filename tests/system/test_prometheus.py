@@ -41,7 +41,7 @@ QUERIES = {
     if path.stem != "relay"
     for panel in json.loads(path.read_text())["panels"]
     for target in panel.get("targets", [])
-} | {rule["record"]: rule["record"] for rule in RULES if "record" in rule}
+} | {rule["record"]: rule["record"] for rule in RULES if "record" in rule and "litestream" not in rule["record"]}
 VARIABLES = {"$__rate_interval": "4s", "$__range": "15m"} | dict.fromkeys(
     ("$job", "$instance", "$symbol", "$side", "$quote"), ".+"
 )
