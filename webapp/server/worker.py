@@ -6,12 +6,13 @@ import os
 import signal
 import socket
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
 from common.supervisor import POLL_SECONDS, find_supervisor
@@ -116,9 +117,24 @@ class ServerLog(Logger):  # type: ignore[misc] # gunicorn's classes are not type
         """Leave it to webapp/middleware/access_log.py."""
 
 
+class KeptConfig:
+    """gunicorn's configuration, each setting looked up once: its own look-ups are some twenty for each request."""
+
+    def __init__(self, config: Any) -> None:  # noqa: ANN401 - gunicorn's configuration is not typed
+        """Keep the configuration, which does not change while a worker runs."""
+        self._config = config
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the type of a setting
+        """Return a setting, or a method, that was not looked up before."""
+        value = getattr(self._config, name)
+        setattr(self, name, value)
+        return value
+
+
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not typed
     """A gevent worker with deadlines for each connection, and limits for all."""
 
+    cfg: Any
     connections: Connections
     body_timeout: float
     malformed: MalformedRequests
@@ -126,6 +142,9 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn's workers are not t
 
     def run(self) -> None:
         """Serve until the worker stops."""
+        self.cfg = KeptConfig(self.cfg)
+        # gunicorn makes one for each request, and each looks for the handlers of its log, under a lock.
+        wsgi.WSGIErrorsWrapper = cache(wsgi.WSGIErrorsWrapper)
         mine = services(self.app.callable)
         self.body_timeout = mine.settings.body_timeout
         # One below the size of gunicorn's pool: a full pool would accept, and so reject, nothing.
