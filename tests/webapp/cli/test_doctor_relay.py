@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +19,9 @@ HTTP = {"relay_http_hosts": ("https://a.example", "https://b.example")}
 NAMES = {"relay_host_names": {"berlin": JOURNAL_ID}}
 
 
-def expose(direction: str = "pull", *differs: str, version: str = __version__, **changes: float) -> str:
+def expose(direction: str = "pull", *differs: str, version: str = __version__, age: float = 5, **changes: float) -> str:
     values = {"last_seq": 7.0, "journal_last_seq": 9.0, "lag_seconds": 0.0}
-    values |= {"host_last_seen_timestamp_seconds": time.time() - 5} | changes
+    values |= {"host_last_seen_timestamp_seconds": time.time() - age} | changes
     lines = [f'relay_build_info{{version="{version}"}} 1']
     for name, value in values.items():
         own = f'{{direction="{direction}",journal_id="{JOURNAL_ID}"}}'
@@ -30,11 +31,12 @@ def expose(direction: str = "pull", *differs: str, version: str = __version__, *
     return "".join(f"{line}\n" for line in lines)
 
 
-def answer(ready: object = None, metrics: object = None) -> Mapping[str, Any]:
+def answer(ready: object = None, metrics: object = expose) -> Mapping[str, Any]:
     return {
         "/healthz": {"status": "alive"},
         "/readyz": ready or {"status": "ready"},
-        "/metrics": expose() if metrics is None else metrics,
+        # A time that was taken when the tests were collected would be minutes old in a whole run.
+        "/metrics": metrics() if callable(metrics) else metrics,
     }
 
 
@@ -96,11 +98,11 @@ def test_why_a_relay_is_not_ready_is_said_with_what_to_do(fresh: Settings, detai
 @pytest.mark.parametrize(
     ("metrics", "what", "found", "todo"),
     [
-        (expose(version="0.0.9"), "FAIL  relay ", "it is version 0.0.9", "finish the update"),
+        (partial(expose, version="0.0.9"), "FAIL  relay ", "it is version 0.0.9", "finish the update"),
         ((401, {"detail": "no token"}), "FAIL  relay ", "no token", "SIDECAR_TOKEN_FILE"),
-        (expose(host_last_seen_timestamp_seconds=time.time() - 90), "FAIL  relay's host ", "last heard ", "silent"),
-        (expose("push", lag_seconds=75), "FAIL  relay's host ", "2 trades wait; last heard", "relay-lags"),
-        (expose("pull", "discard", "max_age"), "FAIL  stream ", "may lose trades: discard", "relay setup"),
+        (partial(expose, age=90), "FAIL  relay's host ", "last heard ", "silent"),
+        (partial(expose, "push", lag_seconds=75), "FAIL  relay's host ", "2 trades wait; last heard", "relay-lags"),
+        (partial(expose, "pull", "discard", "max_age"), "FAIL  stream ", "may lose trades: discard", "relay setup"),
     ],
 )
 def test_what_the_metrics_say_is_a_failure(fresh: Settings, metrics: object, what: str, found: str, todo: str) -> None:
@@ -113,12 +115,12 @@ def test_what_the_metrics_say_is_a_failure(fresh: Settings, metrics: object, wha
     ("metrics", "what"),
     [
         (
-            expose("pull", "max_age"),
+            partial(expose, "pull", "max_age"),
             "note  stream           it differs from the settings here: max_age (RELAY_",
         ),
-        (expose(host_last_seen_timestamp_seconds=0), "note  relay's host "),
+        (partial(expose, host_last_seen_timestamp_seconds=0), "note  relay's host "),
         # A host without new trades has no other sign than its heartbeat; its own relay does not wait for itself.
-        (expose("push", host_last_seen_timestamp_seconds=time.time() - 90), "ok    relay's host "),
+        (partial(expose, "push", age=90), "ok    relay's host "),
     ],
 )
 def test_what_may_be_so_is_no_failure(fresh: Settings, metrics: object, what: str) -> None:
