@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from common.errors import SnapshotError
 from common.journal.batches import CHUNK, read_batches
@@ -22,6 +22,7 @@ from common.journal.store import Journal
 from common.paths import DRAFT, PREVIOUS
 from common.private_files import create, sync_folder, tighten
 from common.settings import Settings
+from common.tally import Count
 from sidecar.counters import Counters
 from sidecar.state import STATE_VERSION, Observed, State
 from sidecar.upgrades import upgrade_state
@@ -45,6 +46,16 @@ class _Versioned(Struct):
 _versions = msgspec.json.Decoder(_Versioned)
 
 
+class Held(Struct):
+    """What a file holds, as far as it matters later; the rest of a state is skipped, in a tenth of the time."""
+
+    last_seq: Count = 0
+    observed: Observed = field(default_factory=Observed)
+
+
+_decode_held = msgspec.json.Decoder(Held).decode
+
+
 class Snapshots:
     """The snapshot, the previous one, and what both hold: the previous one is never newer.
 
@@ -62,7 +73,7 @@ class Snapshots:
         self.observed = Observed()
         self._path = path
         self._wall_clock = wall_clock
-        self._newest = State(journal_id="")
+        self._newest = Held()
 
     def load(self, journal: Journal, checkpoint: State, settings: Settings) -> State:
         """Load the newest usable snapshot of a journal, else return its ``checkpoint``; see ``load_snapshot``.
@@ -80,7 +91,7 @@ class Snapshots:
             state = snapshot.state
             if settings.positions == "off":
                 state.positions = None
-        self._newest = decode_state(encode_state(state))
+        self._newest = _decode_held(encode_state(state))
         # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
         self.observed = self._newest.observed
         return state
@@ -105,7 +116,7 @@ class Snapshots:
         try:
             with counters.lock:
                 encoded = encode_state(counters.state)
-            saved = decode_state(encoded)
+            saved = _decode_held(encoded)
             write_snapshot(self._path, encoded)
         except SnapshotError as error:
             self.failures += 1

@@ -118,8 +118,8 @@ class Sidecar:
         self.consumer.run(ended)
         self.pruner.close()
 
-    def receive(self, message: list[bytes]) -> None:
-        self.receiver.messages.append(message)
+    def receive(self, *arrived: list[bytes]) -> None:
+        self.receiver.messages += arrived
         while self.receiver.messages:
             self.consumer.step()
 
@@ -130,6 +130,12 @@ class Sidecar:
         for counters in (observed.events, observed.rejected, observed.delay.buckets):
             counts |= {str(name): count for name, count in counters.items()}
         return counts
+
+
+def read_end(hint: list[bytes], journal_id: str) -> int:
+    """Return the seq of the last trade of a message."""
+    found = messages.decode_message(hint, journal_id)
+    return found.last_seq if isinstance(found, messages.SeqRange) else cast("list[Hint]", found)[-1].seq
 
 
 class Counting(RuleBasedStateMachine):
@@ -171,9 +177,10 @@ class Counting(RuleBasedStateMachine):
         trades=st.lists(TRADES, min_size=1, max_size=6),
         form=st.sampled_from(["one message", "one each", "range"]),
         order=st.lists(st.integers(0, 5), max_size=8),
+        late=st.lists(hints, max_size=2),
     )
-    def accept(self, trades: list[dict[str, Any]], *, form: str, order: list[int]) -> Any:  # noqa: ANN401 - hypothesis's own type
-        """Commit trades, and receive their hints in any order; some are lost or late."""
+    def accept(self, trades: list[dict[str, Any]], *, form: str, order: list[int], late: list[list[bytes]]) -> Any:  # noqa: ANN401 - hypothesis's own type
+        """Commit trades, and receive their hints in any order, and earlier ones, together; some are lost or late."""
         fresh = append(self.journal, [make_event(0, **trade) for trade in trades])
         self.accepted += fresh
         match form:
@@ -185,8 +192,10 @@ class Counting(RuleBasedStateMachine):
                 hints = [messages.encode_message([event]) for event in fresh]
             case _:
                 hints = [messages.encode_message(fresh)]
-        for number in order:
-            self.receive(hints[number % len(hints)])
+        self.sidecar.receive(*late, *(hints[number % len(hints)] for number in order))
+        if order:
+            newest = max(read_end(hints[number % len(hints)], self.journal.journal_id) for number in order)
+            assert self.state.last_seq >= newest
         return multiple(*hints)
 
     @rule(count=st.integers(1, 3))
@@ -199,11 +208,7 @@ class Counting(RuleBasedStateMachine):
     def receive(self, hint: list[bytes]) -> None:
         """Receive a hint late, or again; afterwards everything up to its last trade is counted."""
         self.sidecar.receive(hint)
-        found = messages.decode_message(hint, self.journal.journal_id)
-        if isinstance(found, messages.SeqRange):
-            assert self.state.last_seq >= found.last_seq
-        else:
-            assert self.state.last_seq >= cast("list[Hint]", found)[-1].seq
+        assert self.state.last_seq >= read_end(hint, self.journal.journal_id)
 
     @rule(body=st.binary(max_size=20))
     def receive_garbage(self, body: bytes) -> None:

@@ -3,7 +3,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -157,7 +157,8 @@ class Clock:
 
 def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RETENTION) -> Pruner:
     settings = make_settings(retention.total_seconds())
-    return Pruner(Journal(journal.path), settings, wall_clock=clock.read)
+    # Without syncs: the power is not lost here.
+    return Pruner(Journal(journal.path, "normal"), settings, wall_clock=clock.read)
 
 
 def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
@@ -200,7 +201,7 @@ def test_whatever_the_clocks_did_every_accepted_trade_is_in_the_checkpoint_or_in
     monkeypatch.setattr("sidecar.retention.BATCH", 3)
     monkeypatch.setattr("sidecar.retention.SCAN", 2)
     clock, accepted = Clock(), State("")
-    with Journal(tmp_path / f"{uuid4()}.db") as journal:
+    with TemporaryDirectory(dir=tmp_path) as folder, Journal(Path(folder) / "journal.db", "normal") as journal:
         accepted.journal_id = journal.journal_id
         pruner = make_timed_pruner(journal, clock)
         for ages, saved, minutes in steps:
