@@ -192,19 +192,29 @@ class Consumer:
         return [worker for worker, reported_at in self._last_report.copy().items() if reported_at > since]
 
     def _count_all(self, events: Sequence[Hint]) -> None:
+        if not events or self._reject_other(events[0]):
+            return
         counted_at = self._wall_clock()
         if self._are_next(events):
             self._apply_live(events, counted_at)
-        else:
-            self._counters.note_requests(events)
-            for event in events:
-                self._count(event, counted_at)
+            return
+        self._counters.note_requests(events)
+        for event in events:
+            if self._reject_other(event):
+                return
+            self._count(event, counted_at)
+
+    def _reject_other(self, event: Hint) -> bool:
+        """Reject the message of an event of another journal: it may be replaced after the message was decoded."""
+        expected = self._counters.journal_id
+        if event.journal_id != expected:
+            self.reject(reject_journal(event.journal_id, expected))
+        return event.journal_id != expected
 
     def _are_next(self, events: Sequence[Hint]) -> bool:
-        """Return whether all follow what is counted. The journal may be replaced after they were decoded."""
+        """Return whether all follow what is counted."""
         following = range(self._counters.last_seq + 1, self._counters.last_seq + 1 + len(events))
-        is_same = bool(events) and events[0].journal_id == self._counters.journal_id
-        return is_same and [event.seq for event in events] == list(following)
+        return bool(events) and [event.seq for event in events] == list(following)
 
     def _apply_live(self, events: Sequence[Hint], counted_at: float) -> None:
         self._counters.receive(events, counted_at)
@@ -223,9 +233,7 @@ class Consumer:
             pass
 
     def _count(self, event: Hint, counted_at: float) -> None:
-        if event.journal_id != self._counters.journal_id:
-            self.reject(reject_journal(event.journal_id, self._counters.journal_id))
-        elif event.seq > self._counters.last_seq + 1:
+        if event.seq > self._counters.last_seq + 1:
             with self._counters.lock:
                 self._counters.observed.gaps += 1
             while self._counters.last_seq < event.seq and self.recover():

@@ -91,7 +91,7 @@ class Snapshots:
             state = snapshot.state
             if settings.positions == "off":
                 state.positions = None
-        self._newest = _decode_held(encode_state(state))
+        self._newest = _read_held(encode_state(state))
         # Until a save succeeds, the counters that were loaded are exposed: 0 would look like a reset.
         self.observed = self._newest.observed
         return state
@@ -116,7 +116,7 @@ class Snapshots:
         try:
             with counters.lock:
                 encoded = encode_state(counters.state)
-            saved = _decode_held(encoded)
+            saved = _read_held(encoded)
             write_snapshot(self._path, encoded)
         except SnapshotError as error:
             self.failures += 1
@@ -187,6 +187,13 @@ def decode_state(encoded: bytes) -> State:
     if fault is not None:
         raise SnapshotError("content", f"not a state that trades can lead to: {fault}")
     return state
+
+
+def _read_held(encoded: bytes) -> Held:
+    try:
+        return _decode_held(encoded)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError("content", f"not a state: {error}") from error
 
 
 def load_snapshot(path: Path, checkpoint: State, last_seq: int) -> Snapshot | None:

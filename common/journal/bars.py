@@ -144,7 +144,7 @@ class BarReader:
     def step(self, journal: Journal, window: Window) -> list[list[_BlockBar]]:
         """Read the bars of the newest parts that are left, until one had to be computed. Raises JournalError."""
         name = window.wanted[:3]
-        return self._cache.step(journal, window.parts, name, partial(self._read, journal, window))
+        return self._cache.step(window.parts, name, partial(self._read, journal, window))
 
     @staticmethod
     def _read(journal: Journal, window: Window, part: Part) -> list[_BlockBar]:

@@ -47,16 +47,15 @@ class BlockCache(Generic[T]):
         """Start with nothing kept; ``get_size`` counts the entries of one value."""
         self._kept = Kept(ENTRIES, get_size)
 
-    def step(self, journal: Journal, parts: list[Part], name: Hashable, compute: Callable[[Part], T]) -> list[T]:
+    def step(self, parts: list[Part], name: Hashable, compute: Callable[[Part], T]) -> list[T]:
         """Take parts from the end of ``parts`` until one of them had to be computed, and return their values.
 
-        Raises JournalError.
+        Raises what ``compute`` raises.
         """
         found: list[T] = []
         while parts:
             part = parts.pop()
-            # A reopened connection may be to another journal.
-            key = (journal.times_opened, part.first, name)
+            key = (part.times_opened, part.first, name)
             value = self._kept.get(key) if part.is_block else None
             if value is not None:
                 found.append(value)

@@ -32,11 +32,15 @@ Times = tuple[Timestamp, Timestamp]
 
 
 class Part(NamedTuple):
-    """The seqs of one block, or those past the last full one, whose ``times`` are unknown."""
+    """The seqs of one block, or those past the last full one, whose ``times`` are unknown.
+
+    ``times_opened`` is of the journal when it was found: a reopened connection may be to another one.
+    """
 
     first: int
     last: int
     times: Times | None
+    times_opened: int
 
     @property
     def is_block(self) -> bool:
@@ -85,16 +89,17 @@ class BlockRanges:
     ) -> list[Part]:
         """List the parts, in order, that hold every trade up to ``last_seq`` from ``since`` to ``until``, inclusive."""
         parts: list[Part] = []
+        times_opened = self._read_from[1] if self._read_from else 0
         for index, known in enumerate(self._times):
             first, last = self._after + index * BLOCK + 1, self._after + (index + 1) * BLOCK
             if known is None or last > last_seq:
                 continue
             times = known[column]
             if (since is None or times[1] >= since) and (until is None or times[0] <= until):
-                parts.append(Part(first, last, times))
+                parts.append(Part(first, last, times, times_opened))
         # Trades past the last full block may have any time.
         if self._read_to < last_seq:
-            parts.append(Part(self._read_to + 1, last_seq, None))
+            parts.append(Part(self._read_to + 1, last_seq, None, times_opened))
         return parts
 
     def find(self, since: Timestamp | None, until: Timestamp | None, column: TimeColumn = "accepted_at") -> list[Range]:

@@ -10,7 +10,6 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from common.journal.block_cache import Kept
 from common.journal.block_ranges import Part
-from common.journal.store import Journal
 
 T = TypeVar("T")
 
@@ -22,7 +21,7 @@ ENTRIES: Final = 50_000
 
 
 class _Run(NamedTuple):
-    """Full blocks of one opening of the journal: a reopened connection may be to another one."""
+    """Full blocks of one opening of the journal, as in ``Part``."""
 
     times_opened: int
     first: int
@@ -49,14 +48,14 @@ class BlockTree(Generic[T]):
         # Needed only when a window leaves a part of what they were merged to, so they are the first to go.
         self._merged = Kept(ENTRIES, get_size)
 
-    def step(self, journal: Journal, parts: list[Part], compute: Callable[[Part], T]) -> list[T]:
+    def step(self, parts: list[Part], compute: Callable[[Part], T]) -> list[T]:
         """Take parts from the end of ``parts`` until one of them had to be computed, and return the values.
 
-        They are in descending order of their seqs. Raises JournalError.
+        They are in descending order of their seqs. Raises what ``compute`` raises.
         """
         found: list[T] = []
         while parts:
-            blocks, value = self._find_longest(journal.times_opened, parts)
+            blocks, value = self._find_longest(parts)
             if value is not None:
                 del parts[-blocks:]
                 found.append(value)
@@ -64,11 +63,11 @@ class BlockTree(Generic[T]):
             part = parts.pop()
             value = compute(part)
             if part.is_block:
-                self._keep(_Run(journal.times_opened, part.first, part.last - part.first + 1), value)
+                self._keep(_Run(part.times_opened, part.first, part.last - part.first + 1), value)
             return [*found, value]
         return found
 
-    def _find_longest(self, times_opened: int, parts: Sequence[Part]) -> tuple[int, T | None]:
+    def _find_longest(self, parts: Sequence[Part]) -> tuple[int, T | None]:
         """Find the value of the longest run that the last parts are, and how many they are."""
         found: tuple[int, T | None] = (0, None)
         end, size = parts[-1].last, parts[-1].last - parts[-1].first + 1
@@ -78,7 +77,7 @@ class BlockTree(Generic[T]):
             new = parts[-blocks : len(parts) - checked]
             if parts[-blocks].first != first or not all(part.is_block for part in new):
                 break
-            value = self._get(_Run(times_opened, first, blocks * size))
+            value = self._get(_Run(parts[-1].times_opened, first, blocks * size))
             if value is not None:
                 found = (blocks, value)
             checked, blocks = blocks, blocks * FAN

@@ -87,7 +87,7 @@ CREATE TABLE users (
 """
 
 # Most trades come without a time of their own, and happened when they were accepted: their rows keep that time once.
-# An earlier program would read an empty time. Additive, and without reading the rows too.
+# An earlier program cannot insert. Without reading the rows, too.
 _VERSION_3 = """
 ALTER TABLE trades RENAME COLUMN ts TO own_ts;
 ALTER TABLE trades ADD COLUMN ts TEXT AS (CASE own_ts WHEN '' THEN accepted_at ELSE own_ts END);

@@ -100,7 +100,7 @@ class TotalsReader:
 
     def step(self, journal: Journal, span: Span) -> list[Totals]:
         """Read the totals of the newest parts that are left, until one had to be computed. Raises JournalError."""
-        return self._tree.step(journal, span.parts, partial(self._read, journal, span))
+        return self._tree.step(span.parts, partial(self._read, journal, span))
 
     def _read(self, journal: Journal, span: Span, part: Part) -> Totals:
         rows = journal.query(_SYMBOLS, part.first, part.last, part.is_block, span.since, span.until)

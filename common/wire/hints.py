@@ -64,12 +64,15 @@ def decode_bodies(bodies: Sequence[bytes], journal_id: str) -> list[list[Hint]] 
 
     Messages of one event take half as long as alone.
     """
+    # Else parts of several bodies could be a value, or one body several: in no value is a "]" before a "[".
+    if not all(body[:1] == b"[" and body[-1:] == b"]" for body in bodies):
+        return None
     lines = b"\n".join(bodies)
     try:
         found = _hints.decode_lines(lines)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    # As many values as bodies, and no line break but those between bodies: so each body is one value.
+    # As many values as bodies, each of which ends one, and no line break but those between bodies: each is one value.
     if len(found) != len(bodies) or lines.count(b"\n") != len(bodies) - 1:
         return None
     hints = list(chain.from_iterable(found))

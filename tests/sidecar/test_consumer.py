@@ -150,6 +150,24 @@ def test_events_of_a_journal_that_was_replaced_among_them_are_not_counted(rig: R
     assert rig.state.observed.rejected["journal_id"] > 0
 
 
+def test_a_message_of_a_journal_that_was_replaced_after_it_was_read_is_rejected_once(rig: Rig) -> None:
+    rig.accept(6)
+    by_seq = {event.seq: event for event in rig.journal.read_after(0)}
+    rig.hint(4)
+    rig.receiver.messages.append(messages.encode_message([by_seq[5], by_seq[6]], ["old-1", "old-1"]))
+    rig.journal.close()
+    for file in rig.path.parent.glob(f"{rig.path.name}*"):
+        file.unlink()
+    rig.journal = Journal(rig.path)
+    rig.accept(6)
+    rig.drain()
+    rig.consumer.recover()
+    assert rig.counted == 6
+    # The first one is counted as a gap, by which the new journal is found.
+    assert rig.state.observed.rejected["journal_id"] == 1
+    assert rig.counters.newest.find_request(5) is None
+
+
 def test_the_next_range_is_read_and_counts_as_live(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidecar.consumer.CHUNK", 7)
     rig.accept(30)

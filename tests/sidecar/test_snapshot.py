@@ -165,6 +165,14 @@ def test_a_failed_save_is_counted_and_changes_nothing_else(tmp_path: Path, journ
     assert (snapshots.failures, snapshots.saved_at, snapshots.durable_seq) == (1, 7.0, 4)
 
 
+def test_a_state_that_cannot_be_read_again_is_a_failed_save(tmp_path: Path, journal: Journal) -> None:
+    snapshots = Snapshots(tmp_path / "snapshot")
+    counters = Counters(State(journal.journal_id), Settings())
+    counters.observed.gaps = -1
+    snapshots.save(counters)
+    assert (snapshots.failures, list(tmp_path.glob("snapshot*"))) == (1, [])
+
+
 def test_an_unusable_snapshot_is_set_aside_and_the_previous_one_used(
     tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:

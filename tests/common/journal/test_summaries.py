@@ -16,7 +16,7 @@ from common.event import SIDES, Event
 from common.journal import block_ranges, block_tree
 from common.journal.block_ranges import BlockRanges
 from common.journal.store import Journal
-from common.journal.summaries import SymbolSummary, TotalsReader, add_up, find_span
+from common.journal.summaries import Span, SymbolSummary, TotalsReader, add_up, find_span
 from common.tally import EXACT
 from common.timestamps import format_timestamp
 from tests.conftest import append, make_event
@@ -71,10 +71,14 @@ class Desk:
             self.journal.prune(pruned, b"{}")
 
     def read(self, seconds: int) -> dict[str, SymbolSummary]:
+        return self.read_span(self.find_span(seconds))
+
+    def find_span(self, seconds: int) -> Span:
         while not self._blocks.step(self.journal):
             pass
-        window = timedelta(seconds=seconds)
-        span = find_span(self.journal, self._blocks, window, clock=lambda: self.clock)
+        return find_span(self.journal, self._blocks, timedelta(seconds=seconds), clock=lambda: self.clock)
+
+    def read_span(self, span: Span) -> dict[str, SymbolSummary]:
         found = []
         while span.parts:
             found += self._reader.step(self.journal, span)
@@ -127,6 +131,22 @@ def test_totals_are_those_of_the_journals_trades_whatever_came_before(
                 desk.take(*step)
                 for seconds in (5, 20):
                     assert write(desk.read(seconds)) == write(desk.read_afresh(seconds))
+
+
+def test_a_journal_that_is_replaced_while_an_answer_is_made_leaves_nothing_of_it_in_the_next(tmp_path: Path) -> None:
+    with mock.patch.multiple(block_tree, FAN=2), mock.patch.object(block_ranges, "BLOCK", 4):
+        desk = Desk(tmp_path / "journal.db")
+        with desk.journal:
+            append(desk.journal, [make_event(0, symbol="A", accepted_at=format_timestamp(START)) for _ in range(12)])
+            span = desk.find_span(60)
+            desk.journal.close()
+            for file in tmp_path.glob("journal.db*"):
+                file.unlink()
+            with Journal(desk.journal.path, "normal") as other:
+                append(other, [make_event(0, symbol="A", accepted_at=format_timestamp(START)) for _ in range(6)])
+            desk.read_span(span)
+            append(desk.journal, [make_event(0, symbol="A", accepted_at=format_timestamp(START)) for _ in range(4)])
+            assert write(desk.read(60)) == write(desk.read_afresh(60))
 
 
 def test_a_long_window_of_many_symbols_is_read_once(tmp_path: Path) -> None:

@@ -51,5 +51,7 @@ def test_two_halves_of_an_event_make_none() -> None:
     body = ONE[0][9:]
     for middle in range(1, len(body)):
         assert decode([b"trades/1\n" + body[:middle]], [b"trades/1\n" + body[middle:]]) is None
+    assert decode([b"trades/1\n" + TWO[0][9:-1] + b","], [b"trades/1\n" + body[1:] + body]) is None
+    assert decode([b"trades/1\n" + body + body], [b"trades/1\n"]) is None
     # A line break would part two events, were it taken for one between messages.
     assert decode([b"trades/1\n" + body + b"\n" + body[:-1] + b","], [b"trades/1\n" + body[1:]]) is None

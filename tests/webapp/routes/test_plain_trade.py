@@ -75,6 +75,13 @@ class Late(io.BytesIO):
         raise RequestTimeout("The body did not arrive")
 
 
+class Reset(io.BytesIO):
+    """A body whose connection ends."""
+
+    def read(self, *_: object) -> bytes:
+        raise ConnectionResetError
+
+
 BOT = Caller("token", 7, "grid-bot", ANYONE.scopes)
 
 Case = tuple[dict[str, Any], Callable[[Services], None] | None]
@@ -84,6 +91,8 @@ PLAIN: dict[str, Case] = {
     "a trade of a token": ({"headers": {"Authorization": "Bearer x"}}, _identify(BOT)),
     "an address": ({"environ_base": {"REMOTE_ADDR": "10.1.2.3"}, "headers": {"User-Agent": "bot/1"}}, None),
     "a token while anyone may write": ({"headers": {"Authorization": "Bearer tt_none"}}, None),
+    "HTTP/1.0 without a Host": ({"environ_overrides": {"SERVER_PROTOCOL": "HTTP/1.0", "HTTP_HOST": None}}, None),
+    "a target with its host": ({"environ_overrides": {"RAW_URI": "http://localhost/trade"}}, None),
     "a failed commit": ({}, _fail(JournalError("full", "no space"))),
     "an unknown outcome": ({}, _fail(JournalError("slow", "no commit"))),
     "a journal that became a hub's": ({}, _fail(HubError("hub", "a hub"))),
@@ -105,6 +114,9 @@ LEFT: dict[str, Case] = {
     "TLS": ({"base_url": "https://localhost"}, None),
     "another method": ({"method": "PUT"}, None),
     "a bad host": ({"base_url": "http://evil.example"}, None),
+    "a Host that stands twice": ({"environ_overrides": {"HTTP_HOST": "localhost,localhost"}}, None),
+    "a target with another host": ({"environ_overrides": {"RAW_URI": "http://evil.example/trade"}}, None),
+    "a body that is reset": ({"input_stream": Reset(), "data": None, "headers": {"Content-Length": "9"}}, None),
     "a foreign page": ({"headers": {"Origin": "http://evil.example"}}, None),
     "a proxy": ({"headers": {"X-Forwarded-For": "10.9.9.9"}}, None),
     "a cookie": ({"headers": {"Cookie": "a=b"}}, None),
