@@ -1,7 +1,6 @@
 """Starts and stops Prometheus and Grafana: in Docker when an engine is available, otherwise natively."""
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -13,12 +12,14 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from common.errors import BadSettingError
+from common.links import find_reachable
 from common.settings import Settings, write_address
 from infra import runbooks
 from infra.scrape_token import provide_token
+from infra.targets import write_relay_target, write_target
 
 INFRA: Final = Path(__file__).resolve().parent
 VAR: Final = INFRA.parent / "var"
@@ -26,7 +27,6 @@ READY_SECONDS: Final = 60
 
 _COMPOSE = ["docker", "compose", "--file", str(INFRA / "compose.yml")]
 _DOCKER_HOST = "host.docker.internal"
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 
 class InfraError(Exception):
@@ -46,28 +46,6 @@ def has_engine() -> bool:
     return True
 
 
-def write_target(kind: str, *addresses: str, var: Path | None = None) -> None:
-    """Write Prometheus's target file for the sidecar (``targets``) or Alertmanager (``alertmanagers``)."""
-    folder = (var or VAR) / "prometheus" / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "sidecar.json", [{"targets": addresses}])
-
-
-def _replace(file: Path, targets: list[dict[str, Any]]) -> None:
-    """Write a target file at once, since Prometheus reads it when it changes."""
-    draft = file.with_suffix(".new")
-    draft.write_text(json.dumps(targets))
-    draft.replace(file)
-
-
-def write_relay_target(settings: Settings, host: str, var: Path | None = None) -> None:
-    """Write Prometheus's target file for the relay of a hub, or of a host that pushes; elsewhere there is none."""
-    target = {"targets": [write_address(host, settings.relay_http_port)], "labels": {"job": "relay"}}
-    file = (var or VAR) / "prometheus" / "targets" / "relay.json"
-    is_there = settings.relay_http_hosts or settings.relay_transport == "nats"
-    _replace(file, [target] if is_there else [])
-
-
 def up(
     settings: Settings, prometheus_port: int, grafana_port: int, *, alerts: bool = False, alertmanager_port: int = 9093
 ) -> None:
@@ -85,20 +63,19 @@ def up(
     runbooks.write_page(VAR / "prometheus" / "pages")
     links = {"RUNBOOK_URL": runbooks.find_url(settings, prometheus_port), "GRAFANA_URL": settings.grafana_url}
     if in_container:
-        write_target("targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
-        write_relay_target(settings, _DOCKER_HOST)
-        write_target("alertmanagers", *(["alertmanager:9093"] if alerts else []))
+        write_target(VAR, "targets", write_address(_DOCKER_HOST, settings.sidecar_http_port))
+        write_relay_target(VAR, settings, _DOCKER_HOST)
+        write_target(VAR, "alertmanagers", *(["alertmanager:9093"] if alerts else []))
         profile = ["--profile", "alerts"] if alerts else []
         command, environment = [*_COMPOSE, *profile, "up", "--detach", "--wait"], {**os.environ, **links}
         if subprocess.run(command, env=environment, check=False).returncode != 0:
             raise InfraError("docker compose could not start the containers; see its message above.")
         _print(f"Prometheus: http://127.0.0.1:{prometheus_port}   Grafana: http://127.0.0.1:{grafana_port}")
         return
-    host = settings.sidecar_http_host
-    write_target("targets", write_address("127.0.0.1" if host in _EVERYWHERE else host, settings.sidecar_http_port))
-    relay = settings.relay_http_host
-    write_relay_target(settings, "127.0.0.1" if relay in _EVERYWHERE else relay)
-    write_target("alertmanagers", *([f"127.0.0.1:{alertmanager_port}"] if alerts else []))
+    sidecar = write_address(find_reachable(settings.sidecar_http_host), settings.sidecar_http_port)
+    write_target(VAR, "targets", sidecar)
+    write_relay_target(VAR, settings, find_reachable(settings.relay_http_host))
+    write_target(VAR, "alertmanagers", *([f"127.0.0.1:{alertmanager_port}"] if alerts else []))
     if alerts:
         _start_alertmanager(alertmanager_port)
     url = f"http://127.0.0.1:{prometheus_port}"

@@ -20,7 +20,8 @@ from infra import runbooks
 from infra.image.build import write_command
 from infra.nats.certificates import make_certificates
 from infra.nats.users import add_user
-from infra.stack import INFRA, has_engine, write_relay_target, write_target
+from infra.stack import INFRA, has_engine
+from infra.targets import write_relay_target, write_target
 
 STAGE: Final = INFRA.parent / "var" / "stage"
 SECRETS: Final = STAGE / "secrets"
@@ -73,9 +74,9 @@ def make_files() -> list[str]:
         shutil.copy(SECRETS / "trading.crt", STAGE / "trading.crt")
         (STAGE / "trading.crt").chmod(0o644)
         made.append("trading.key")
-    write_target("targets", "sidecar:8001", var=STAGE)
-    write_target("alertmanagers", "alertmanager:9093", var=STAGE)
-    write_relay_target(Settings(relay_transport="nats" if _has_nats() else "http"), "push", STAGE)
+    write_target(STAGE, "targets", "sidecar:8001")
+    write_target(STAGE, "alertmanagers", "alertmanager:9093")
+    write_relay_target(STAGE, Settings(relay_transport="nats" if _has_nats() else "http"), "push")
     runbooks.write_page(STAGE / "prometheus" / "pages")
     return made
 
@@ -124,19 +125,20 @@ def _make_relay_secrets(image: str) -> None:
     authority, *_ = make_certificates(folder, ["nats", "localhost", "127.0.0.1"])
     journal_id = _compose(*_ONCE, "web", "python", "-c", _JOURNAL_ID).strip()
     hub = add_user(folder, "hub", "hub")
-    # The host's own comes last: with it the stage has NATS.
-    made = {"relay.ca": authority, "relay-admin.key": add_user(folder, "admin", "admin")}
-    made["relay.key"] = add_user(folder, "host", NAME, journal_id)
+    own = add_user(folder, "host", NAME, journal_id)
+    made = {"relay.ca": authority, "relay-admin.key": add_user(folder, "admin", "admin"), "relay.key.new": own}
     for name, path in made.items():
         (SECRETS / name).unlink(missing_ok=True)
         _write(SECRETS / name, path.read_text().strip())
     _give(image, *made)
+    # Last, since with it the stage has NATS.
+    (SECRETS / "relay.key.new").replace(SECRETS / "relay.key")
     print(f"The key for a hub: {hub.relative_to(INFRA.parent)}   its certificates: var/stage/nats/ca.pem")
 
 
 def _make_stream() -> None:
     """Start the node, and make the stream, or compare it with the settings."""
-    write_relay_target(Settings(relay_transport="nats"), "push", STAGE)
+    write_relay_target(STAGE, Settings(relay_transport="nats"), "push")
     _compose("up", "--detach", "--wait", "nats")
     for left in reversed(range(SETUP_TRIES)):
         try:
