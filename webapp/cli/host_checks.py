@@ -210,7 +210,7 @@ def check_replica(settings: Settings) -> Findings:
         yield note(
             "copy",
             f"the age of the copy at {_hide_user(settings.replica_url)} is not known here",
-            "Litestream's metrics in Prometheus or its heartbeat tell (docs/backup.md)",
+            "Litestream's metrics in Prometheus or its heartbeat say it (docs/backup.md)",
         )
         return
     times = read_times(settings.journal_path, folder)

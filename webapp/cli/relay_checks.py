@@ -137,7 +137,7 @@ def _check_stream(families: Mapping[str, Metric]) -> Findings:
 
 
 def _check_hosts(settings: Settings, families: Mapping[str, Metric]) -> Findings:
-    """Check at a hub when each host was last heard, and at a host how far it was pushed."""
+    """Check at a hub when each host was last seen, and at a host how far it was pushed."""
     names = {journal_id: name for name, journal_id in settings.relay_host_names.items()}
     journals = {
         name: {labels["journal_id"]: value for labels, value in _read(families, f"relay_{name}")}
@@ -153,7 +153,7 @@ def _check_hosts(settings: Settings, families: Mapping[str, Metric]) -> Findings
         lag = journals["lag_seconds"].get(journal_id, 0.0)
         age = now().timestamp() - seen
         last = f"{age:.0f} s ago" if seen else "not since its start"
-        found = f"{host} has passed up to seq {passed}{waits}; last heard {last}"
+        found = f"{host} has passed up to seq {passed}{waits}; last seen {last}"
         if lag > LAG_SECONDS:
             yield fail("relay's host", f"{found}; for {lag:.0f} s", "see the runbook relay-lags")
         elif not seen:

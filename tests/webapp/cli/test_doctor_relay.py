@@ -59,7 +59,7 @@ def test_a_relay_that_passes_trades_is_well(fresh: Settings) -> None:
     code, printed = run_beside(fresh, answer(), **HTTP, **NAMES)
     assert code == 0, printed
     assert "ok    relay            trades pass at http://127.0.0.1:" in printed
-    found = f"berlin ({JOURNAL_ID}) has passed up to seq 7, 2 trades wait; last heard "
+    found = f"berlin ({JOURNAL_ID}) has passed up to seq 7, 2 trades wait; last seen "
     assert f"ok    relay's host     {found}" in printed
 
 
@@ -100,8 +100,8 @@ def test_why_a_relay_is_not_ready_is_said_with_what_to_do(fresh: Settings, detai
     [
         (partial(expose, version="0.0.9"), "FAIL  relay ", "it is version 0.0.9", "finish the update"),
         ((401, {"detail": "no token"}), "FAIL  relay ", "no token", "SIDECAR_TOKEN_FILE"),
-        (partial(expose, age=90), "FAIL  relay's host ", "last heard ", "silent"),
-        (partial(expose, "push", lag_seconds=75), "FAIL  relay's host ", "2 trades wait; last heard", "relay-lags"),
+        (partial(expose, age=90), "FAIL  relay's host ", "last seen ", "silent"),
+        (partial(expose, "push", lag_seconds=75), "FAIL  relay's host ", "2 trades wait; last seen", "relay-lags"),
         (partial(expose, "pull", "discard", "max_age"), "FAIL  stream ", "may lose trades: discard", "relay setup"),
     ],
 )
