@@ -44,6 +44,8 @@ export class Form {
     this.symbol = byId("symbol", HTMLInputElement);
     this.renewKey();
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
+    // The second click of a double click would send the fields that the first one has left.
+    byId("send", HTMLButtonElement).addEventListener("click", (event) => { if (event.detail > 1) event.preventDefault(); });
     form.addEventListener("input", () => this.describe());
     this.symbol.addEventListener("change", () => {
       const known = Array.from(byId("known-symbols", HTMLDataListElement).options, ({ value }) => value);
@@ -123,7 +125,7 @@ export class Form {
     return trade;
   }
 
-  // A click while a trade is being sent is ignored, so a double click is one trade.
+  // What is pressed while a trade is being sent is ignored.
   async submit() {
     if (this.sending) return;
     this.sending = true;

@@ -272,12 +272,22 @@ def test_a_live_row_is_the_row_that_the_page_shows_after_a_reload(desk: Page, sh
 
 def test_a_double_click_is_one_trade(desk: Page, shared: Stack) -> None:
     before = shared.journalled()
+    posts: list[str] = []
+    desk.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
     desk.locator("[name=symbol]").fill("DOUBLE")
     desk.locator("[name=price]").fill("1")
     desk.locator("[name=qty]").fill("1")
     desk.locator("#send").dblclick()
     expect(desk.locator("#notices")).to_contain_text("1 DOUBLE at 1")
-    assert shared.journalled() == before + 1
+    # The second click may also come when the first trade is accepted.
+    desk.locator("#send").hover()
+    desk.mouse.down(click_count=2)
+    desk.mouse.up(click_count=2)
+    desk.locator("[name=price]").fill("1")
+    desk.locator("#send").click()
+    expect(desk.locator("#notices")).to_contain_text(f"Accepted as #{before + 2}")
+    assert shared.journalled() == before + 2
+    assert len(posts) == 2
 
 
 def test_a_sent_trade_is_listed_as_pending_until_it_is_accepted(desk: Page, shared: Stack) -> None:
