@@ -127,22 +127,28 @@ class Project:
         lines = [
             f"mkdir -p $root{each}; mount -t tmpfs tmpfs $root{each}" for each in self.services[name].get("tmpfs", [])
         ]
-        hosts = self.folder / "hosts"
-        hosts.write_text("".join(f"{ip} {each}\n" for each, ip in self.addresses.items()) + "127.0.0.1 localhost\n")
-        # The user that nginx's image has.
-        accounts = self.folder / "passwd"
-        accounts.write_text(Path("/etc/passwd").read_text() + "nginx:x:101:101::/nonexistent:/bin/false\n")
-        groups = self.folder / "group"
-        groups.write_text(Path("/etc/group").read_text() + "nginx:x:101:\n")
-        own = [(str(hosts), "/etc/hosts"), (str(accounts), "/etc/passwd"), (str(groups), "/etc/group")]
-        for source, place in [*self.list_mounts(name), *own]:
+        own = {
+            "hosts": "".join(f"{ip} {each}\n" for each, ip in self.addresses.items()) + "127.0.0.1 localhost\n",
+            # The user that nginx's image has.
+            "passwd": Path("/etc/passwd").read_text() + "nginx:x:101:101::/nonexistent:/bin/false\n",
+            "group": Path("/etc/group").read_text() + "nginx:x:101:\n",
+        }
+        for each, text in own.items():
+            file = self.folder / each
+            # A service that has started reads it too, and would find it empty while it is written.
+            if not file.exists() or file.read_text() != text:
+                file.write_text(text)
+        mounts = [*self.list_mounts(name), *((str(self.folder / each), f"/etc/{each}") for each in own)]
+        for source, place in mounts:
             parent, make = (f"$root{Path(place).parent}", "mkdir" if Path(source).is_dir() else "touch")
             lines.append(f"mkdir -p {parent}; [ -e $root{place} ] || {make} $root{place}")
             lines.append(f"mount --bind {shlex.quote(source)} $root{place}")
         user = self.find_user(name)
         # The checkout may be in a folder that this user cannot enter, unlike a real image's.
         search = ["--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"]
-        become = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", *search] if user != "0" else []
+        # Another user would otherwise outlive the program that started it.
+        ends = ["--pdeathsig", "keep"]
+        become = ["setpriv", *ends, "--reuid", user, "--regid", user, "--clear-groups", *search] if user != "0" else []
         return _SETUP.format(
             mounts="\n".join(lines),
             become=shlex.join(become),

@@ -51,7 +51,7 @@ class Containers:
     def __init__(self, image: str, folder: Path) -> None:
         self.stack = Stack(folder)
         self._image = image
-        self._names: list[str] = []
+        self._running: dict[str, str] = {}
         self._volume = folder / "volume"
         self._volume.mkdir(mode=0o700)
         os.chown(self._volume, 10001, 10001)
@@ -66,11 +66,19 @@ class Containers:
         volume = ["--volume", f"{self._volume}:/var/lib/trading-telemetry"]
         return ["podman", "run", *PLAIN, *LOCKED, *volume, *environ, *options, self._image]
 
-    def start(self, name: str, *command: str) -> str:
-        """Start a container, and return its name."""
-        container = f"{self._volume.parent.name}-{name}"
-        self._names.append(container)
-        run(*self.write_command("--detach", "--name", container), *command)
+    def start(self, url: str, *command: str) -> str:
+        """Start what answers at ``url`` if it does not run, wait until it is ready, and return its container's id."""
+        if url not in self._running:
+            self._running[url] = run(*self.write_command("--detach"), *command)
+        container = self._running[url]
+        try:
+            wait_for(lambda: is_ready(url) or not is_running(container), f"{url} is ready", 120, every=0.2)
+            assert is_running(container), "it has ended"
+        except AssertionError as error:
+            logs = ["podman", "logs", "--tail", "50", container]
+            log = subprocess.run(logs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+            self.remove()
+            raise AssertionError(f"{error}; the container's log:\n{log}") from error
         return container
 
     def make_token(self) -> None:
@@ -84,21 +92,15 @@ class Containers:
         return requests.post(f"{self.stack.web_url}/trade", json=TRADE, headers=headers, timeout=60).status_code
 
     def start_both(self) -> tuple[str, str]:
-        """Start web and sidecar if they do not run, wait until both are ready, and return their names."""
-        if not self._names:
-            self.stack.renew()
-            self.start("web")
-            self.start("sidecar", "python", "-m", "sidecar")
-        for url in (self.stack.web_url, self.stack.sidecar_url):
-            wait_for(lambda url=url: is_ready(url), f"{url} is ready", 120)  # type: ignore[misc]
-        web, sidecar = self._names
-        return web, sidecar
+        """Start web and sidecar if they do not run, wait until both are ready, and return their ids."""
+        self.stack.renew()
+        return self.start(self.stack.web_url), self.start(self.stack.sidecar_url, "python", "-m", "sidecar")
 
     def remove(self) -> None:
         """Kill what runs, and remove all containers."""
-        for name in self._names:
-            subprocess.run(["podman", "rm", "--force", "--time", "0", name], capture_output=True, check=False)
-        self._names.clear()
+        for container in self._running.values():
+            subprocess.run(["podman", "rm", "--force", "--time", "0", container], capture_output=True, check=False)
+        self._running.clear()
 
 
 def is_ready(url: str) -> bool:
@@ -106,6 +108,10 @@ def is_ready(url: str) -> bool:
         return requests.get(f"{url}/readyz", timeout=60).status_code == 200
     except requests.RequestException:
         return False
+
+
+def is_running(container: str) -> bool:
+    return run("podman", "inspect", "--format", "{{.State.Running}}", container) == "true"
 
 
 @pytest.fixture(scope="module")
