@@ -138,4 +138,4 @@ class Checkout:
                     process.kill()
             psutil.wait_procs(left, 1)
         for launched in self._launched:
-            launched.wait(10)
+            launched.wait(60)

@@ -305,7 +305,7 @@ def test_the_commands_of_the_docs_run_in_a_clean_shell(checkout: Checkout) -> No
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert expected in done.stdout, (command, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
-    started.wait(10)
+    started.wait(60)
 
 
 @pytest.mark.parametrize("command", [*STARTS, *PARTS])
@@ -321,4 +321,4 @@ def test_the_stack_starts_by_each_command_of_the_docs(checkout: Checkout, comman
     else:
         assert "The stack is stopped." in checkout.run("make apps-down").stdout
     checkout.wait_gone()
-    started.wait(10)
+    started.wait(60)

@@ -228,7 +228,7 @@ def test_a_stop_closes_idle_connections_and_answers_requests_in_progress(cold: S
             client.sendall(body)
             assert answer(client)[0] == 201
         assert is_closed(busy[0])
-        web.wait(10)
+        web.wait(60)
     assert "graceful timeout" not in cold.log.read_text()
 
 
@@ -243,7 +243,7 @@ def few_descriptors(stack: Stack, limit: int) -> Iterator[subprocess.Popen[bytes
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_with_64_file_descriptors_it_rejects_excess_connections_and_recovers(cold: Stack) -> None:
@@ -293,7 +293,7 @@ def test_a_connection_is_rejected_when_descriptors_run_out(cold: Stack) -> None:
 
 def test_too_few_descriptors_stop_the_start_in_one_line(cold: Stack) -> None:
     with few_descriptors(cold, 32) as process:
-        assert process.wait(10) == 1
+        assert process.wait(60) == 1
     assert "file descriptors" in cold.log.read_text()
     assert cold.log.read_text().count("\n") == 1
 

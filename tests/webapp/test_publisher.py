@@ -33,7 +33,7 @@ class GatedJournal(Journal):
     def append(self, requests: Sequence[Request]) -> list[AppendResult | KeyReusedError]:
         if not self.commit_sizes:
             self.entered.set()
-            self.gate.wait(10)
+            self.gate.wait(60)
         self.commit_sizes.append(len(requests))
         return super().append(requests)
 

@@ -210,7 +210,7 @@ def test_a_path_below_a_file_is_rejected(tmp_path: Path) -> None:
 
 
 def _open_and_append(path: Path, barrier: Barrier) -> None:
-    barrier.wait(10)
+    barrier.wait(60)
     with Journal(path, busy_seconds=20) as journal:
         for _ in range(50):
             append(journal, [make_trade()])

@@ -103,14 +103,14 @@ def test_a_second_request_is_409_while_the_first_is_in_flight(
 
     def slow(self: Publisher, requests: list[Request]) -> tuple[list[AppendResult | KeyReusedError], float]:
         entered.set()
-        gate.wait(10)
+        gate.wait(60)
         return real(self, requests)
 
     monkeypatch.setattr(Publisher, "_append", slow)
     answers: list[Any] = []
     first = threading.Thread(target=lambda: answers.append(send(app.test_client(), "k")))
     first.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     second = send(client, "k")
     assert second.status_code == 409
     assert second.headers["Retry-After"] == "1"
