@@ -19,8 +19,8 @@ DecimalText = Annotated[str, Meta(pattern=DECIMAL_PATTERN)]
 
 _ZERO: Final = "0."
 _PLAIN = re.compile(DECIMAL_PATTERN)
-# Possessive: nothing is remembered to try again.
-_ALL_PLAIN = re.compile(rf"(?>[0-9]{{1,{DIGITS}}}+(?:\.[0-9]{{1,{PLACES}}}+)?+ )*+")
+# Digits are possessive: none is given back to try again. Groups are not: Python before 3.11.5 then also accepts "5.".
+_ALL_PLAIN = re.compile(rf"(?:[0-9]{{1,{DIGITS}}}+(?:\.[0-9]{{1,{PLACES}}}+)? )*")
 _SCIENTIFIC = re.compile(r"([0-9]+)(?:\.([0-9]+))?[Ee]([+-]?[0-9]{1,9})")
 
 
