@@ -5,6 +5,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -18,6 +19,14 @@ from webapp.worker_metrics import WorkerMetrics
 POLL_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 1.0
 CHUNK: Final = 500
+
+WAKES: Final = 25
+WAKES_EACH: Final = 8
+"""In the time between two readings so many subscribers are woken so many times, at most: all at once would keep
+requests waiting. The others wait for the next reading, and then receive more at once."""
+
+TEXTS_LIMIT: Final = 20
+"""The most texts kept for subscribers that ask for the same; each has up to CHUNK trades."""
 
 RECENT_LIMIT: Final = 2000
 """The fewest trades kept in memory; a subscriber that is further behind reads the journal at its own pace."""
@@ -36,6 +45,13 @@ class Message(NamedTuple):
 def encode_trade(event: Event) -> Message:
     """Encode one trade as a server-sent event whose id is its seq."""
     return Message(event.seq, event.symbol, b"id: %d\nevent: trade\ndata: %b\n\n" % (event.seq, messages.encode(event)))
+
+
+class Texts(NamedTuple):
+    """Trades up to ``last_seq``, encoded; of one symbol, there may be none."""
+
+    last_seq: int
+    text: bytes
 
 
 class Subscriber:
@@ -67,9 +83,13 @@ class Broadcaster:
         self._limit = limit
         self._lock = threading.Lock()
         self._subscribers: set[Subscriber] = set()
+        # Those to wake, the first first; a dict keeps the order.
+        self._due: dict[Subscriber, None] = {}
         self._reading = False
         self._first_after = 0
         self._recent: list[Message] = []
+        # By ``after`` and symbol: subscribers that are woken together ask for the same.
+        self._texts: dict[tuple[int, str | None], Texts] = {}
 
     def join(self) -> Subscriber | None:
         """Add a subscriber and return it; None when the limit is reached. Raises JournalError."""
@@ -80,6 +100,7 @@ class Broadcaster:
                 return None
             if not self._reading:
                 self._reading, self._recent = True, []
+                self._texts.clear()
                 self._first_after = self.last_seq = last_seq
                 spawn(self._read)
             subscriber = Subscriber()
@@ -91,15 +112,23 @@ class Broadcaster:
         """Remove a subscriber; may be called twice."""
         with self._lock:
             self._subscribers.discard(subscriber)
+            self._due.pop(subscriber, None)
             self._metrics.feed_subscribers.set(len(self._subscribers))
 
-    def read_after(self, seq: int) -> list[Message] | None:
+    def read_after(self, seq: int, symbol: str | None) -> Texts | None:
         """Return the next trades after a seq, at most CHUNK; None when some of them are no longer in memory."""
         with self._lock:
             if seq < self._first_after:
                 return None
-            first = bisect_right(self._recent, seq, key=attrgetter("seq"))
-            return self._recent[first : first + CHUNK]
+            texts = self._texts.get((seq, symbol))
+            if texts is None:
+                first = bisect_right(self._recent, seq, key=attrgetter("seq"))
+                recent = self._recent[first : first + CHUNK]
+                wanted = [each.text for each in recent if symbol in (None, each.symbol)]
+                texts = Texts(recent[-1].seq if recent else seq, b"".join(wanted))
+                if len(self._texts) < TEXTS_LIMIT:
+                    self._texts[seq, symbol] = texts
+            return texts
 
     def _read(self) -> None:
         """Read until there is no subscriber, or the worker stops."""
@@ -123,18 +152,19 @@ class Broadcaster:
                 time.sleep(RETRY_SECONDS)
                 continue
             self.failing = False
-            if events:
-                self._publish(events)
-            if len(events) < CHUNK:
-                time.sleep(POLL_SECONDS)
+            self._publish(events)
+            self._wake_in_turns(0 if len(events) == CHUNK else POLL_SECONDS)
 
     def _end_all(self) -> None:
         with self._lock:
             for subscriber in self._subscribers:
                 subscriber.end()
             self._subscribers.clear()
+            self._due.clear()
 
     def _publish(self, events: list[Event]) -> None:
+        if not events:
+            return
         new = [encode_trade(event) for event in events]
         with self._lock:
             self._recent += new
@@ -143,5 +173,15 @@ class Broadcaster:
             if len(self._recent) > 2 * RECENT_LIMIT:
                 self._first_after = self._recent[-RECENT_LIMIT - 1].seq
                 del self._recent[:-RECENT_LIMIT]
-            for subscriber in self._subscribers:
-                subscriber.wake.set()
+            self._texts.clear()
+            self._due |= dict.fromkeys(self._subscribers)
+
+    def _wake_in_turns(self, seconds: float) -> None:
+        """Wake those that have waited longest, a few at a time, and wait for so many seconds in all."""
+        steps = WAKES_EACH if self._due else 1
+        for _ in range(steps):
+            with self._lock:
+                for subscriber in list(islice(self._due, WAKES)):
+                    del self._due[subscriber]
+                    subscriber.wake.set()
+            time.sleep(seconds / steps)

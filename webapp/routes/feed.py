@@ -20,7 +20,7 @@ from common.errors import JournalError
 from common.event import Seq
 from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
-from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, encode_trade
+from webapp.broadcaster import CHUNK, Broadcaster, Subscriber, Texts, encode_trade
 from webapp.description import Answer, Content, Description, Parameter
 from webapp.input.query import FeedSchema, read_feed
 from webapp.middleware.auth import needs, watch_caller
@@ -84,19 +84,17 @@ def _follow(sources: Sources, subscriber: Subscriber, after: int, symbol: str | 
         subscriber.wake.clear()
         if subscriber.ended:
             return
-        recent = broadcaster.read_after(after)
+        recent = broadcaster.read_after(after, symbol)
         if recent is None:
             page = history.ask(partial(_read_history, after=after, symbol=symbol))
             if page.pruned_seq > after:
                 yield b"id: %d\nevent: pruned\ndata: {}\n\n" % page.pruned_seq
-            after, wanted = page.last_seq, page.texts
-        elif recent:
-            after, wanted = recent[-1].seq, [each.text for each in recent if symbol in (None, each.symbol)]
-        else:
-            wanted = []
+            recent = page.texts
+        elif recent.last_seq == after:
             subscriber.wake.wait(max(0.0, beat_at - time.monotonic()))
-        if wanted:
-            yield b"".join(wanted)
+        after = recent.last_seq
+        if recent.text:
+            yield recent.text
         if time.monotonic() >= beat_at:
             beat_at = time.monotonic() + HEARTBEAT_SECONDS
             # No heartbeat while the journal cannot be read: the feed must not look alive.
@@ -105,11 +103,10 @@ def _follow(sources: Sources, subscriber: Subscriber, after: int, symbol: str | 
 
 
 class _Page(NamedTuple):
-    """A page of history: the matching trades up to ``last_seq``, except those pruned."""
+    """A page of history: the matching trades, except those pruned."""
 
-    last_seq: int
     pruned_seq: int
-    texts: list[bytes]
+    texts: Texts
 
 
 def _read_history(journal: Journal, after: int, symbol: str | None) -> _Page:
@@ -119,7 +116,7 @@ def _read_history(journal: Journal, after: int, symbol: str | None) -> _Page:
         events = journal.select(limit=CHUNK, after=after, symbol=symbol)
     # A chunk that is not full reaches the last seq.
     seen = events[-1].seq if len(events) == CHUNK else max(after, last_seq)
-    return _Page(seen, pruned_seq, [encode_trade(event).text for event in events])
+    return _Page(pruned_seq, Texts(seen, b"".join(encode_trade(event).text for event in events)))
 
 
 def _write_heartbeat(last_seq: int) -> bytes:

@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from common.event import Event
 from common.journal.store import Journal
 from common.settings import Settings
 from tests.conftest import append, make_trade
 from tests.waiting import wait_for
 from webapp import broadcaster as broadcaster_module
 from webapp import create_app
-from webapp.broadcaster import Broadcaster, Message
+from webapp.broadcaster import Broadcaster, Texts
 from webapp.pipeline import Found, State
 from webapp.pipeline_watch import PipelineWatch
 from webapp.reader import JournalReader
@@ -192,7 +193,7 @@ def test_a_subscriber_far_behind_reads_from_the_journal(
         accept(journal, 15)
         last = journal.last_seq()
         read(fast, lambda ids, last=last: bool(ids) and ids[-1] == last)  # type: ignore[misc]
-    assert feeds.broadcaster.read_after(ids[-1]) is None
+    assert feeds.broadcaster.read_after(ids[-1], None) is None
     assert ids + read(slow, lambda ids: bool(ids) and ids[-1] == last) == list(range(1, last + 1))
 
 
@@ -203,6 +204,7 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
 ) -> None:
     monkeypatch.setattr(broadcaster_module, "RECENT_LIMIT", data.draw(st.sampled_from([1, 8, 30])))
     monkeypatch.setattr(broadcaster_module, "CHUNK", 10)
+    monkeypatch.setattr(broadcaster_module, "TEXTS_LIMIT", data.draw(st.sampled_from([0, 1, 20])))
     monkeypatch.setattr(feed_module, "CHUNK", 10)
     symbol = data.draw(st.sampled_from([None, "A"]))
     stopping = threading.Event()
@@ -225,6 +227,56 @@ def test_a_feed_has_no_gap_and_no_duplicate_wherever_it_is_suspended(
         ids += read(opened, lambda more: bool(more) and more[-1] == last)
         assert ids == [event.seq for event in journal.read_after(0) if symbol in (None, event.symbol)]
         stopping.set()
+
+
+class SteppedReader(JournalReader):
+    """Waits before each reading until it may go on."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.waits = 0
+        self.go_on = threading.Semaphore(0)
+
+    def select(self, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
+        self.waits += 1
+        assert self.go_on.acquire(timeout=60)
+        return super().select(**wanted)
+
+
+def test_one_reading_wakes_some_and_the_next_the_others(
+    journal: Journal, metrics: WorkerMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcaster_module, "WAKES", 1)
+    monkeypatch.setattr(broadcaster_module, "WAKES_EACH", 2)
+    reader = SteppedReader(Journal(journal.path))
+    broadcaster = Broadcaster(reader, metrics, 3, lambda: False)
+    subscribers = [each for _ in range(3) if (each := broadcaster.join())]
+    wait_for(lambda: reader.waits == 1, "it is about to read")
+    woken: list[list[bool]] = []
+    for number, count in enumerate((1, 1, 0), start=2):
+        # The second trade is accepted while one subscriber still waits for the first.
+        accept(journal, count)
+        reader.go_on.release()
+        wait_for(lambda number=number: reader.waits == number, "it has read and woken")  # type: ignore[misc]
+        woken.append([each.wake.is_set() for each in subscribers])
+        for each in subscribers:
+            each.wake.clear()
+    for each in subscribers:
+        broadcaster.leave(each)
+    reader.go_on.release()
+    assert [sum(each) for each in woken] == [2, 2, 1]
+    assert all(map(any, zip(*woken[:2], strict=True)))
+
+
+def test_feeds_of_different_symbols_at_one_seq_get_their_own(feeds: Sources, journal: Journal) -> None:
+    streams = [join(feeds, after=0, symbol=symbol) for symbol in ("A", "B", None)]
+    for symbol in "ABA":
+        accept(journal, 1, symbol=symbol)
+    assert [read(each, lambda ids, last=last: last in ids) for each, last in zip(streams, (3, 2, 3), strict=True)] == [  # type: ignore[misc]
+        [1, 3],
+        [2],
+        [1, 2, 3],
+    ]
 
 
 def test_a_subscriber_above_the_limit_is_rejected_until_one_leaves(feeds: Sources, metrics: WorkerMetrics) -> None:
@@ -259,10 +311,10 @@ def test_there_is_no_heartbeat_while_the_journal_cannot_be_read(
     periods: list[int] = []
     read_after = feeds.broadcaster.read_after
 
-    def count(seq: int) -> list[Message] | None:
+    def count(seq: int, symbol: str | None) -> Texts | None:
         # Without trades the feed looks for some once in every period of the heartbeat.
         periods.append(seq)
-        return read_after(seq)
+        return read_after(seq, symbol)
 
     monkeypatch.setattr(feeds.broadcaster, "read_after", count)
     received: list[bytes] = []
