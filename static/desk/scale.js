@@ -7,6 +7,7 @@ const DIGITS = 15;
 const MOST_PLACES = 18;
 // Bars as far from the middle half of the prices as this many times their spread do not stretch the axis, if they are few.
 const SPREADS = 8;
+const LEAST_SPAN = 1e-12;
 const FEWEST_BARS = 8;
 const FEW = 0.05;
 
@@ -22,7 +23,12 @@ export const findPlaces = (bars) => {
 };
 
 /** @param {Bar[]} bars */
-const findEnds = (bars) => ({ min: Math.min(...bars.map(({ low }) => Number(low))), max: Math.max(...bars.map(({ high }) => Number(high))) });
+const findEnds = (bars) => {
+  const [min, max] = [Math.min(...bars.map(({ low }) => Number(low))), Math.max(...bars.map(({ high }) => Number(high)))];
+  // Floats this large cannot be told apart from those beside them: an axis that short would have no height.
+  const margin = max > Number.MAX_SAFE_INTEGER && max - min < max * LEAST_SPAN ? max * LEAST_SPAN : 0;
+  return { min: min - margin, max: max + margin };
+};
 
 /**
  * The range of the axis, and the bars that are beyond it.

@@ -143,6 +143,16 @@ def test_the_chart_is_drawn_in_forced_colours(context: BrowserContext, shared: S
     page.close()
 
 
+def test_prices_that_floats_cannot_tell_apart_are_drawn(context: BrowserContext, shared: Stack) -> None:
+    for price in ("9" * 20, "9" * 19 + "8"):
+        shared.post(symbol="WIDEST", side="BUY", price=price, qty="2")
+    page = context.new_page()
+    page.goto("/?symbol=WIDEST")
+    expect(page.locator("#chart-legend")).to_contain_text("9" * 20)
+    wait_for(lambda: page.evaluate(HAS_CANDLE), "a candle is seen")
+    page.close()
+
+
 @pytest.mark.parametrize("width", [1440, 1024, 390])
 def test_the_form_does_not_move_whatever_happens(context: BrowserContext, shared: Stack, width: int) -> None:
     shared.post(symbol="SHIFT", side="BUY", price="10", qty="2")
