@@ -7,7 +7,10 @@ Decimals and times are canonical text from end to end, so every digit that came 
 converts them to ``Decimal`` or ``datetime`` where it does so.
 """
 
-from typing import Annotated, Final, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal, Self, overload
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -72,3 +75,49 @@ TRADE_FIELDS: Final = Trade.__struct_fields__
 
 REQUIRED_FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(Trade) if field.required)
 """Those without a default."""
+
+_read_fields = attrgetter(*TRADE_FIELDS)
+
+Column = Sequence[Any]
+"""The values that one field has in many trades: texts, or None where a trade has none."""
+
+
+class TradeColumns(Sequence[Trade]):
+    """Trades by their fields; each is made when one is read.
+
+    Nobody reads those of a large batch, which are written to the journal by their columns.
+    """
+
+    def __init__(self, columns: Iterable[Column]) -> None:
+        """Keep the columns of TRADE_FIELDS, in their order, which have as many values as there are trades."""
+        self.columns = dict(zip(TRADE_FIELDS, columns, strict=True))
+
+    @classmethod
+    def split(cls, trades: Iterable[Trade]) -> Self:
+        """Split trades into their fields."""
+        return cls(list(zip(*map(_read_fields, trades), strict=True)) or [()] * len(TRADE_FIELDS))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.columns["symbol"])
+
+    @overload
+    def __getitem__(self, index: int) -> Trade: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Trade]: ...
+    def __getitem__(self, index: int | slice) -> Trade | list[Trade]:
+        """Return one trade, or some."""
+        return self._trades[index]
+
+    def __iter__(self) -> Iterator[Trade]:
+        """Yield each trade."""
+        return iter(self._trades)
+
+    @cached_property
+    def _trades(self) -> list[Trade]:
+        return list(map(Trade, *self.columns.values()))
+
+
+def read_field(trades: Sequence[Trade], name: str) -> Iterable[Any]:
+    """Read one field of trades."""
+    return trades.columns[name] if isinstance(trades, TradeColumns) else map(attrgetter(name), trades)

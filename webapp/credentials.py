@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from common.credentials import HOOK, ROLES, SCOPES, SESSION, Token, User, hash_token, is_token
 from common.errors import CredentialError, JournalError
-from common.event import Trade, name_source
+from common.event import Trade, TradeColumns, name_source
 from common.journal.credentials import end_sessions, list_tokens, list_users, note_uses
 from common.journal.keys import SERVER
 from common.journal.store import Journal
@@ -55,6 +55,13 @@ class Caller(NamedTuple):
     def attribute(self, trade: Trade) -> Trade:
         """Return a trade with its source: the one that it names, else the name of the token."""
         return name_source(trade, self.name) if self.kind == "token" and not trade.source else trade
+
+    def attribute_all(self, trades: TradeColumns) -> TradeColumns:
+        """Return trades with their sources, as ``attribute`` does each."""
+        if self.kind != "token":
+            return trades
+        sources = [source or self.name for source in trades.columns["source"]]
+        return TradeColumns((trades.columns | {"source": sources}).values())
 
     def own(self, sources: Collection[str]) -> str:
         """Return the owner of a key: the token, else the one source of its trades, else the server."""

@@ -1,13 +1,14 @@
 """Appending a request: its trades become events, except those whose keys were used before."""
 
-from collections.abc import Sequence
-from itertools import groupby
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import groupby, repeat
+from typing import NamedTuple, overload
 
 from msgspec import Struct
 
 from common.errors import KeyReusedError
-from common.event import Event, Trade
+from common.event import Event, Trade, TradeColumns
 from common.journal import keys, rows
 from common.journal.file import Database
 from common.journal.keys import Key
@@ -24,6 +25,35 @@ class KeyedTrade(Struct, frozen=True, gc=False):
     trade: Trade
     key: Key | None = None
     other_keys: Sequence[Key] = ()
+
+
+class KeyedTrades(Sequence[KeyedTrade]):
+    """Trades by columns, with the key of each, or no ``keys`` when none has one; each is made when one is read."""
+
+    def __init__(self, trades: TradeColumns, keys: Sequence[Key | None] = ()) -> None:
+        """Keep both."""
+        self.trades = trades
+        self.keys = keys
+
+    def __len__(self) -> int:
+        """Return how many trades there are."""
+        return len(self.trades)
+
+    @overload
+    def __getitem__(self, index: int) -> KeyedTrade: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[KeyedTrade]: ...
+    def __getitem__(self, index: int | slice) -> KeyedTrade | list[KeyedTrade]:
+        """Return one trade with its key, or some."""
+        return self._made[index]
+
+    def __iter__(self) -> Iterator[KeyedTrade]:
+        """Yield each trade with its key."""
+        return iter(self._made)
+
+    @cached_property
+    def _made(self) -> list[KeyedTrade]:
+        return list(map(KeyedTrade, self.trades, self.keys or repeat(None)))
 
 
 class Request(NamedTuple):
@@ -56,13 +86,21 @@ def append_all(db: Database, journal_id: str, requests: Sequence[Request]) -> li
         if has_keys:
             outcomes += [append(db, journal_id, request) for request in group]
         else:
-            given = [([each.trade for each in request.trades], request.accepted_at) for request in group]
+            given = [(_read_trades(request.trades), request.accepted_at) for request in group]
             outcomes += map(_report, rows.insert(db, journal_id, given))
     return outcomes
 
 
 def _has_keys(request: Request) -> bool:
-    return request.key is not None or any(each.key is not None for each in request.trades)
+    return request.key is not None or any(key is not None for key in _read_keys(request.trades))
+
+
+def _read_trades(given: Sequence[KeyedTrade]) -> Sequence[Trade]:
+    return given.trades if isinstance(given, KeyedTrades) else [each.trade for each in given]
+
+
+def _read_keys(given: Sequence[KeyedTrade]) -> Sequence[Key | None]:
+    return given.keys if isinstance(given, KeyedTrades) else [each.key for each in given]
 
 
 def _report(written: Written) -> AppendResult:
@@ -77,9 +115,12 @@ def append(db: Database, journal_id: str, request: Request) -> AppendResult | Ke
     earlier = _find_earlier(db, request.trades)
     if isinstance(earlier, KeyReusedError):
         return earlier
-    new = [each for each, use in zip(request.trades, earlier, strict=True) if use is None]
-    (written,) = rows.insert(db, journal_id, [([each.trade for each in new], request.accepted_at)])
-    keys.add_rows(db, [(seq, each.key) for seq, each in zip(written.seqs, new, strict=True) if each.key is not None])
+    new = request.trades
+    if earlier.count(None) < len(earlier):
+        new = [each for each, use in zip(request.trades, earlier, strict=True) if use is None]
+    (written,) = rows.insert(db, journal_id, [(_read_trades(new), request.accepted_at)])
+    named = [(seq, key) for seq, key in zip(written.seqs, _read_keys(new), strict=False) if key is not None]
+    keys.add_rows(db, named)
     accepted, duplicates = len(written), len(earlier) - len(written)
     events = _merge(db, journal_id, written, earlier) if duplicates else written
     last_seq = written.seqs[-1] if accepted else 0
@@ -114,8 +155,9 @@ def _find_earlier(db: Database, given: Sequence[KeyedTrade]) -> list[_Earlier | 
     earlier: list[_Earlier | None] = []
     reused: list[int] = []
     firsts: dict[tuple[str, str], tuple[int, bytes]] = {}
-    named = [each.key for each in given if each.key is not None]
-    uses = keys.find_rows(db, named, [key for each in given for key in each.other_keys])
+    named = [key for key in _read_keys(given) if key is not None]
+    others = [] if isinstance(given, KeyedTrades) else [key for each in given for key in each.other_keys]
+    uses = keys.find_rows(db, named, others)
     if not uses and len({(key.owner, key.name) for key in named}) == len(named):
         return [None] * len(given)
     for index, each in enumerate(given):

@@ -1,8 +1,8 @@
 """Inserting many rows of a table: a hundred with each statement."""
 
-from collections.abc import Iterable, Sequence
-from functools import cache
-from itertools import chain, islice
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, count, islice
 from typing import Final
 
 from common.journal.file import Database
@@ -12,18 +12,33 @@ ROWS: Final = 100
 else the process does; more rows gain nothing (docs/bench.md)."""
 
 
-def insert_rows(db: Database, into: str, rows: Iterable[Sequence[object]]) -> None:
-    """Insert rows ``into`` a table, named with its columns or without them."""
-    left = iter(rows)
-    while part := list(islice(left, ROWS)):
-        columns = len(part[0])
-        if len(part) == ROWS:
-            db.execute(_write_insert(into, columns, ROWS), list(chain.from_iterable(part)))
-        else:
-            db.executemany(_write_insert(into, columns, 1), part)
+def insert_columns(db: Database, table: str, columns: Mapping[str, Sequence[object]]) -> None:
+    """Insert rows into a table, given by its columns: at least one, all of one length, and not all of one value.
+
+    Blobs are best given as ``bytearray``: for each ``bytes``, sqlite3 looks for an adapter, which takes 0.4 µs.
+    """
+    given = len(next(iter(columns.values())))
+    left = given % ROWS
+    if given >= ROWS:
+        # A value that all rows have is bound once for a hundred of them.
+        shared = {name: column[0] for name, column in columns.items() if _is_shared(column)}
+        own = [name for name in columns if name not in shared]
+        values = chain.from_iterable(zip(*(columns[name] for name in own), strict=True))
+        statement = _write_insert(table, tuple(shared), tuple(own), ROWS)
+        for _ in range(given // ROWS):
+            db.execute(statement, [*shared.values(), *islice(values, ROWS * len(own))])
+    if left:
+        rows = zip(*(column[-left:] for column in columns.values()), strict=True)
+        db.executemany(_write_insert(table, (), tuple(columns), 1), rows)
 
 
-@cache
-def _write_insert(into: str, columns: int, rows: int) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)}"  # noqa: S608 - names of columns, and marks
+def _is_shared(column: Sequence[object]) -> bool:
+    return column[0] == column[-1] and column.count(column[0]) == len(column)
+
+
+@lru_cache(64)
+def _write_insert(table: str, shared: Sequence[str], own: Sequence[str], rows: int) -> str:
+    numbers = count(len(shared) + 1)
+    first = [f"?{number}" for number in range(1, len(shared) + 1)]
+    marks = (", ".join([*first, *(f"?{next(numbers)}" for _ in own)]) for _ in range(rows))
+    return f"INSERT INTO {table} ({', '.join([*shared, *own])}) VALUES {', '.join(f'({row})' for row in marks)}"  # noqa: S608 - names of columns, and marks

@@ -1,13 +1,13 @@
 """Keys: clients' names for trades and for requests. A key lives as long as its trade is in the journal."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from common.journal.file import Database
-from common.journal.inserting import insert_rows
+from common.journal.inserting import insert_columns
 
 SERVER: Final = ""
 """The owner of the keys of trades that come without a token and without a source."""
@@ -99,10 +99,15 @@ def _find_version_1(db: Database, key: Key) -> RowUse | None:
     return next((use for use in uses if use.same), uses[0] if uses and key.owner == SERVER else None)
 
 
-def add_rows(db: Database, used: Iterable[tuple[int, Key]]) -> None:
+def add_rows(db: Database, used: Sequence[tuple[int, Key]]) -> None:
     """Keep the keys of trades, each with the seq of its trade."""
-    rows = ((seq, key.owner, key.name, key.digest[:_DIGEST_BYTES]) for seq, key in used)
-    insert_rows(db, "row_keys", rows)
+    columns: dict[str, Sequence[object]] = {
+        "seq": [seq for seq, _ in used],
+        "owner": [key.owner for _, key in used],
+        "name": [key.name for _, key in used],
+        "digest": [bytearray(key.digest[:_DIGEST_BYTES]) for _, key in used],
+    }
+    insert_columns(db, "row_keys", columns)
 
 
 def find_request(db: Database, key: Key) -> RequestUse | None:

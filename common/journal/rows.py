@@ -1,27 +1,22 @@
 """How an event is stored as a row of ``trades``, and read back."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, repeat
-from operator import attrgetter
+from itertools import chain
 from typing import Final, overload
 
 from msgspec import UNSET
 from uuid_utils import UUID, uuid7
 
-from common.event import TRADE_FIELDS, Event, Trade
+from common.event import TRADE_FIELDS, Column, Event, Trade, TradeColumns
 from common.journal.file import Database
-from common.journal.inserting import insert_rows
+from common.journal.inserting import insert_columns
 from common.timestamps import Timestamp
 
-_read_fields = attrgetter(*TRADE_FIELDS)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _FIELDS: Final = ", ".join(TRADE_FIELDS)
-_COLUMNS: Final = ("own_ts", *TRADE_FIELDS[1:])
-"""Where they are written: ``ts`` is read from ``own_ts``, or from ``accepted_at`` where that is empty."""
-
 _SELECT: Final = f"SELECT seq, id, accepted_at, NULL, NULL, {_FIELDS} FROM trades"  # noqa: S608 - names of columns
 _SELECT_ON_HUB: Final = f"""
 SELECT seq, id, accepted_at, (SELECT journal_id FROM marks WHERE marks.host = arrivals.host), host_seq, {_FIELDS}
@@ -67,9 +62,10 @@ class Written(Sequence[Event]):
     @cached_property
     def _events(self) -> list[Event]:
         journal_id, at = self.journal_id, self.accepted_at
+        rows = zip(*_join([self._trades]).columns.values(), strict=True)
         return [
             Event(ts or at, *fields, seq=seq, id=str(new_id), journal_id=journal_id, accepted_at=at)
-            for (ts, *fields), seq, new_id in zip(map(_read_fields, self._trades), self.seqs, self._ids, strict=True)
+            for (ts, *fields), seq, new_id in zip(rows, self.seqs, self._ids, strict=True)
         ]
 
 
@@ -78,12 +74,13 @@ def insert(db: Database, journal_id: str, accepted: Sequence[tuple[Sequence[Trad
 
     They get their ids and the next seqs. To insert the trades of many requests together takes less than one by one.
     """
-    trades = [trade for given, _ in accepted for trade in given]
-    first = last_seq(db) + 1 if trades else 0
-    seqs, ids = range(first, first + len(trades)), [uuid7() for _ in trades]
-    if trades:
-        times = chain.from_iterable(repeat(accepted_at, len(given)) for given, accepted_at in accepted)
-        _write(db, list(map(_read_fields, trades)), seqs, (each.bytes for each in ids), times)
+    count = sum(len(given) for given, _ in accepted)
+    first = last_seq(db) + 1 if count else 0
+    seqs, ids = range(first, first + count), [uuid7() for _ in range(count)]
+    if count:
+        times = [accepted_at for given, accepted_at in accepted for _ in range(len(given))]
+        blobs = [bytearray(each.bytes) for each in ids]
+        _write(db, _join([given for given, _ in accepted]).columns, seqs, blobs, times)
     written, start = [], 0
     for given, accepted_at in accepted:
         end = start + len(given)
@@ -92,26 +89,34 @@ def insert(db: Database, journal_id: str, accepted: Sequence[tuple[Sequence[Trad
     return written
 
 
+def _join(given: Sequence[Sequence[Trade]]) -> TradeColumns:
+    if len(given) == 1 and isinstance(given[0], TradeColumns):
+        return given[0]
+    return TradeColumns.split(chain.from_iterable(given))
+
+
 def insert_events(db: Database, events: Sequence[Event]) -> range:
     """Insert events of other journals, which keep their ids and times, and return the seqs that they get here."""
     first_seq = last_seq(db) + 1
     seqs = range(first_seq, first_seq + len(events))
     if events:
-        ids, times = (_write_id(event.id) for event in events), (event.accepted_at for event in events)
-        fields = [("" if event.ts == event.accepted_at else event.ts, *_read_fields(event)[1:]) for event in events]
-        _write(db, fields, seqs, ids, times)
+        ids, times = [_write_id(event.id) for event in events], [event.accepted_at for event in events]
+        own_times = ["" if event.ts == event.accepted_at else event.ts for event in events]
+        _write(db, TradeColumns.split(events).columns | {"ts": own_times}, seqs, ids, times)
     return seqs
 
 
 def _write(
-    db: Database, fields: Sequence[Sequence[str | None]], seqs: range, ids: Iterable[bytes | str], times: Iterable[str]
+    db: Database, fields: Mapping[str, Column], seqs: range, ids: Sequence[object], times: Sequence[str]
 ) -> None:
-    columns = dict(zip(_COLUMNS, zip(*fields, strict=True), strict=True))
-    # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
-    used = {name: column for name, column in columns.items() if column.count(None) < len(column)}
-    # 16 bytes instead of a text save a fifth of a row.
-    values = zip(seqs, ids, times, *used.values(), strict=False)
-    insert_rows(db, f"trades (seq, id, accepted_at, {', '.join(used)})", values)
+    # ``ts`` is read from ``own_ts``, or from ``accepted_at`` where that is empty. 16 bytes in place of the text of an
+    # id save a fifth of a row.
+    columns: dict[str, Sequence[object]] = {"seq": seqs, "id": ids, "accepted_at": times}
+    for name, column in fields.items():
+        # A column that no trade has is left out: to bind a None takes as long as a text of 100 characters.
+        if column.count(None) < len(column):
+            columns["own_ts" if name == "ts" else name] = column
+    insert_columns(db, "trades", columns)
 
 
 def find_ids(db: Database, ids: Sequence[str]) -> set[str]:

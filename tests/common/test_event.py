@@ -1,6 +1,8 @@
 import pytest
 
+from common.event import Trade, TradeColumns, read_field
 from common.timestamps import format_timestamp, parse_timestamp
+from tests.conftest import BUY, SELL
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,11 @@ def test_a_timestamp_is_written_in_utc_with_microseconds(given: str, canonical: 
 def test_text_that_is_not_rfc_3339_with_an_offset_is_rejected(given: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_timestamp(given)
+
+
+@pytest.mark.parametrize("trades", [[], [BUY], [BUY, SELL, BUY]])
+def test_trades_are_the_same_by_columns(trades: list[Trade]) -> None:
+    columns = TradeColumns.split(trades)
+    assert len(columns) == len(trades)
+    assert list(columns) == columns[:] == trades
+    assert list(read_field(columns, "symbol")) == list(read_field(trades, "symbol"))

@@ -17,7 +17,7 @@ from webapp.cli.row_sender import FileTrade, Import, ReadyRow
 from webapp.cli.text_file import Row, TextFile
 from webapp.cli.trade_formats import ID, BadCellError, Layout, Wanted, choose_layout
 from webapp.input.schemas import read_messages, read_trade
-from webapp.input.trade_columns import read_trades
+from webapp.input.trade_columns import read_columns
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class _RowReader:
     def read(self, rows: Sequence[Row]) -> Iterator[ReadyRow]:
         try:
             columns = self._layout.read([row.cells for row in rows])
-            trades = read_trades(columns, FileTrade)
+            trades = list(map(FileTrade, *read_columns(columns)))
         except (BadCellError, ValueError, OverflowError, TypeError) as error:
             # The halves are read on their own, down to the rows that cannot be read.
             middle = len(rows) // 2

@@ -2,21 +2,22 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from marshmallow import ValidationError
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import astuple
 
-from common.event import Trade
+from common.event import Column, Trade, TradeColumns
 from webapp.input.batch_rows import VALUES_PER_TRADE, split_array, split_lines
 from webapp.input.fields import DecimalField
 from webapp.input.idempotency import digest_columns, write_text
 from webapp.input.json_body import BadBodyError, JsonNumber, read_json, read_object, show
 from webapp.input.schemas import BatchTradeSchema, read_messages
-from webapp.input.trade_columns import KEY, SENT_FIELDS, read_column, read_trades
+from webapp.input.trade_columns import KEY, SENT_FIELDS, read_column, read_columns
 
 ERRORS_LIMIT: Final = 100
 """The most trades whose errors an answer has."""
@@ -29,6 +30,7 @@ _QUOTE = b'"'
 _NEGATIVE_ZERO = re.compile(rb"-0\s*[,}]")
 
 _SCHEMA = BatchTradeSchema()
+_DECIMALS = frozenset(name for name, field in SENT_FIELDS.items() if isinstance(field, DecimalField))
 
 # A decimal is a text or a number; a number with a point or an exponent is kept as it was written.
 _Sent = msgspec.defstruct(
@@ -36,7 +38,7 @@ _Sent = msgspec.defstruct(
     [
         (name, kind) if field.required else (name, kind | UnsetType, UNSET)
         for name, field in SENT_FIELDS.items()
-        for kind in [Any if isinstance(field, DecimalField) else str]
+        for kind in [Any if name in _DECIMALS else str]
     ],
     forbid_unknown_fields=True,
     kw_only=True,
@@ -52,6 +54,14 @@ class SentTrade(Struct, frozen=True, gc=False):
     digest: bytes = b""
 
 
+class SentTrades(NamedTuple):
+    """The trades of a batch by columns; when any has a key, the name of each one's, and the digests of all."""
+
+    trades: TradeColumns
+    names: Sequence[str | None] = ()
+    digests: Sequence[bytes] = ()
+
+
 class BatchError(Exception):
     """A batch with trades that are not accepted: the messages by index and field, of the first ERRORS_LIMIT trades."""
 
@@ -61,7 +71,7 @@ class BatchError(Exception):
         self.errors = errors
 
 
-def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None]) -> list[SentTrade]:
+def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None]) -> SentTrades:
     """Read a batch of at most ``limit`` trades, as ``lines`` of JSON or as one array; ``pause`` is called in between.
 
     Raises BadBodyError when the body is no batch, RequestEntityTooLarge for too many trades, and BatchError.
@@ -72,12 +82,17 @@ def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None
     found = _read_together(array, limit, steps)
     # A line may have several trades, or a part of one; then its number must be named. A part begins with no brace, so
     # as many trades as lines that begin with one are a trade in each.
-    if found and (not lines or (len(found) == len(rows) and all(line.lstrip()[:1] == b"{" for _, line in rows))):
-        return found
+    if found is not None and (not lines or (len(found[0]) == len(rows) and all(map(_begins_trade, rows)))):
+        *trades, names, digests = found
+        return _keep_named(TradeColumns(trades), names, digests)
     return _read_one_by_one(rows or split_array(body, limit), steps)
 
 
-def _read_one_by_one(rows: Sequence[tuple[str, object]], steps: "_Steps") -> list[SentTrade]:
+def _begins_trade(row: tuple[str, bytes]) -> bool:
+    return row[1].lstrip()[:1] == b"{"
+
+
+def _read_one_by_one(rows: Sequence[tuple[str, object]], steps: "_Steps") -> SentTrades:
     found: list[SentTrade] = []
     errors: dict[str, Mapping[str, list[str]]] = {}
     for index, (place, row) in enumerate(rows):
@@ -91,7 +106,15 @@ def _read_one_by_one(rows: Sequence[tuple[str, object]], steps: "_Steps") -> lis
                 break
     if errors:
         raise BatchError(len(rows), errors)
-    return found
+    return _keep_named(
+        TradeColumns.split(each.trade for each in found),
+        [each.key for each in found],
+        [each.digest for each in found],
+    )
+
+
+def _keep_named(trades: TradeColumns, names: Sequence[str | None], digests: Sequence[bytes]) -> SentTrades:
+    return SentTrades(trades) if names.count(None) == len(names) else SentTrades(trades, names, digests)
 
 
 class _Steps:
@@ -110,37 +133,48 @@ class _Steps:
 def read_quickly(row: bytes) -> SentTrade | None:
     """Read a good trade; None for any other, and for one that needs a closer look."""
     found = _read_together(b"[%b]" % row, 1, _Steps(lambda: None))
-    return found[0] if found else None
+    if found is None:
+        return None
+    *trade, name, digest = (column[0] for column in found)
+    return SentTrade(Trade(*trade), name, digest)
 
 
-def _read_together(array: bytes, limit: int, steps: _Steps) -> list[SentTrade] | None:
-    """Read an array of at most ``limit`` good trades; None for any other, and for one that needs a closer look."""
+def _read_together(array: bytes, limit: int, steps: _Steps) -> list[Column] | None:
+    """Read an array of good trades, from one to ``limit``; None for any other, and for one that needs a closer look.
+
+    The columns are those of the trades, of the names of their keys, and of their digests.
+    """
     # An array of anything else would take much more memory than its text. Minus zero is read as 0.
     wide = array.count(b",") > max(limit * len(SENT_FIELDS), VALUES_PER_TRADE)
     if wide or b"\\" in array or _NEGATIVE_ZERO.search(array):
         return None
-    found: list[SentTrade] = []
+    parts: list[list[Column]] = []
     quotes = 0
     try:
         rows = _decoder.decode(array)
-        if len(rows) > limit:
+        if not 1 <= len(rows) <= limit:
             return None
         for start in range(0, len(rows), _STEP_ROWS):
             steps.take()
-            columns = list(zip(*map(astuple, rows[start : start + _STEP_ROWS]), strict=True))
-            written = list(map(_write_texts, columns))
-            quotes += sum(count for _, count in written)
-            found += _read_columns({name: texts for name, (texts, _) in zip(SENT_FIELDS, written, strict=True)})
+            columns = zip(SENT_FIELDS, zip(*map(astuple, rows[start : start + _STEP_ROWS]), strict=True), strict=True)
+            written = {name: _write_texts(name, column) for name, column in columns}
+            quotes += sum(count for _, count in written.values())
+            parts.append(_read({name: texts for name, (texts, _) in written.items()}))
     except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, RecursionError):
         return None
     # Without escapes, each name and each text has two quotes: more of them are of a name that is there twice.
-    return found if array.count(_QUOTE) == quotes else None
+    if array.count(_QUOTE) != quotes:
+        return None
+    return parts[0] if len(parts) == 1 else [list(chain.from_iterable(each)) for each in zip(*parts, strict=True)]
 
 
-def _write_texts(column: Sequence[Any]) -> tuple[Sequence[Any], int]:
+def _write_texts(name: str, column: Column) -> tuple[Column, int]:
     """Write the numbers of a column as texts, and count its quotes. Raises TypeError for other values."""
+    sent = len(column) - column.count(UNSET)
+    if name not in _DECIMALS:
+        return column, 4 * sent
     types = list(map(type, column))
-    sent, texts = len(types) - types.count(UnsetType), types.count(str)
+    texts = types.count(str)
     return column if texts == sent else [_write_text(value) for value in column], 2 * (sent + texts)
 
 
@@ -154,21 +188,22 @@ def _write_text(value: object) -> object:
     raise TypeError
 
 
-def _read_columns(texts: Mapping[str, Sequence[Any]]) -> Iterable[SentTrade]:
-    trades, names = read_trades(texts, Trade), read_column(KEY, texts[KEY])
-    if texts[KEY].count(UNSET) == len(trades):
-        return map(SentTrade, trades)
-    return map(SentTrade, trades, names, _digest({name: column for name, column in texts.items() if name != KEY}))
+def _read(texts: Mapping[str, Column]) -> list[Column]:
+    names = read_column(KEY, texts[KEY])
+    digests: Sequence[bytes] = [b""] * len(names)
+    if names.count(None) < len(names):
+        digests = _digest({name: column for name, column in texts.items() if name != KEY})
+    return [*read_columns(texts), names, digests]
 
 
-def _digest(texts: Mapping[str, Sequence[Any]]) -> Iterable[bytes]:
+def _digest(texts: Mapping[str, Column]) -> Sequence[bytes]:
     given = {name: column for name, column in texts.items() if column.count(UNSET) < len(column)}
     if not any(column.count(UNSET) for column in given.values()):
         return digest_columns(given)
     rows = zip(*given.values(), strict=True)
-    return (
+    return [
         _digest_row({name: text for name, text in zip(given, row, strict=True) if text is not UNSET}) for row in rows
-    )
+    ]
 
 
 def _digest_row(values: Mapping[str, object]) -> bytes:

@@ -6,13 +6,12 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from flask import Flask, Response, g, request
 from uuid_utils import uuid7
 
-from common.event import Event, Trade
+from common.event import Event, Trade, read_field
 from webapp.credentials import Caller
 from webapp.services import Services, services
 
@@ -77,7 +76,7 @@ def describe_trades(trades: Sequence[Trade], accepted: int) -> dict[str, object]
     if len(trades) == 1 and isinstance(trades[0], Event):
         described["trade_id"] = trades[0].id
     for name in _SHARED:
-        values = set(map(attrgetter(name), trades))
+        values = set(read_field(trades, name))
         if len(values) == 1:
             described[name] = values.pop()
     return described

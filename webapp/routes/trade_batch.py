@@ -1,7 +1,6 @@
 """Batches of trades: ``POST /trades``. It has no blueprint of its own."""
 
 import http
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -13,11 +12,11 @@ from werkzeug.exceptions import UnsupportedMediaType
 from common.display import shorten
 from common.errors import KeyReusedError
 from common.event import Event, Seq
-from common.journal.appending import AppendResult, KeyedTrade
+from common.journal.appending import AppendResult, KeyedTrades
 from common.journal.keys import Key
 from webapp.concurrency import pause, run_in_threadpool
 from webapp.credentials import Caller
-from webapp.input.batch import ERRORS_LIMIT, SentTrade, read_batch
+from webapp.input.batch import ERRORS_LIMIT, SentTrades, read_batch
 from webapp.input.compression import decompress
 from webapp.input.idempotency import read_request_header
 from webapp.input.json_body import receive
@@ -56,25 +55,33 @@ def accept_batch() -> Response:
     body = receive(request, settings.batch_max_bytes)
     encoding = request.headers.get("Content-Encoding", "")
     with mine.batch_lock:
-        body = run_in_threadpool(partial(decompress, body, encoding, settings.batch_max_bytes))
+        if encoding:
+            body = run_in_threadpool(partial(decompress, body, encoding, settings.batch_max_bytes))
         sent = read_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
         caller = current_caller()
-        key = read_request_header(caller.own({each.trade.source for each in sent}), body)
+        key = read_request_header(caller.own(set(sent.trades.columns["source"])), body)
     trades = _name(sent, caller)
     try:
         result = mine.publisher.accept(trades, key, request_id=g.request_id)
     except KeyReusedError as error:
         errors = {str(row): {"key": [error.detail]} for row in error.rows[:ERRORS_LIMIT]}
         return answer_problem(http.HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.detail, errors)
-    log_trades(result.events if len(trades) == 1 else [each.trade for each in trades], result.accepted)
+    log_trades(result.events if len(trades) == 1 else trades.trades, result.accepted)
     return _answer(result)
 
 
-def _name(sent: Sequence[SentTrade], caller: Caller) -> list[KeyedTrade]:
+def _name(sent: SentTrades, caller: Caller) -> KeyedTrades:
     """Give each trade the source and each key the owner that the caller decides."""
-    owners = {source: caller.own({source}) for source in {each.trade.source for each in sent}}
-    keys = (None if each.key is None else Key(owners[each.trade.source], each.key, each.digest) for each in sent)
-    return list(map(KeyedTrade, (caller.attribute(each.trade) for each in sent), keys))
+    trades, names, digests = sent
+    keys: list[Key | None] = []
+    if names:
+        sources = trades.columns["source"]
+        owners = {source: caller.own({source}) for source in set(sources)}
+        keys = [
+            None if name is None else Key(owners[source], name, digest)
+            for source, name, digest in zip(sources, names, digests, strict=True)
+        ]
+    return KeyedTrades(caller.attribute_all(trades), keys)
 
 
 def _answer(result: AppendResult) -> Response:

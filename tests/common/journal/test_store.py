@@ -1,25 +1,28 @@
 import contextlib
 import multiprocessing
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from uuid_utils import uuid7
 
 from common.errors import JournalError
-from common.event import TRADE_FIELDS
+from common.event import TRADE_FIELDS, Trade, TradeColumns
 from common.journal import rows
-from common.journal.appending import AppendResult, KeyedTrade, Request
+from common.journal.appending import AppendResult, KeyedTrade, KeyedTrades, Request
 from common.journal.batches import read_batches
 from common.journal.connection import Latch
 from common.journal.file import JOURNAL_REASONS
 from common.journal.hub import Batch
 from common.journal.keys import Key
 from common.journal.store import Journal
-from tests.conftest import AT, append, make_event, make_trade
+from tests.conftest import AT, BUY, SELL, append, make_event, make_trade
 
 
 @pytest.fixture
@@ -94,6 +97,39 @@ def test_requests_of_one_commit_keep_their_order_and_times_with_keys_and_without
     ]  # fmt: skip
     assert [event for result in results for event in result.written] == journal.read_after(0)
     assert [event.accepted_at for event in journal.read_after(0)] == [times[n] for n in (0, 1, 1, 2, 4)]
+
+
+NAMED = [Key(owner, name, digest) for owner in ("", "source:a") for name in "xy" for digest in (b"1", b"2")]
+MANY = st.lists(
+    st.lists(st.tuples(st.sampled_from([BUY, SELL, make_trade(ts="", ref="r")]), st.sampled_from([None, *NAMED]))),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(requests=MANY, keyed=st.booleans())
+@settings(max_examples=30)
+def test_trades_by_columns_are_written_as_each_alone(
+    requests: list[list[tuple[Trade, Key | None]]], *, keyed: bool
+) -> None:
+    written: list[tuple[object, ...]] = []
+    drawn = [[(trade, key if keyed else None) for trade, key in request] for request in requests]
+    alone = [[KeyedTrade(*each) for each in request] for request in drawn]
+    by_columns = [
+        KeyedTrades(TradeColumns.split(trade for trade, _ in request), [key for _, key in request] if keyed else ())
+        for request in drawn
+    ]
+    assert list(map(list, by_columns)) == alone
+    for each in (alone, by_columns):
+        with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.db") as journal:
+            outcomes = journal.append([Request(trades, AT) for trades in each])
+            found = journal.query("SELECT own_ts, symbol, ref, row_keys.* FROM trades LEFT JOIN row_keys USING (seq)")
+            seqs = [
+                [event.seq for event in outcome.events] if isinstance(outcome, AppendResult) else outcome.rows
+                for outcome in outcomes
+            ]
+            written.append((found, seqs, [outcome[2:] for outcome in outcomes if isinstance(outcome, AppendResult)]))
+    assert written[0] == written[1]
 
 
 def test_an_empty_journal_ends_at_zero(journal: Journal) -> None:

@@ -3,6 +3,7 @@ import json
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from flask.testing import FlaskClient
@@ -332,8 +333,13 @@ def test_the_quick_way_reads_what_the_schema_reads(sent: dict[str, object], *, e
         assert b"\\" in row
 
 
-@given(every=st.lists(SENT, min_size=1, max_size=8))
-def test_a_batch_is_read_as_its_trades_are(every: list[dict[str, object]]) -> None:
+def split(sent: batch.SentTrades) -> list[batch.SentTrade]:
+    without: tuple[list[str | None], list[bytes]] = ([None] * len(sent.trades), [b""] * len(sent.trades))
+    return list(map(batch.SentTrade, sent.trades, sent.names or without[0], sent.digests or without[1]))
+
+
+@given(every=st.lists(SENT, min_size=1, max_size=8), step=st.integers(1, 8))
+def test_a_batch_is_read_as_its_trades_are(every: list[dict[str, object]], step: int) -> None:
     try:
         rows = [json.dumps(sent, ensure_ascii=False).encode() for sent in every]
     except UnicodeEncodeError:
@@ -341,11 +347,12 @@ def test_a_batch_is_read_as_its_trades_are(every: list[dict[str, object]]) -> No
     full = [batch.read_quickly(row) for row in rows]
     for body, lines in ((b"[%b]" % b",".join(rows), False), (b"\n".join(rows), True)):
         try:
-            found = batch.read_batch(body, lines=lines, limit=8, pause=lambda: None)
+            with patch.object(batch, "_STEP_ROWS", step):
+                found = batch.read_batch(body, lines=lines, limit=8, pause=lambda: None)
         except (batch.BatchError, BadBodyError):
             assert None in full
             continue
-        for quick, each in zip(found, full, strict=True):
+        for quick, each in zip(split(found), full, strict=True):
             # One with an escape is left to the schema, and a time that was left out is now.
             assert each is None or replace(quick, trade=replace(quick.trade, ts=each.trade.ts)) == each
 
