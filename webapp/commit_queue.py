@@ -109,8 +109,9 @@ class CommitQueue:
                         queued.outcome.set_exception(JournalError("failed", f"the commit was interrupted: {error!r}"))
 
     def _take(self) -> list[Queued]:
-        # Requests that the event loop has received are read first: they share this commit.
-        wait_until_idle(IDLE_SECONDS)
+        # Requests that the event loop has received are read first: they share this commit, if it has room for them.
+        if not self._is_full():
+            wait_until_idle(IDLE_SECONDS)
         with self._lock:
             group: list[Queued] = []
             trades = 0
@@ -121,3 +122,7 @@ class CommitQueue:
                     trades += len(queued.request.trades)
             self._has_writer = bool(group)
         return group
+
+    def _is_full(self) -> bool:
+        with self._lock:
+            return bool(self._queue) and len(self._queue[0].request.trades) >= COMMIT_LIMIT

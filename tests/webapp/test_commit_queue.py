@@ -56,6 +56,20 @@ def test_requests_that_wait_share_a_commit_in_their_order(commits: Commits, monk
     assert commits.groups == [["first"], ["1", "1"], ["2"], ["5"], ["1"]]
 
 
+@pytest.mark.parametrize(("size", "before"), [(2, [0]), (3, []), (4, [])])
+def test_a_request_that_fills_a_commit_waits_for_no_other(
+    commits: Commits, monkeypatch: pytest.MonkeyPatch, size: int, before: list[int]
+) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(commit_queue, "COMMIT_LIMIT", 3)
+    monkeypatch.setattr(commit_queue, "wait_until_idle", lambda _: waits.append(len(commits.groups)))
+    outcome = commits.queue.put(Request([KeyedTrade(BUY)] * size, AT), "large")
+    wait_for(lambda: commits.groups, "the commit has begun")
+    assert waits == before
+    commits.gate.set()
+    assert outcome.result(WAIT) == RESULT
+
+
 def test_a_request_that_is_cancelled_while_it_waits_is_not_written(commits: Commits) -> None:
     first = commits.queue.put(REQUEST, "first")
     wait_for(lambda: commits.groups, "the first commit has begun")
