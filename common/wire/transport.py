@@ -7,6 +7,7 @@ Each socket belongs to the one thread, or the one lock, that uses it.
 
 import math
 import resource
+import struct
 import time
 from collections.abc import Sequence
 from typing import Final, Self
@@ -14,7 +15,6 @@ from typing import Final, Self
 import zmq
 from msgspec import Struct
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
 
 from common.errors import AddressError, BadMessageError
 
@@ -33,6 +33,9 @@ CONNECTION_LIMIT: Final = 600
 _LINGER_MS = 200
 _ADMIT_EVERY = 64
 _PEERS = "inproc://peers"
+# The first frame of a monitor's event: its number and its value, which is the file descriptor of the peer. pyzmq's own
+# reader of it would load asyncio (docs/bench.md).
+_MONITOR_EVENT = struct.Struct("=Hi")
 
 
 class KeyPair(Struct, frozen=True):
@@ -223,13 +226,13 @@ class _Bound:
     def _follow(self) -> None:
         now = time.monotonic()
         while self._peers.poll(0):
-            event = recv_monitor_message(self._peers)
-            if event["event"] == zmq.EVENT_ACCEPTED:
+            event, peer = _MONITOR_EVENT.unpack(self._peers.recv_multipart()[0])
+            if event == zmq.EVENT_ACCEPTED:
                 self._connected += 1
-                self._handshaking[event["value"]] = now
+                self._handshaking[peer] = now
             else:
                 self._connected -= 1
-                self._cut += self._handshaking.pop(event["value"], None) is not None
+                self._cut += self._handshaking.pop(peer, None) is not None
         for peer, since in tuple(self._handshaking.items()):
             if since > now - 2 * HANDSHAKE_SECONDS:
                 break
