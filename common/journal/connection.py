@@ -11,6 +11,7 @@ from common.journal.file import Database, begin_writing, journal_errors
 from common.journal.identity import JournalFiles, identify
 from common.journal.opening import open_file
 from common.journal.schema import SCHEMA_VERSION
+from common.journal.wal import WriteAheadLog
 from common.wire.transport import KeyPair
 
 _log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Connection:
         self._sync = sync
         self._busy_seconds = busy_seconds
         self._latch = latch
+        self._log = WriteAheadLog(path)
         self._opened: Opened | None = None
 
     @contextmanager
@@ -115,6 +117,7 @@ class Connection:
                 raise
             if identify(self._path) != opened.files and not self._save(opened):
                 raise self._lost(opened)
+            self._log.restart_if_long(opened.db, self._busy_seconds)
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:

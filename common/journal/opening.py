@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from common.errors import JournalError
+from common.journal import wal
 from common.journal.file import Database, connect, create, journal_errors, read_version
 from common.journal.identity import check_no_link, check_no_log_was_removed, tighten_all
 from common.journal.migrations import migrate, renew_key_pair, take_steps
 from common.journal.schema import FILE_PRAGMAS, HAS_CREDENTIALS, SCHEMA_VERSION, list_statements
 
 OPEN_SECONDS: Final = 2.0
-
-WAL_BYTES: Final = 64 * 1024 * 1024
-"""The size to which the write-ahead log is truncated after a checkpoint."""
 
 
 def open_file(path: Path, busy_seconds: float) -> Database:
@@ -37,7 +35,7 @@ def open_file(path: Path, busy_seconds: float) -> Database:
                 db.close()
                 migrate(path)
                 db = connect(path, busy_seconds)
-            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+            db.execute(f"PRAGMA journal_size_limit = {wal.WAL_BYTES}")
         except BaseException:
             db.close()
             raise
