@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+from common.allocator import share_arena
 from common.errors import BadSettingError, JournalError
 from common.journal.credentials import has_credentials
 from common.journal.store import Journal
@@ -19,6 +20,7 @@ from webapp.server.connections import find_connection_limit
 from webapp.server.safety import find_danger
 from webapp.services import services
 
+share_arena()
 try:
     _settings = Settings.from_env()
     _settings.require_secret_key()

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
+from common.allocator import share_arena
 from common.serving.threads import Threads
 from common.settings import Settings
 from common.supervisor import POLL_SECONDS, find_supervisor
@@ -43,6 +44,7 @@ class Daemon(ABC):
 
 def run_daemon(daemon: Daemon) -> int:
     """Run the daemon until SIGTERM, SIGINT or SIGHUP, or until honcho has ended, and return its exit code."""
+    share_arena()
     # A closed terminal sends SIGHUP.
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, daemon.stop)
