@@ -80,13 +80,15 @@ def decode_bodies(bodies: Sequence[bytes], journal_id: str) -> list[list[Hint]] 
 
 
 def _are_good(hints: list[Hint], journal_id: str) -> bool:
+    times, accepted = [each.ts for each in hints], [each.accepted_at for each in hints]
     decimals = [each.price for each in hints]
     decimals += [each.qty for each in hints]
     decimals += [each.fee for each in hints if each.fee is not None]
     try:
         return (
-            are_canonical([each.ts for each in hints])
-            and are_canonical([each.accepted_at for each in hints])
+            are_canonical(times)
+            # Most trades come without a time of their own.
+            and (accepted == times or are_canonical(accepted))
             and are_plain(decimals, may_be_zero=True)
             and all(map(is_symbol, {each.symbol for each in hints}))
             and all(map(_is_source, {each.source for each in hints}))
