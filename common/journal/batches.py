@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from msgspec.json import Decoder
 
 from common.decimals import DecimalText
 from common.event import SEQ_MAX, Event, Side, Source
@@ -15,27 +17,20 @@ from common.wire.hints import Hint
 CHUNK: Final = 10_000
 """Events that are read and counted at once."""
 
-_WIDE: Final = 10**18
-"""Added to a seq, it makes all seqs texts of one width, so that a ts followed by a seq sorts as the pair does."""
-
-_TS_LENGTH: Final = len("2026-01-31T09:30:00.000000Z")
-
 # One joined text per batch is read faster than a row per trade: replays read millions.
-_BATCHES: Final = f"""
+_BATCHES: Final = """
 WITH batches AS (
     SELECT symbol, side, source, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
-        group_concat(seq, ' ') AS seqs, group_concat(fee, ' ') AS fees,
-        min(seq) AS first, max(seq) AS last, max(ts || (seq + {_WIDE})) AS newest
+        group_concat(seq) AS seqs, group_concat(fee, ' ') AS fees, group_concat(ts, ' ') AS times, min(seq) AS first
     FROM trades
-    WHERE seq > ?1
-        AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ?1 AND seq <= ?3 ORDER BY seq LIMIT ?2))
+    WHERE seq > ?1 AND seq < (SELECT min(seq) FROM trades WHERE seq > ?1) + ?2 AND seq <= ?3
     GROUP BY symbol, side, source
 )
-SELECT g.symbol, g.side, g.source, prices, quantities, seqs, fees, a.accepted_at, last, b.seq, b.ts, b.price
-FROM batches AS g JOIN trades AS a ON a.seq = first
-    JOIN trades AS b ON b.seq = substr(newest, {_TS_LENGTH + 1}) - {_WIDE} ORDER BY first
-"""  # noqa: S608 - both are constants
+SELECT g.symbol, g.side, g.source, prices, quantities, seqs, fees, times, accepted_at
+FROM batches AS g JOIN trades ON seq = first ORDER BY first
+"""
 
+_decode_seqs = Decoder(list[int]).decode
 
 _read_key = attrgetter("symbol", "side", "source")
 
@@ -43,8 +38,8 @@ _read_key = attrgetter("symbol", "side", "source")
 class Batch(NamedTuple):
     """The events of one symbol, side and source, as far as they are counted: of each its price, quantity and seq.
 
-    ``fees`` are those that were given. The newest event is the one with the latest ``ts``, and of those with the same
-    ``ts`` the one with the latest seq.
+    They are in ``seq`` order; ``fees``, those that were given, are in any order. The newest event is the one with the
+    latest ``ts``, and of those with the same ``ts`` the one with the latest seq.
     """
 
     symbol: Symbol
@@ -71,8 +66,7 @@ def group(events: Sequence[Event | Hint]) -> list[Batch]:
 
 def _join(key: tuple[Symbol, Side, Source], events: list[Event | Hint]) -> Batch:
     times = [event.ts for event in events]
-    newest_ts = max(times)
-    newest = events[-1 - times[::-1].index(newest_ts)]
+    newest = events[_find_newest(times)]
     return Batch(
         *key,
         [event.price for event in events],
@@ -82,27 +76,43 @@ def _join(key: tuple[Symbol, Side, Source], events: list[Event | Hint]) -> Batch
         events[0].accepted_at,
         events[-1].seq,
         newest.seq,
-        newest_ts,
+        newest.ts,
         newest.price,
     )
+
+
+def _find_newest(times: list[Timestamp]) -> int:
+    return -1 - times[::-1].index(max(times))
 
 
 def read_batches(journal: Journal, after: int, limit: int, until: int = SEQ_MAX) -> list[Batch]:
     """Read up to ``limit`` events after seq ``after``, up to ``until``, as ``group`` returns them.
 
-    Within a batch they are in any order. Raises JournalError.
+    Only the oldest are pruned, so the seqs of the others have no gap. Raises JournalError.
     """
-    found = journal.query(_BATCHES, after, limit, until)
-    return [
-        Batch(
-            symbol,
-            side,
-            source,
-            prices.split(),
-            quantities.split(),
-            list(map(int, seqs.split())),
-            (fees or "").split(),
-            *rest,
-        )
-        for symbol, side, source, prices, quantities, seqs, fees, *rest in found
-    ]
+    return list(map(_read_batch, journal.query(_BATCHES, after, limit, until)))
+
+
+def _read_batch(row: tuple[Any, ...]) -> Batch:
+    symbol, side, source, joined_prices, joined_quantities, joined_seqs, fees, joined_times, first_accepted_at = row
+    seqs = _decode_seqs(f"[{joined_seqs}]")
+    prices, quantities, times = joined_prices.split(), joined_quantities.split(), joined_times.split()
+    if seqs != sorted(seqs):
+        # SQLite joins texts in any order, though most often in that of the rows.
+        order = sorted(range(len(seqs)), key=seqs.__getitem__)
+        seqs, prices, quantities, times = ([each[n] for n in order] for each in (seqs, prices, quantities, times))
+    newest = _find_newest(times)
+    return Batch(
+        symbol,
+        side,
+        source,
+        prices,
+        quantities,
+        seqs,
+        (fees or "").split(),
+        first_accepted_at,
+        seqs[-1],
+        seqs[newest],
+        times[newest],
+        prices[newest],
+    )
