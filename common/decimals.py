@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
-from msgspec import Meta
+from msgspec import DecodeError, Meta
+from msgspec.json import Decoder
 
 DIGITS: Final = 20
 """The most digits before the point."""
@@ -22,6 +23,52 @@ _PLAIN = re.compile(DECIMAL_PATTERN)
 # Digits are possessive: none is given back to try again. Groups are not: Python before 3.11.5 then also accepts "5.".
 _ALL_PLAIN = re.compile(rf"(?:[0-9]{{1,{DIGITS}}}+(?:\.[0-9]{{1,{PLACES}}}+)? )*")
 _SCIENTIFIC = re.compile(r"([0-9]+)(?:\.([0-9]+))?[Ee]([+-]?[0-9]{1,9})")
+
+
+_WHOLE_MAX: Final = 2**53
+_WHOLE_LENGTH: Final = 16
+"""A point and 15 digits: no two decimals of so many are one float, and no two whole numbers below _WHOLE_MAX."""
+
+_decode_wholes = Decoder(list[int], strict=False).decode
+
+
+class Wholes(NamedTuple):
+    """Decimals as whole numbers of the unit that has so many ``places`` after the point."""
+
+    numbers: list[int]
+    places: int
+
+
+def read_wholes(texts: Sequence[DecimalText]) -> Wholes:
+    """Read decimals as whole numbers of the smallest unit that any of them needs: every value is kept exactly."""
+    if texts and max(map(len, texts)) <= _WHOLE_LENGTH:
+        # Most often all have as many places as the first.
+        places = _count_places(texts[0])
+        numbers = _read_together(texts, places)
+        if numbers is None:
+            places = max(map(_count_places, texts))
+            numbers = _read_together(texts, places)
+        if numbers is not None:
+            return Wholes(numbers, places)
+    parts = [text.partition(".") for text in texts]
+    places = max((len(fraction) for _, _, fraction in parts), default=0)
+    return Wholes([int(whole + fraction.ljust(places, "0")) for whole, _, fraction in parts], places)
+
+
+def _read_together(texts: Sequence[DecimalText], places: int) -> list[int] | None:
+    """Read decimals in the unit of ``places``; None when one has more, or more digits than a float keeps."""
+    # In JSON "12.34e2" is 1234, and "12.345e2" is no whole number, which the decoder rejects. It takes half of what
+    # Decimal takes for each.
+    end = f"e{places}"
+    try:
+        numbers = _decode_wholes(f"[{f'{end},'.join(texts)}{end}]")
+    except DecodeError:
+        return None
+    return numbers if max(numbers) < _WHOLE_MAX and len(numbers) == len(texts) else None
+
+
+def _count_places(text: DecimalText) -> int:
+    return len(text.partition(".")[2])
 
 
 def read_decimal(text: str) -> DecimalText:

@@ -25,7 +25,13 @@ YEAR_10000: Final = 253_402_300_800
 class _Ends(NamedTuple):
     keys: tuple[str, ...]
     floats: tuple[float, ...]
-    decimals: tuple[Decimal, ...]
+    wholes: dict[int, list[int]]
+
+    def scale(self, places: int) -> list[int]:
+        """Return the bounds in the unit of ``places``: no whole number is between one and what is left of it here."""
+        return self.wholes.setdefault(
+            places, [math.floor(Decimal(key).scaleb(places, EXACT)) for key in self.keys[:-1]]
+        )
 
 
 class Exemplar(Struct, frozen=True):
@@ -83,23 +89,31 @@ class Histogram(Struct, dict=True):
         if request_id:
             self.exemplars[key] = Exemplar(request_id, value, at)
 
-    def observe_all(self, values: Sequence[int], request_ids: Sequence[str], at: float) -> None:
-        """Count measured values in millionths, at least one, as ``observe`` does each, with their request ids."""
+    def observe_all(self, values: Sequence[int], request_ids: Sequence[str], times: Sequence[float]) -> None:
+        """Count measured values in millionths, at least one, as ``observe`` does each, with request id and time."""
         keys, bounds, _ = self._ends
         low, high = (bisect_left(bounds, value / 1_000_000) for value in (min(values), max(values)))
-        # Most often all are in one bucket.
-        places = [low] * len(values) if low == high else [bisect_left(bounds, each / 1_000_000) for each in values]
-        for place, count in Counter(places).items():
-            self.buckets[keys[place]] += count
+        if low == high:
+            # Most often all are in one bucket.
+            self.buckets[keys[low]] += len(values)
+            last = next((n for n in range(len(values) - 1, -1, -1) if request_ids[n]), None)
+            newest = {} if last is None else {low: last}
+        else:
+            places = [bisect_left(bounds, each / 1_000_000) for each in values]
+            for place, count in Counter(places).items():
+                self.buckets[keys[place]] += count
+            newest = {place: n for n, (place, name) in enumerate(zip(places, request_ids, strict=True)) if name}
         self.total = EXACT.fma(sum(values), MICRO, self.total)
-        newest = {place: n for n, (place, request_id) in enumerate(zip(places, request_ids, strict=True)) if request_id}
         for place, n in newest.items():
-            self.exemplars[keys[place]] = Exemplar(request_ids[n], values[n] / 1_000_000, at)
+            self.exemplars[keys[place]] = Exemplar(request_ids[n], values[n] / 1_000_000, times[n])
 
-    def count(self, values: Sequence[Decimal], total: Decimal) -> None:
-        """Count exact values that add up to ``total``, in a context that rounds no sum."""
-        keys, _, bounds = self._ends
-        buckets = self.buckets
+    def count(self, values: Sequence[int], places: int, total: Decimal) -> None:
+        """Count whole numbers of the unit that has so many places; they add up to ``total``.
+
+        In a context that rounds no sum.
+        """
+        ends, buckets = self._ends, self.buckets
+        keys, bounds = ends.keys, ends.wholes.get(places) or ends.scale(places)
         for value in values:
             buckets[keys[bisect_left(bounds, value)]] += 1
         self.total += total
@@ -140,7 +154,7 @@ def _write_keys(bounds: tuple[float | Decimal, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _read_ends(keys: tuple[str, ...]) -> _Ends:
-    return _Ends(keys, tuple(map(float, keys[:-1])), tuple(map(Decimal, keys[:-1])))
+    return _Ends(keys, tuple(map(float, keys[:-1])), {})
 
 
 @lru_cache(maxsize=64)

@@ -1,11 +1,13 @@
 """The tally: how many trades there were, and their exact quantity and notional."""
 
-import operator
+from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
-from typing import Annotated, Final
+from operator import mul
+from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
+from common.decimals import DecimalText, read_wholes
 from common.timestamps import Timestamp
 
 EXACT: Final = Context(prec=100)
@@ -35,6 +37,31 @@ def write_sum(value: Decimal) -> str:
     return f"{value.normalize(EXACT):f}"
 
 
+class Fills(NamedTuple):
+    """The quantities and the notionals of trades, as whole numbers of units with so many places after the point."""
+
+    quantities: list[int]
+    notionals: list[int]
+    places: int
+    notional_places: int
+    unit: Decimal
+    notional_unit: Decimal
+
+    def total(self, start: int, end: int) -> tuple[Decimal, Decimal]:
+        """Return the quantity and the notional of some of the trades, in a context that rounds no sum."""
+        quantity, notional = sum(self.quantities[start:end]), sum(self.notionals[start:end])
+        return Decimal(quantity) * self.unit, Decimal(notional) * self.notional_unit
+
+
+def read_fills(prices: Sequence[DecimalText], quantities: Sequence[DecimalText]) -> Fills:
+    """Read the prices and the quantities of trades."""
+    costs, amounts = read_wholes(prices), read_wholes(quantities)
+    notionals = list(map(mul, costs.numbers, amounts.numbers))
+    places, notional_places = amounts.places, costs.places + amounts.places
+    units = (Decimal(1).scaleb(-places), Decimal(1).scaleb(-notional_places))
+    return Fills(amounts.numbers, notionals, places, notional_places, *units)
+
+
 class Tally(Struct):
     """A running total; ``quantity`` is in units of the symbol, ``notional`` is the sum of price × quantity.
 
@@ -51,22 +78,17 @@ class Tally(Struct):
         check_sum("quantity", self.quantity)
         check_sum("notional", self.notional)
 
-    def add(self, prices: list[str], quantities: list[str]) -> None:
+    def add(self, prices: Sequence[DecimalText], quantities: Sequence[DecimalText]) -> None:
         """Count trades."""
+        fills = read_fills(prices, quantities)
         with localcontext(EXACT):
-            self.count(prices, quantities)
+            self.count(len(prices), *fills.total(0, len(prices)))
 
-    def count(self, prices: list[str], quantities: list[str]) -> tuple[list[Decimal], list[Decimal]]:
-        """Count trades, and return the quantity and the notional of each, in a context that rounds no sum.
-
-        Whole numbers of the smallest unit are no faster: reading them out of the texts takes what adding them up saves.
-        """
-        amounts = list(map(Decimal, quantities))
-        notionals = list(map(operator.mul, map(Decimal, prices), amounts))
-        self.quantity = sum(amounts, self.quantity)
-        self.notional = sum(notionals, self.notional)
-        self.trades += len(amounts)
-        return amounts, notionals
+    def count(self, trades: int, quantity: Decimal, notional: Decimal) -> None:
+        """Count trades that have this quantity and this notional together, in a context that rounds no sum."""
+        self.trades += trades
+        self.quantity += quantity
+        self.notional += notional
 
     def merge(self, other: "Tally") -> None:
         """Add the totals of another tally."""

@@ -7,7 +7,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import DecodeError, Meta
+from msgspec.json import Decoder
 
 _TIMESTAMP: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
 
@@ -24,6 +25,7 @@ UNITS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 20}
 """The most digits of a time since 1970 in each unit, until the year 5138."""
 
+_decode_micros = Decoder(list[int]).decode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NUMBER = re.compile(r"([0-9]{1,20})(\.[0-9]{1,18})?")
@@ -114,10 +116,15 @@ def read_micros(timestamp: Timestamp) -> int:
 def read_all_micros(timestamps: Sequence[Timestamp]) -> list[int]:
     """Return timestamps, at least one, as ``read_micros`` does each."""
     first = timestamps[0][:SECOND]
-    if min(timestamps).startswith(first) and max(timestamps).startswith(first):
-        second = read_second(first)
-        return [second + int(each[SECOND + 1 : -1]) for each in timestamps]
-    return list(map(read_micros, timestamps))
+    # Most often all are of one second; then all their digits are read as JSON at once, in a third of the time. A number
+    # in JSON does not begin with 0, so they get a 1.
+    digits = "".join(timestamps)[SECOND + 1 : -1].replace(f"Z{first}.", ",1")
+    try:
+        micros = _decode_micros(f"[1{digits}]")
+    except DecodeError:
+        return list(map(read_micros, timestamps))
+    second = read_second(first) - 1_000_000
+    return [second + each for each in micros]
 
 
 @lru_cache(maxsize=4096)

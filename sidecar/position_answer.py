@@ -10,7 +10,8 @@ from common.quotes import find_quote
 from common.settings import Settings
 from common.tally import write_sum
 from sidecar.counters import Counters
-from sidecar.positions import Position, Row
+from sidecar.position import Position
+from sidecar.positions import Row
 from sidecar.sources import Sources, SourceTotals
 
 

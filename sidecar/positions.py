@@ -1,95 +1,37 @@
 """Positions: what is held of each symbol, its average cost, and the profit and loss. A pure function of the events."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from decimal import ROUND_05UP, Context, Decimal
+from decimal import Decimal
 from itertools import repeat
+from operator import neg
 from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
-from common.decimals import PLACES
 from common.journal.batches import Batch
-from common.tally import EXACT, SUM_MAX, SUM_PLACES, Count
+from common.tally import EXACT, Count, Fills
 from common.timestamps import Timestamp, is_in_calendar
+from sidecar.position import ZERO, Fill, Position
 from sidecar.sources import OTHER_SOURCE
 
 BY_SOURCE_LIMIT: Final = 10_000
 """Positions by symbol and source: past it, the source is OTHER_SOURCE, of which each symbol may have one more."""
 
-ZERO: Final = Decimal(0)
-
-_UNIT: Final = Decimal(1).scaleb(-PLACES)
-
-WIDE: Final = Context(prec=160, rounding=ROUND_05UP)
-"""Rounds no sum, and no product of a cost and a quantity, of up to 155 digits; its quotients can be rounded again."""
-
-NARROW: Final = Context(prec=SUM_MAX.adjusted() + PLACES + 2, rounding=ROUND_05UP)
-"""As WIDE, for the quotients that are no larger than a sum: a division takes half as long."""
-
 
 class Counted(NamedTuple):
-    """A batch with the quantity and the notional of each of its trades, and with the sum of the notionals."""
+    """A batch, where its trades are among those that are counted together, and the sum of their notionals."""
 
     batch: Batch
-    quantities: Sequence[Decimal]
-    notionals: Sequence[Decimal]
+    start: int
+    end: int
     notional: Decimal
 
-
-Fill = tuple[int, Decimal, Decimal, str, str]
-"""A trade: its seq, its quantity and notional, which are below 0 for a sale, its price, and the source of its row."""
-
-
-class Position(Struct):
-    """One position by average cost: ``quantity`` and ``cost``, what is held has cost, are below 0 when it is short.
-
-    ``cash`` is what sales brought less what purchases took; ``fees`` are in no other number.
-    """
-
-    quantity: Decimal = ZERO
-    cash: Decimal = ZERO
-    cost: Decimal = ZERO
-    fees: Decimal = ZERO
-
-    def apply(self, fills: Sequence[Fill]) -> None:
-        """Change what is held, and its cost, by trades in the order of their seqs, in the context WIDE."""
-        held, cost = self.quantity, self.cost
-        for _, quantity, notional, price, _ in fills:
-            after = held + quantity
-            if held.is_signed() == quantity.is_signed():
-                cost += notional
-            elif after and after.is_signed() == held.is_signed():
-                cost = EXACT.quantize(NARROW.divide(cost * after, held), _UNIT)
-            else:
-                # Closed; what is left of the trade opens the other side at its price.
-                cost = Decimal(price) * after
-            held = after
-        self.quantity, self.cost = held, cost
-
-    @property
-    def average_price(self) -> Decimal | None:
-        """The average price of what is held, rounded half-even to 18 decimals; None when nothing is."""
-        # What is rounded to 0 keeps its sign until it is added to.
-        return EXACT.plus(divide(self.cost, self.quantity)) if self.quantity else None
-
-    @property
-    def realized_pnl(self) -> Decimal:
-        """The profit of what was closed, before fees."""
-        return EXACT.add(self.cash, self.cost)
-
-    def value_at(self, price: Decimal) -> Decimal:
-        """Return the profit, before fees, that closing at this price would add."""
-        return EXACT.fma(self.quantity, price, self.cost.copy_negate())
-
-    def is_possible(self) -> bool:
-        """Return whether trades can lead to these numbers; a file may hold any."""
-        for value in (self.quantity, self.cash, self.cost, self.fees):
-            # The exponent of infinity and NaN is a letter.
-            exponent = value.as_tuple().exponent
-            if not isinstance(exponent, int) or exponent < -SUM_PLACES or value.copy_abs() >= SUM_MAX:
-                return False
-        same_sign = self.cost.is_signed() == self.quantity.is_signed()
-        return self.fees >= 0 and (not self.cost or (bool(self.quantity) and same_sign))
+    def list_fills(self, fills: Fills, source: str) -> Iterator[Fill]:
+        """List its trades, with the source of their row."""
+        quantities, notionals = fills.quantities[self.start : self.end], fills.notionals[self.start : self.end]
+        if self.batch.side == "SELL":
+            return zip(self.batch.seqs, map(neg, quantities), map(neg, notionals), repeat(source))
+        return zip(self.batch.seqs, quantities, notionals, repeat(source))
 
 
 class SymbolPositions(Struct):
@@ -122,18 +64,18 @@ class SymbolPositions(Struct):
             own.cash += cash
             own.fees += fees
 
-    def apply(self, fills: list[Fill]) -> None:
-        """Apply trades, in any order, in the context WIDE."""
+    def apply(self, fills: list[Fill], places: int, notional_places: int) -> None:
+        """Apply trades, in any order, in the context WIDE; see ``Position.apply``."""
         fills.sort()
-        self.total.apply(fills)
+        self.total.apply(fills, places, notional_places)
         if self.sources and len(fills) == 1:
-            self.sources[fills[0][-1]].apply(fills)
+            self.sources[fills[0][-1]].apply(fills, places, notional_places)
         elif self.sources:
             by_source: dict[str, list[Fill]] = {}
             for fill in fills:
                 by_source.setdefault(fill[-1], []).append(fill)
             for source, own in by_source.items():
-                self.sources[source].apply(own)
+                self.sources[source].apply(own, places, notional_places)
 
     def find_fault(self) -> str | None:
         """Return what no trades can lead to, or None."""
@@ -170,16 +112,10 @@ class Positions(Struct):
     after_seq: Count = 0
     since: Timestamp | None = None
 
-    def count(self, counted: Sequence[Counted], symbols: Container[str], sources: Container[str]) -> None:
+    def count(self, counted: Sequence[Counted], fills: Fills, symbols: Container[str], sources: Container[str]) -> None:
         """Count batches, in the context WIDE, by their first events; ``symbols`` and ``sources`` have own series."""
         if self.since is None and counted:
             self.since = counted[0].batch.first_accepted_at
-        for symbol, fills in self._sort(counted, symbols, sources).items():
-            self.symbols[symbol].apply(fills)
-
-    def _sort(
-        self, counted: Sequence[Counted], symbols: Container[str], sources: Container[str]
-    ) -> dict[str, list[Fill]]:
         found: dict[str, list[Fill]] = {}
         for each in counted:
             batch = each.batch
@@ -188,14 +124,14 @@ class Positions(Struct):
                 self.overflow += len(batch.prices)
                 continue
             source = self._find_row(symbol, batch.source if batch.source in sources else OTHER_SOURCE)
-            fills = _read_fills(each, source)
             if symbol in found:
-                found[symbol] += fills
+                found[symbol] += each.list_fills(fills, source)
             else:
-                found[symbol] = list(fills)
+                found[symbol] = list(each.list_fills(fills, source))
             cash = each.notional if batch.side == "SELL" else -each.notional
             self.symbols[symbol].add_cash(source, cash, sum(map(Decimal, batch.fees), ZERO))
-        return found
+        for symbol, own in found.items():
+            self.symbols[symbol].apply(own, fills.places, fills.notional_places)
 
     def _find_row(self, symbol: str, source: str) -> str:
         """Return the source of the row that has trades of ``source``; make it when there is none."""
@@ -234,15 +170,3 @@ class Positions(Struct):
         if self.since is not None and not is_in_calendar(self.since):
             return f"{self.since} is not in the calendar"
         return None
-
-
-def _read_fills(counted: Counted, source: str) -> Iterator[Fill]:
-    batch, quantities, notionals = counted.batch, iter(counted.quantities), iter(counted.notionals)
-    if batch.side == "SELL":
-        quantities, notionals = map(Decimal.copy_negate, quantities), map(Decimal.copy_negate, notionals)
-    return zip(batch.seqs, quantities, notionals, batch.prices, repeat(source))
-
-
-def divide(dividend: Decimal, divisor: Decimal) -> Decimal:
-    """Divide, rounded once, half-even, to 18 decimals."""
-    return EXACT.quantize(WIDE.divide(dividend, divisor), _UNIT)

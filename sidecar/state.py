@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, getcontext, setcontext
-from operator import attrgetter
+from itertools import chain, repeat
+from operator import attrgetter, sub
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -13,11 +14,12 @@ from common.histogram import Histogram
 from common.journal.batches import Batch, group
 from common.quotes import OTHER_QUOTE, find_quote
 from common.settings import Settings
-from common.tally import EXACT, Count, Tally
+from common.tally import EXACT, Count, Tally, read_fills
 from common.timestamps import Timestamp, is_in_calendar, read_all_micros, read_micros
 from common.wire.hints import Hint
 from common.wire.messages import BAD_MESSAGE_REASONS
-from sidecar.positions import WIDE, Counted, Positions
+from sidecar.position import WIDE
+from sidecar.positions import Counted, Positions
 from sidecar.sources import Sources
 from sidecar.workers import Workers
 
@@ -65,14 +67,15 @@ class Observed(Struct):
     rejected: dict[Reason, Count] = field(default_factory=lambda: dict.fromkeys(BAD_MESSAGE_REASONS, 0))
     workers: Workers = field(default_factory=Workers)
 
-    def observe_delays(self, hints: Sequence[Hint], received_at: float) -> None:
-        """Observe the delays of live events, received at this time, in seconds since 1970."""
-        at = round(received_at * 1_000_000)
-        values = [at - accepted_at for accepted_at in read_all_micros([hint.accepted_at for hint in hints])]
+    def observe_delays(self, hints: Sequence[Hint], received: Sequence[tuple[int, float]]) -> None:
+        """Observe the delays of live events: so many were received at each time, in seconds since 1970."""
+        ends = chain.from_iterable(repeat(round(at * 1_000_000), trades) for trades, at in received)
+        values = list(map(sub, ends, read_all_micros([hint.accepted_at for hint in hints])))
         if min(values) < 0:
             # A clock that ran backwards makes no negative delay.
             values = [max(0, value) for value in values]
-        self.delay.observe_all(values, [hint.request_id for hint in hints], received_at)
+        times = list(chain.from_iterable(repeat(at, trades) for trades, at in received))
+        self.delay.observe_all(values, [hint.request_id for hint in hints], times)
 
     def observe_delay(self, accepted_at: Timestamp, request_id: str, counted_at: float, trades: int = 1) -> None:
         """Observe the delay of live events of one request, counted at ``counted_at``, in seconds since 1970."""
@@ -171,9 +174,9 @@ class State(Struct):
 
     def receive(self, received: Sequence[tuple[Sequence[Hint], float]], settings: Settings) -> None:
         """Count live events as ``apply`` does, with when they were received, in seconds since 1970."""
-        self.apply([hint for hints, _ in received for hint in hints], "live", settings)
-        for hints, at in received:
-            self.observed.observe_delays(hints, at)
+        hints = [hint for each, _ in received for hint in each]
+        self.apply(hints, "live", settings)
+        self.observed.observe_delays(hints, [(len(each), at) for each, at in received])
 
     def count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
         """Count batches of events past ``last_seq``; what is past a limit of ``settings`` goes under OTHER.
@@ -189,23 +192,26 @@ class State(Struct):
             setcontext(outer)
 
     def _count(self, batches: Sequence[Batch], source: Source, settings: Settings) -> None:
-        trades = 0
         counted: list[Counted] = []
+        prices = [price for batch in batches for price in batch.prices]
+        fills = read_fills(prices, [quantity for batch in batches for quantity in batch.quantities])
+        start = 0
         for batch in batches:
+            end = start + len(batch.prices)
             symbol = self.symbols.get(batch.symbol) or self._add_symbol(batch, settings.symbol_limit)
             tally = symbol.tallies[batch.side]
             tally.created_at = tally.created_at or batch.first_accepted_at
-            before = tally.notional
-            quantities, notionals = tally.count(batch.prices, batch.quantities)
-            quote, notional = self._find_quote(batch.symbol, settings), tally.notional - before
-            counted.append(Counted(batch, quantities, notionals, notional))
-            self.notional[quote][batch.side].count(notionals, notional)
+            quantity, notional = fills.total(start, end)
+            tally.count(end - start, quantity, notional)
+            quote = self._find_quote(batch.symbol, settings)
+            self.notional[quote][batch.side].count(fills.notionals[start:end], fills.notional_places, notional)
             self.sources.count(batch, quote, notional, settings.source_limit)
-            trades += len(notionals)
+            counted.append(Counted(batch, start, end, notional))
             self.last_seq = max(self.last_seq, batch.last_seq)
+            start = end
         if self.positions is not None:
-            self.positions.count(counted, self.symbols, self.sources.totals)
-        self.observed.events[source] += trades
+            self.positions.count(counted, fills, self.symbols, self.sources.totals)
+        self.observed.events[source] += start
         # Of trades with the same ts the later seq is the newer, whichever side it is on.
         for batch in sorted(batches, key=_READ_NEWEST_SEQ):
             symbol = self.symbols.get(batch.symbol) or self.symbols[OTHER]

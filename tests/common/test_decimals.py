@@ -1,10 +1,11 @@
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.decimals import DIGITS, PLACES, are_plain, is_zero, read_decimal
+from common.decimals import DIGITS, PLACES, are_plain, is_zero, read_decimal, read_wholes
+from common.tally import EXACT
 
 WIDEST = f"{'9' * DIGITS}.{'9' * PLACES}"
 SMALLEST = f"0.{'0' * (PLACES - 1)}1"
@@ -94,3 +95,33 @@ def test_plain_ones_are_above_zero_unless_they_may_be() -> None:
     assert are_plain(["1", "0.250", WIDEST, SMALLEST], may_be_zero=False)
     assert are_plain(["1", "0.00"], may_be_zero=True)
     assert not are_plain(["1", "0.00"], may_be_zero=False)
+
+
+WHOLE = st.integers(0, 10**DIGITS - 1).map(str)
+SHORT = st.integers(0, 10**15 - 1).flatmap(
+    lambda digits: st.integers(0, 14).map(lambda places: f"{digits // 10**places}.{digits % 10**places:0{places}}")
+)
+ANY = st.one_of(
+    st.sampled_from(["0", "1", "007.5", "0.50", "2.25", "9007199254740991", "9007199254740993", WIDEST, SMALLEST]),
+    st.integers(1, 9999).map(lambda cents: f"{cents / 100:.2f}"),
+    SHORT.map(lambda text: text.removesuffix(".0")),
+    WHOLE,
+)
+
+
+@given(st.lists(ANY, min_size=1, max_size=20))
+def test_whole_numbers_are_the_decimals_in_their_smallest_unit(texts: list[str]) -> None:
+    found = read_wholes(texts)
+    assert found.places <= max(len(text.partition(".")[2]) for text in texts)
+    with localcontext(EXACT):
+        assert [Decimal(number).scaleb(-found.places) for number in found.numbers] == list(map(Decimal, texts))
+
+
+@pytest.mark.parametrize(
+    "text", ["9007199254740993", "999999999999999.1", "1.0000000000000000001", "0.30000000000000001"]
+)
+def test_digits_that_a_float_does_not_keep_are_read(text: str) -> None:
+    found = read_wholes([text] * 20)
+    assert found.numbers == [int(text.replace(".", ""))] * 20
+    found = read_wholes([*["1.0"] * 20, text])
+    assert Decimal(found.numbers[-1]).scaleb(-found.places) == Decimal(text)

@@ -29,8 +29,15 @@ def test_one_value_is_observed_several_times() -> None:
 
 def test_exact_values_are_compared_exactly() -> None:
     histogram = Histogram.over((Decimal(1), Decimal(10)))
-    histogram.count([Decimal(10), Decimal("10.0000000000000000000000000000001")], Decimal(20))
+    histogram.count([10**32, 10**32 + 1], 31, Decimal(20))
     assert histogram.buckets == {"1.0": 0, "10.0": 1, "+Inf": 1}
+
+
+def test_bounds_are_compared_with_values_of_fewer_places() -> None:
+    histogram = Histogram.over((0.25, 1.5))
+    histogram.count([0, 1, 2], 0, Decimal(3))
+    histogram.count([2, 3, 15, 16], 1, Decimal("3.6"))
+    assert histogram.buckets == {"0.25": 2, "1.5": 3, "+Inf": 2}
 
 
 def test_counts_of_a_removed_bound_move_to_the_next_one_up_and_new_ones_start_at_zero() -> None:
@@ -108,3 +115,15 @@ def test_a_histogram_that_no_observations_can_make_is_rejected(text: str) -> Non
 def test_an_exemplar_is_finite(value: float, at: float) -> None:
     with pytest.raises(ValueError, match="exemplar"):
         Exemplar("a", value, at)
+
+
+@pytest.mark.parametrize("values", [[3], [3, 40, 7], [60_000, 3, 400_000, 70_000, 2_000_000, 5], [250_000, 250_001]])
+@pytest.mark.parametrize("named", [0, 1, 2])
+def test_values_observed_together_are_those_observed_one_by_one(values: list[int], named: int) -> None:
+    together, alone = Histogram.over(BOUNDS), Histogram.over(BOUNDS)
+    names = [f"r-{n}" if named and n % named == 0 else "" for n in range(len(values))]
+    times = [1e9 + n for n in range(len(values))]
+    together.observe_all(values, names, times)
+    for value, name, at in zip(values, names, times, strict=True):
+        alone.observe(value / 1_000_000, name, at)
+    assert together == alone

@@ -1,4 +1,4 @@
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 from common.tally import COUNT_MAX, EXACT, Tally
 
@@ -10,8 +10,7 @@ def test_a_sum_of_the_widest_decimals_keeps_every_digit() -> None:
     tally = Tally()
     for _ in range(3):
         tally.add([WIDEST], [WIDEST])
-    with localcontext(EXACT):
-        assert tally.count([SMALLEST], [SMALLEST]) == ([Decimal(SMALLEST)], [Decimal("1e-36")])
+    tally.add([SMALLEST], [SMALLEST])
     assert f"{tally.quantity:f}" == "299999999999999999999.999999999999999998"
     exact = 3 * (10**38 - 1) ** 2 + 1
     assert f"{tally.notional:f}" == f"{str(exact)[:-36]}.{str(exact)[-36:]}"

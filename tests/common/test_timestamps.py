@@ -1,6 +1,6 @@
 import pytest
 
-from common.timestamps import are_canonical, format_timestamp, parse_number
+from common.timestamps import are_canonical, format_timestamp, parse_number, read_all_micros, read_micros
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,16 @@ def test_several_are_canonical_only_if_each_is(bad: str) -> None:
     assert not are_canonical([good, bad])
     with pytest.raises(ValueError, match="month"):
         are_canonical([good, "2026-13-31T09:30:00.000000Z"])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2026-01-31T09:30:00.000000Z"],
+        ["2026-01-31T09:30:00.000001Z", "2026-01-31T09:30:00.999999Z", "2026-01-31T09:30:00.000000Z"],
+        ["2026-01-31T09:30:00.000001Z", "2026-01-31T09:30:01.000001Z", "2026-01-31T09:30:00.000000Z"],
+        ["0001-01-01T00:00:00.000007Z"],
+    ],
+)
+def test_times_read_together_are_those_read_one_by_one(times: list[str]) -> None:
+    assert read_all_micros(times) == [read_micros(each) for each in times]

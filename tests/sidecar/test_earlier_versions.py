@@ -18,6 +18,7 @@ from common.histogram import Histogram
 from common.journal.store import Journal
 from common.quotes import CURRENCIES, OTHER_QUOTE, find_quote
 from common.settings import Settings
+from common.tally import read_fills
 from common.wire.transport import KeyPair
 from sidecar.collector import StateCollector
 from sidecar.consumer import Consumer
@@ -74,9 +75,10 @@ def check_notionals(state: State, folder: Path) -> None:
     """Check the notional histograms: earlier versions did not tell the quotes of the trades they pruned apart."""
     expected = {quote: {side: Histogram.over(NOTIONAL_BOUNDS) for side in SIDES} for quote in (OTHER_QUOTE, "USDT")}
     for seq, trade in enumerate(json.loads((folder / "trades.json").read_text()), start=1):
-        notional = Decimal(trade["price"]) * Decimal(trade["qty"])
+        fills = read_fills([trade["price"]], [trade["qty"]])
+        _, notional = fills.total(0, 1)
         quote = OTHER_QUOTE if seq <= PRUNED else find_quote(trade["symbol"], CURRENCIES)
-        expected[quote][trade["side"]].count([notional], notional)
+        expected[quote][trade["side"]].count(fills.notionals, fills.notional_places, notional)
     assert state.notional == expected
     assert list(state.sources.totals) == [""]
     for quote, histograms in expected.items():

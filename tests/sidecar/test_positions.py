@@ -20,8 +20,9 @@ from common.journal.store import Journal
 from common.settings import Settings
 from common.tally import EXACT, write_sum
 from sidecar.counters import Counters
+from sidecar.position import Position
 from sidecar.position_answer import encode_positions
-from sidecar.positions import Position, Positions
+from sidecar.positions import Positions
 from sidecar.retention import read_checkpoint
 from sidecar.snapshot import Snapshots, decode_state, encode_state
 from sidecar.state import State
