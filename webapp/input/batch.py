@@ -76,16 +76,23 @@ def read_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None
 
     Raises BadBodyError when the body is no batch, RequestEntityTooLarge for too many trades, and BatchError.
     """
-    steps = _Steps(pause)
+    found = read_good_batch(body, lines=lines, limit=limit, pause=pause)
+    if found is not None:
+        return found
+    return _read_one_by_one(split_lines(body, limit) if lines else split_array(body, limit), _Steps(pause))
+
+
+def read_good_batch(body: bytes, *, lines: bool, limit: int, pause: Callable[[], None]) -> SentTrades | None:
+    """Read a batch of good trades; None for any other, and for one that needs a closer look. Raises as read_batch."""
     rows = split_lines(body, limit) if lines else []
     array = b"[%b]" % b",".join(line for _, line in rows) if lines else body
-    found = _read_together(array, limit, steps)
+    found = _read_together(array, limit, _Steps(pause))
     # A line may have several trades, or a part of one; then its number must be named. A part begins with no brace, so
     # as many trades as lines that begin with one are a trade in each.
-    if found is not None and (not lines or (len(found[0]) == len(rows) and all(map(_begins_trade, rows)))):
-        *trades, names, digests = found
-        return _keep_named(TradeColumns(trades), names, digests)
-    return _read_one_by_one(rows or split_array(body, limit), steps)
+    if found is None or (lines and not (len(found[0]) == len(rows) and all(map(_begins_trade, rows)))):
+        return None
+    *trades, names, digests = found
+    return _keep_named(TradeColumns(trades), names, digests)
 
 
 def _begins_trade(row: tuple[str, bytes]) -> bool:

@@ -1,49 +1,50 @@
-"""The plain ``POST /trade``: one that needs nothing of what Flask does is answered without it, in 0.6 of the time.
+"""The plain ``POST /trade`` and ``POST /trades``: what needs nothing of what Flask does is answered without it.
 
 It is a program's: good JSON, no cookie, no key, no header that anything here looks at but those of ``_READ``. It passes
 the same checks, by the same functions, in the same order; any request that is not plain, or that a check rejects, is
-left to Flask, which begins again and gives the reason (docs/decisions/0098).
+left to Flask, which begins again and gives the reason (docs/decisions/0098, 0111).
 """
 
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, g
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from common.credentials import WRITE
 from common.errors import CredentialError, JournalError
-from common.event import Trade
 from common.hosts import HostRule, RequestRejectedError
-from common.journal.appending import KeyedTrade
+from common.journal.appending import AppendResult, KeyedTrade, KeyedTrades
 from common.settings import Settings
 from common.wire import messages
 from webapp.clients import find_site
+from webapp.concurrency import pause
 from webapp.credentials import Caller
-from webapp.input.batch import read_quickly
+from webapp.input.batch import read_good_batch, read_quickly
+from webapp.input.json_body import BadBodyError
 from webapp.middleware.access_log import Answered, choose_id, describe_caller, describe_trades, note_answer
 from webapp.middleware.auth import read_bearer
 from webapp.middleware.hosts import make_rule
 from webapp.middleware.rate_limits import take_write
 from webapp.middleware.security_headers import HEADERS, NOT_STORED
+from webapp.routes.trade_batch import KINDS, number, write_numbers
 from webapp.services import Services, services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-PATH: Final = "/trade"
+TRADE_PATH: Final = "/trade"
+BATCH_PATH: Final = "/trades"
 
 _READ: Final = frozenset({"HTTP_HOST", "HTTP_AUTHORIZATION", "HTTP_X_REQUEST_ID", "HTTP_USER_AGENT"})
 _IGNORED: Final = frozenset({"HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "HTTP_ACCEPT_LANGUAGE", "HTTP_CONNECTION"})
 _KNOWN: Final = _READ | _IGNORED
 _PLAIN: Final = {
-    "PATH_INFO": PATH,
     "REQUEST_METHOD": "POST",
-    "CONTENT_TYPE": "application/json",
     "QUERY_STRING": "",
     "SCRIPT_NAME": "",
     "wsgi.url_scheme": "http",
@@ -71,39 +72,53 @@ def _serve(
     environ: "WSGIEnvironment",
     start_response: "StartResponse",
 ) -> Iterable[bytes]:
-    if environ["PATH_INFO"] != PATH:
+    path = environ["PATH_INFO"]
+    read = _READERS.get(path)
+    if read is None:
         return serve(environ, start_response)  # type: ignore[no-any-return] # the types of WSGI
     started, mine = time.perf_counter(), services(app)
     try:
-        caller, trade = _read(environ, mine, rule)
+        caller = _identify(environ, mine, rule)
+        trades = read(environ, mine, caller)
+        site = find_site(environ.get("REMOTE_ADDR", ""))
+        # The limit is last: what is left to Flask is counted there.
+        if site is not None and take_write(mine, site, caller):
+            raise _NotPlainError  # noqa: TRY301 - as every other check
     except (_NotPlainError, RequestRejectedError, CredentialError, JournalError):
         return serve(environ, start_response)  # type: ignore[no-any-return] # the types of WSGI
     request_id = choose_id(environ.get("HTTP_X_REQUEST_ID", ""))
     try:
-        result = mine.publisher.accept([KeyedTrade(trade)], request_id=request_id)
+        result = mine.publisher.accept(trades, request_id=request_id)
     except Exception as error:  # noqa: BLE001 - as Flask does; its handlers have the answer
         with app.request_context(environ):
             g.started, g.request_id, g.caller = started, request_id, caller
             response = app.finalize_request(app.handle_user_exception(error))
             return response(environ, start_response)
-    (event,) = result.events
-    body = messages.encode(event) + b"\n"
+    place, body = _answer(path, result)
     headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
-        ("Location", f"{PATH}s/{event.id}"),
+        *place,
         *_FIXED,
         ("X-Request-ID", request_id),
     ]
-    seconds, more = time.perf_counter() - started, describe_trades(result.events, 1) | describe_caller(caller)
+    shown = trades.trades if isinstance(trades, KeyedTrades) and len(trades) > 1 else result.events
+    seconds, more = time.perf_counter() - started, describe_trades(shown, result.accepted) | describe_caller(caller)
     client, agent = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_USER_AGENT", "")
-    note_answer(mine, Answered(request_id, "POST", PATH, HTTPStatus.CREATED, seconds, client, agent, more))
+    note_answer(mine, Answered(request_id, "POST", path, HTTPStatus.CREATED, seconds, client, agent, more))
     start_response(_CREATED, headers)
     return [body]
 
 
-def _read(environ: "WSGIEnvironment", mine: Services, rule: HostRule) -> tuple[Caller, Trade]:
-    """Check a request and read its trade. Raises what leaves it to Flask; the body is then there to be read again."""
+def _answer(path: str, result: AppendResult) -> tuple[list[tuple[str, str]], bytes]:
+    if path == BATCH_PATH:
+        return [], write_numbers(number(result))
+    (event,) = result.events
+    return [("Location", f"{BATCH_PATH}/{event.id}")], messages.encode(event) + b"\n"
+
+
+def _identify(environ: "WSGIEnvironment", mine: Services, rule: HostRule) -> Caller:
+    """Check all but the body of a request, and return who sends it. Raises what leaves it to Flask."""
     if any(environ.get(name) != value for name, value in _PLAIN.items()) or _find_others(environ):
         raise _NotPlainError
     rule.check_host(environ.get("HTTP_HOST"), environ.get("RAW_URI"), environ.get("SERVER_PROTOCOL", ""))
@@ -111,12 +126,35 @@ def _read(environ: "WSGIEnvironment", mine: Services, rule: HostRule) -> tuple[C
     # A session needs the token of a form.
     if caller.kind == "user" or WRITE not in caller.scopes or mine.is_hub():
         raise _NotPlainError
-    quick = read_quickly(_receive(environ))
-    site = find_site(environ.get("REMOTE_ADDR", ""))
-    # The limit is last: what is left to Flask is counted there.
-    if quick is None or quick.key is not None or (site is not None and take_write(mine, site, caller)):
+    return caller
+
+
+def _read_trade(environ: "WSGIEnvironment", _: Services, caller: Caller) -> Sequence[KeyedTrade]:
+    if environ.get("CONTENT_TYPE") != "application/json":
         raise _NotPlainError
-    return caller, caller.attribute(quick.trade)
+    quick = read_quickly(_receive(environ, _BODY_BYTES))
+    if quick is None or quick.key is not None:
+        raise _NotPlainError
+    return [KeyedTrade(caller.attribute(quick.trade))]
+
+
+def _read_batch(environ: "WSGIEnvironment", mine: Services, caller: Caller) -> Sequence[KeyedTrade]:
+    lines, settings = KINDS.get(environ.get("CONTENT_TYPE", "")), mine.settings
+    if lines is None:
+        raise _NotPlainError
+    body = _receive(environ, settings.batch_max_bytes)
+    with mine.batch_lock:
+        try:
+            sent = read_good_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
+        except (BadBodyError, RequestEntityTooLarge):
+            raise _NotPlainError from None
+    if sent is None or sent.names:
+        raise _NotPlainError
+    return KeyedTrades(caller.attribute_all(sent.trades))
+
+
+_READERS: Final = {TRADE_PATH: _read_trade, BATCH_PATH: _read_batch}
+"""How the trades of a plain request are read, by its path; the body is then there to be read again."""
 
 
 def _find_others(environ: "WSGIEnvironment") -> bool:
@@ -124,9 +162,9 @@ def _find_others(environ: "WSGIEnvironment") -> bool:
     return any(name.startswith("HTTP_") and name not in _KNOWN for name in environ)
 
 
-def _receive(environ: "WSGIEnvironment") -> bytes:
+def _receive(environ: "WSGIEnvironment", limit: int) -> bytes:
     length = environ.get("CONTENT_LENGTH", "")
-    if not (length.isascii() and length.isdigit()) or int(length) > _BODY_BYTES:
+    if not (length.isascii() and length.isdigit()) or int(length) > limit:
         raise _NotPlainError
     try:
         body: bytes = environ["wsgi.input"].read(int(length))

@@ -84,19 +84,29 @@ def _name(sent: SentTrades, caller: Caller) -> KeyedTrades:
     return KeyedTrades(caller.attribute_all(trades), keys)
 
 
-def _answer(result: AppendResult) -> Response:
+def number(result: AppendResult) -> BatchNumbers:
+    """Return the numbers of a batch."""
     wrote = result.accepted > 0
-    numbers = BatchNumbers(
+    return BatchNumbers(
         accepted=result.accepted,
         duplicates=result.duplicates,
         first_seq=result.last_seq - result.accepted + 1 if wrote else None,
         last_seq=result.last_seq if wrote else None,
     )
+
+
+def write_numbers(numbers: BatchNumbers) -> bytes:
+    """Write the body of an answer."""
+    return msgspec.json.encode(numbers) + b"\n"
+
+
+def _answer(result: AppendResult) -> Response:
+    numbers = number(result)
     response = Response(status=http.HTTPStatus.CREATED, content_type="application/json")
     if is_representation_preferred():
         numbers.trades = list(result.events)
         response.headers["Preference-Applied"] = RETURNED
-    response.data = msgspec.json.encode(numbers) + b"\n"
+    response.data = write_numbers(numbers)
     if result.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response

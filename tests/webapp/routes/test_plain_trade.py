@@ -1,10 +1,11 @@
-"""A plain ``POST /trade`` is answered as Flask answers it: each case is sent once to each of them."""
+"""A plain trade, and a plain batch, is answered as Flask answers it: each case is sent once to each of them."""
 
+import gzip
 import io
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 from flask import Flask
@@ -61,6 +62,10 @@ def _identify(caller: Caller | None) -> Callable[[Services], None]:
 
 def _become_hub(mine: Services) -> None:
     mine.is_hub = lambda: True
+
+
+def _limit(mine: Services) -> None:
+    mine.settings = replace(mine.settings, batch_max_trades=1000)
 
 
 def _use_up_writes(mine: Services) -> None:
@@ -129,6 +134,30 @@ LEFT: dict[str, Case] = {
 }
 
 
+def to_batch(case: Case) -> Case:
+    """Return the same case with a batch of its trade."""
+    options, change = case
+    data = options.get("data", BODY)
+    return options | {"path": "/trades", "data": data and b"[%b]" % data}, change
+
+
+TWO: Final = BODY, BODY.replace(b"BUY", b"sell").replace(b"1.50", b"1e3")
+LINES: Final = {"path": "/trades", "content_type": "application/x-ndjson"}
+PLAIN_BATCHES: dict[str, Case] = {f"a batch: {name}": to_batch(case) for name, case in PLAIN.items()} | {
+    "two trades": ({"path": "/trades", "data": b"[%b]" % b",".join(TWO)}, None),
+    "two trades of a token": ({"path": "/trades", "data": b"[%b]" % b",".join(TWO)}, _identify(BOT)),
+    "two lines": (LINES | {"data": b"\n".join(TWO)}, None),
+}
+LEFT_BATCHES: dict[str, Case] = {f"a batch: {name}": to_batch(case) for name, case in LEFT.items()} | {
+    "a bad line": (LINES | {"data": b"\n".join([*TWO, b"{}"])}, None),
+    "a part of a trade in each line": (LINES | {"data": BODY.replace(b",", b",\n")}, None),
+    "gzip": ({"path": "/trades", "data": gzip.compress(b"[%b]" % BODY), "headers": {"Content-Encoding": "gzip"}}, None),
+    "a preference": ({"path": "/trades", "data": b"[]", "headers": {"Prefer": "return=representation"}}, None),
+    "too many trades": ({"path": "/trades", "data": b"[%b]" % b",".join(TWO * 600)}, _limit),
+}
+CASES: Final = PLAIN | PLAIN_BATCHES | LEFT | LEFT_BATCHES
+
+
 def send(
     settings: Settings,
     caplog: pytest.LogCaptureFixture,
@@ -146,12 +175,13 @@ def send(
     before = read_counts(mine.metrics.registry)
     caplog.clear()
     given = options.get("headers", {}) | headers | {"X-Request-ID": "same"}
-    sent = {"data": BODY, "content_type": "application/json", "method": "POST"} | options | {"headers": given}
-    answer = app.test_client(use_cookies=False).open("/trade", **sent)
+    usual = {"path": "/trade", "data": BODY, "content_type": "application/json", "method": "POST"}
+    sent: dict[str, Any] = usual | options | {"headers": given}
+    answer = app.test_client(use_cookies=False).open(**sent)
     counts = {name: value - before.get(name, 0) for name, value in read_counts(mine.metrics.registry).items()}
     mine.close()
     body: Any = answer.get_json() if answer.is_json else answer.data
-    ids = [body.pop(name) for name in ("id", "journal_id", "accepted_at")] if answer.status_code == 201 else [""]
+    ids = [body.pop(name) for name in ("id", "journal_id", "accepted_at")] if "id" in body else [""]
     shown = [(name, value.replace(ids[0], "id") if ids[0] else value) for name, value in answer.headers]
     lines = [
         {name: value for name, value in vars(record).items() if name not in NEW}
@@ -174,17 +204,17 @@ def read_counts(registry: CollectorRegistry) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("case", [*PLAIN, *LEFT])
+@pytest.mark.parametrize("case", CASES)
 def test_a_request_is_answered_logged_and_counted_as_flask_does(
     settings: Settings, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    options, change = (PLAIN | LEFT)[case]
+    options, change = CASES[case]
     first = send(settings, caplog, options, change, {})
     other = replace(settings, journal_path=settings.journal_path.with_name("other.db"))
     assert first._replace(asked_flask=True) == send(other, caplog, options, change, FLASK)
-    assert first.asked_flask == (case in LEFT)
-    assert first.status.startswith("201") == (first.trades == 1)
+    assert first.asked_flask == (case in LEFT | LEFT_BATCHES)
+    assert first.status.startswith("201") == (first.trades > 0)
 
 
 def test_nothing_is_plain_where_pages_of_other_origins_may_send(
