@@ -1,6 +1,7 @@
 """How the text of a value of some kind is read: a number, a size, a time, a path, a choice; each raises ValueError."""
 
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -25,15 +26,14 @@ def read_path(text: str) -> Path:
     if "\0" in text or text.endswith("/") or path.name in {"", ".."}:
         raise ValueError
     try:
-        path.resolve()
-        other = path.exists() and not path.is_file()
-    except PermissionError:
-        # Opening the file reports it.
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        # Opening the file reports what is not that there is none yet.
         return path
-    except (OSError, RuntimeError):
+    except OSError:
         # The path is too long, or a link points to itself.
         raise ValueError from None
-    if other:
+    if not stat.S_ISREG(mode):
         raise ValueError
     return path
 

@@ -134,9 +134,12 @@ def _check_size(body: bytes) -> None:
 
 
 def _describe(error: json.JSONDecodeError) -> str:
-    found = error.doc[error.pos : error.pos + 1]
-    if found in {"}", "]"} and error.doc[: error.pos].rstrip().endswith(","):
-        return f"a comma before {found} at line {error.lineno} column {error.colno}"
+    # Python 3.13 finds the comma, an earlier one the bracket.
+    rest = error.doc[error.pos :].removeprefix(",").lstrip()
+    at = len(error.doc) - len(rest)
+    if rest[:1] in {"}", "]"} and error.doc[:at].rstrip().endswith(","):
+        found = json.JSONDecodeError(error.msg, error.doc, at)
+        return f"a comma before {rest[0]} at line {found.lineno} column {found.colno}"
     return str(error)
 
 
