@@ -17,6 +17,12 @@ from common.wire.transport import KeyPair
 _log = logging.getLogger(__name__)
 
 
+READ_CACHE_KB: Final = 512
+"""Pages that a connection keeps while it only reads. The next commit of another process makes them useless."""
+
+WRITE_CACHE_KB: Final = 2_000
+"""Pages that a connection keeps once it writes: what does not fit is written to the log before the commit."""
+
 FINAL: Final = frozenset({"replaced", "corrupt"})
 """Reasons after which a journal that opens again may be another one, or be damaged elsewhere."""
 
@@ -60,6 +66,7 @@ class Connection:
         self._busy_seconds = busy_seconds
         self._latch = latch
         self._log = WriteAheadLog(path)
+        self._cache_kb = READ_CACHE_KB
         self._opened: Opened | None = None
 
     @contextmanager
@@ -85,6 +92,7 @@ class Connection:
         db = open_file(self._path, self._busy_seconds)
         try:
             db.execute(f"PRAGMA synchronous = {self._sync.upper()}")
+            db.execute(f"PRAGMA cache_size = -{self._cache_kb}")
             journal_id, *keys = db.execute("SELECT origin, public_key, secret_key FROM journal").fetchone()
             # SQLite opens the log on the first read, and keeps it open.
             opened = Opened(db, identify(self._path), journal_id, KeyPair(*keys))
@@ -105,6 +113,9 @@ class Connection:
     def writing(self) -> Iterator[Opened]:
         """Write what the block writes in one synced transaction, or nothing. Raises JournalError."""
         with self.reading() as opened:
+            if self._cache_kb != WRITE_CACHE_KB:
+                self._cache_kb = WRITE_CACHE_KB
+                opened.db.execute(f"PRAGMA cache_size = -{WRITE_CACHE_KB}")
             begin_writing(opened.db, self._busy_seconds)
             try:
                 self._check_journal(opened)

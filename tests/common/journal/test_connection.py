@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import JournalError
+from common.journal.connection import READ_CACHE_KB, WRITE_CACHE_KB
 from common.journal.store import Journal
 from tests.conftest import append, make_trade
 
@@ -59,3 +60,15 @@ def test_a_read_that_fails_in_a_transaction_gives_its_reason_and_ends_it(tmp_pat
         (tmp_path / "moved").rename(path)
         with journal.read_transaction():
             assert journal.last_seq() == 1
+
+
+def test_a_connection_keeps_few_pages_until_it_writes(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal, Journal(path) as reader:
+        assert journal.query("PRAGMA cache_size") == [(-READ_CACHE_KB,)]
+        append(journal, [make_trade()])
+        assert journal.query("PRAGMA cache_size") == [(-WRITE_CACHE_KB,)]
+        journal.close()
+        assert journal.query("PRAGMA cache_size") == [(-WRITE_CACHE_KB,)]
+        assert reader.last_seq() == 1
+        assert reader.query("PRAGMA cache_size") == [(-READ_CACHE_KB,)]
