@@ -26,6 +26,7 @@ from webapp.concurrency import pause
 from webapp.credentials import Caller
 from webapp.input.batch import read_good_batch, read_quickly
 from webapp.input.json_body import BadBodyError
+from webapp.input.trade_columns import KEY
 from webapp.middleware.access_log import Answered, choose_id, describe_caller, describe_trades, note_answer
 from webapp.middleware.auth import read_bearer
 from webapp.middleware.hosts import make_rule
@@ -50,6 +51,7 @@ _PLAIN: Final = {
     "wsgi.url_scheme": "http",
 }
 _BODY_BYTES: Final = 4096
+_KEY: Final = f'"{KEY}"'.encode()
 _CREATED: Final = f"{HTTPStatus.CREATED.value} {HTTPStatus.CREATED.phrase.upper()}"
 _FIXED: Final = [*HEADERS.items(), NOT_STORED]
 
@@ -143,6 +145,9 @@ def _read_batch(environ: "WSGIEnvironment", mine: Services, caller: Caller) -> S
     if lines is None:
         raise _NotPlainError
     body = _receive(environ, settings.batch_max_bytes)
+    # Before it is read, which takes longer than all that Flask does.
+    if _KEY in body:
+        raise _NotPlainError
     with mine.batch_lock:
         try:
             sent = read_good_batch(body, lines=lines, limit=settings.batch_max_trades, pause=pause)
