@@ -47,9 +47,9 @@ class _BlockBar(Struct):
 _BARS: Final = """
 WITH times AS (
     SELECT seq, side, price, qty, CAST(strftime('%s', {column}) AS INTEGER) AS second, {order} AS place
-    FROM trades INDEXED BY trades_symbol WHERE symbol = ?1 AND seq BETWEEN ?2 AND ?3
+    FROM trades INDEXED BY trades_symbol WHERE symbol = ? AND seq BETWEEN ? AND ?
 ), sides AS (
-    SELECT second - (second % ?4 + ?4) % ?4 AS time, side, group_concat(price, ' ') AS prices,
+    SELECT second - (second % ? + ?) % ? AS time, side, group_concat(price, ' ') AS prices,
         group_concat(qty, ' ') AS quantities, min(place) AS first, max(place) AS last
     FROM times GROUP BY time, side
 )
@@ -149,7 +149,7 @@ class BarReader:
     @staticmethod
     def _read(journal: Journal, window: Window, part: Part) -> list[_BlockBar]:
         symbol, column, step = window.wanted[:3]
-        rows = journal.query(_STATEMENTS[column], symbol, part.first, part.last, step)
+        rows = journal.query(_STATEMENTS[column], symbol, part.first, part.last, step, step, step)
         with localcontext(EXACT):
             return [*_merge(map(_read_row, rows)).values()]
 

@@ -23,7 +23,7 @@ WITH batches AS (
     SELECT symbol, side, source, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
         group_concat(seq) AS seqs, group_concat(fee, ' ') AS fees, group_concat(ts, ' ') AS times, min(seq) AS first
     FROM trades
-    WHERE seq > ?1 AND seq < (SELECT min(seq) FROM trades WHERE seq > ?1) + ?2 AND seq <= ?3
+    WHERE seq > ? AND seq < (SELECT min(seq) FROM trades WHERE seq > ?) + ? AND seq <= ?
     GROUP BY symbol, side, source
 )
 SELECT g.symbol, g.side, g.source, prices, quantities, seqs, fees, times, accepted_at
@@ -90,7 +90,7 @@ def read_batches(journal: Journal, after: int, limit: int, until: int = SEQ_MAX)
 
     Only the oldest are pruned, so the seqs of the others have no gap. Raises JournalError.
     """
-    return list(map(_read_batch, journal.query(_BATCHES, after, limit, until)))
+    return list(map(_read_batch, journal.query(_BATCHES, after, after, limit, until)))
 
 
 def _read_batch(row: tuple[Any, ...]) -> Batch:

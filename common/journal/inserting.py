@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, count, islice
+from itertools import chain, islice
 from typing import Final
 
 from common.journal.file import Database
@@ -38,7 +38,8 @@ def _is_shared(column: Sequence[object]) -> bool:
 
 @lru_cache(64)
 def _write_insert(table: str, shared: Sequence[str], own: Sequence[str], rows: int) -> str:
-    numbers = count(len(shared) + 1)
-    first = [f"?{number}" for number in range(1, len(shared) + 1)]
-    marks = (", ".join([*first, *(f"?{next(numbers)}" for _ in own)]) for _ in range(rows))
-    return f"INSERT INTO {table} ({', '.join([*shared, *own])}) VALUES {', '.join(f'({row})' for row in marks)}"  # noqa: S608 - names of columns, and marks
+    names = ", ".join([*shared, *own])
+    values = "VALUES " + ", ".join([f"({', '.join('?' * len(own))})"] * rows)
+    # Marks without numbers: for each that has one, Python 3.12 and later look up a name.
+    source = f"SELECT {'?, ' * len(shared)}* FROM ({values})" if shared else values  # noqa: S608 - names of columns, and marks
+    return f"INSERT INTO {table} ({names}) {source}"

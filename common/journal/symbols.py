@@ -19,9 +19,9 @@ class NewestTrade(NamedTuple):
 # Each name by one search of the index: to scan it would take as long as there are trades.
 _NEWEST: Final = """
 WITH RECURSIVE names(symbol) AS (
-    SELECT min(symbol) FROM trades WHERE symbol > ?1
+    SELECT min(symbol) FROM trades WHERE symbol > ?
     UNION ALL SELECT (SELECT min(symbol) FROM trades WHERE symbol > names.symbol) FROM names
-    WHERE names.symbol IS NOT NULL LIMIT ?2
+    WHERE names.symbol IS NOT NULL LIMIT ?
 )
 SELECT trades.symbol, price, accepted_at, seq FROM names
 JOIN trades ON seq = (SELECT max(seq) FROM trades WHERE symbol = names.symbol)
