@@ -23,7 +23,8 @@ WITH batches AS (
     SELECT symbol, side, source, group_concat(price, ' ') AS prices, group_concat(qty, ' ') AS quantities,
         group_concat(seq) AS seqs, group_concat(fee, ' ') AS fees, group_concat(ts, ' ') AS times, min(seq) AS first
     FROM trades
-    WHERE seq > ? AND seq < (SELECT min(seq) FROM trades WHERE seq > ?) + ? AND seq <= ?
+    WHERE seq > ?
+        AND seq <= (SELECT max(seq) FROM (SELECT seq FROM trades WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?))
     GROUP BY symbol, side, source
 )
 SELECT g.symbol, g.side, g.source, prices, quantities, seqs, fees, times, accepted_at
@@ -88,9 +89,9 @@ def _find_newest(times: list[Timestamp]) -> int:
 def read_batches(journal: Journal, after: int, limit: int, until: int = SEQ_MAX) -> list[Batch]:
     """Read up to ``limit`` events after seq ``after``, up to ``until``, as ``group`` returns them.
 
-    Only the oldest are pruned, so the seqs of the others have no gap. Raises JournalError.
+    Raises JournalError.
     """
-    return list(map(_read_batch, journal.query(_BATCHES, after, after, limit, until)))
+    return list(map(_read_batch, journal.query(_BATCHES, after, after, until, limit)))
 
 
 def _read_batch(row: tuple[Any, ...]) -> Batch:
