@@ -78,7 +78,8 @@ class Position(Struct):
 
     def value_at(self, price: Decimal) -> Decimal:
         """Return the profit, before fees, that closing at this price would add."""
-        return EXACT.fma(self.quantity, price, self.cost.copy_negate())
+        # Without the sign of a 0.
+        return EXACT.plus(EXACT.fma(self.quantity, price, self.cost.copy_negate()))
 
     def is_possible(self) -> bool:
         """Return whether trades can lead to these numbers; a file may hold any."""

@@ -149,7 +149,8 @@ class Broadcaster:
                 if not self.failing:
                     _log.error("feed cannot read", extra={"reason": error.reason, "detail": error.detail})
                 self.failing = True
-                time.sleep(RETRY_SECONDS)
+                # What was read before is still sent.
+                self._wake_in_turns(RETRY_SECONDS)
                 continue
             self.failing = False
             self._publish(events)

@@ -18,6 +18,10 @@ class RateLimit:
         # When the requests that were allowed would be over if they came one by one; least recent first.
         self._due: dict[str, float] = {}
 
+    def find_wait(self, key: str) -> float:
+        """Return 0 when a request is allowed now, otherwise the seconds after which the next one is; count nothing."""
+        return max(self._due.get(key, 0.0) - self._clock() - self._tolerance, 0.0)
+
     def take(self, key: str) -> float:
         """Count one request; return 0 when it is allowed, otherwise the seconds after which the next one is."""
         if not self._interval:

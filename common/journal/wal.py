@@ -32,14 +32,18 @@ class WriteAheadLog:
     def restart_if_long(self, db: Database, busy_seconds: float) -> None:
         """Begin the log again, after a commit, if it is long; ``busy_seconds`` is how long ``db`` waits otherwise.
 
-        When readers keep it, it is tried again once the log has grown by a sixteenth.
+        It waits for readers, and keeps other writers waiting. When readers keep the log, it is tried again once the log
+        has grown by a quarter, so that one who stays for long delays ever fewer commits.
         """
         # What was committed stays so, whatever happens here.
         with suppress(JournalError), journal_errors(self._path):
             size = self._measure()
+            if size <= WAL_BYTES:
+                # Another connection, or SQLite, has begun it again.
+                self._limit = WAL_BYTES
             if size <= self._limit:
                 return
-            self._limit = size + WAL_BYTES // 16
+            self._limit = size + size // 4
             try:
                 if self._restart(db, time.monotonic() + WAIT_SECONDS):
                     self._limit = WAL_BYTES

@@ -55,7 +55,9 @@ def test_no_window_has_more_than_the_burst_and_the_rate(rate: float, burst: int,
     allowed: list[float] = []
     for pause in pauses:
         clock.now += pause
+        expected = limit.find_wait("a")
         wait = limit.take("a")
+        assert wait == expected
         if wait:
             # Waiting for as long as it says is enough.
             clock.now += wait

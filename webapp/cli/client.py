@@ -12,7 +12,7 @@ import click
 import msgspec
 import requests
 
-from common.tally import Tally
+from common.tally import Tally, write_sum
 from webapp.cli.tables import print_table
 
 TRIES: Final = 5
@@ -76,7 +76,7 @@ def print_totals(totals: Mapping[tuple[str, str], Tally]) -> None:
     """Print totals by symbol and side."""
     rows = [("symbol", "side", "trades", "quantity", "notional")]
     rows += [
-        (symbol, side, str(tally.trades), f"{tally.quantity:f}", f"{tally.notional:f}")
+        (symbol, side, str(tally.trades), write_sum(tally.quantity), write_sum(tally.notional))
         for (symbol, side), tally in sorted(totals.items())
     ]
     print_table(rows)

@@ -134,8 +134,10 @@ def _check_size(body: bytes) -> None:
 
 
 def _describe(error: json.JSONDecodeError) -> str:
-    # Python 3.13 finds the comma, an earlier one the bracket.
-    rest = error.doc[error.pos :].removeprefix(",").lstrip()
+    rest = error.doc[error.pos :]
+    if error.msg.startswith("Illegal trailing comma"):
+        # Python 3.13 finds the comma, an earlier one the bracket.
+        rest = rest.removeprefix(",").lstrip(" \t\r\n")
     at = len(error.doc) - len(rest)
     if rest[:1] in {"}", "]"} and error.doc[:at].rstrip().endswith(","):
         found = json.JSONDecodeError(error.msg, error.doc, at)

@@ -39,7 +39,16 @@ def _check() -> Response | None:
 
 def take_write(mine: Services, site: str, caller: Caller) -> float:
     """Count a write of a caller at a site; return 0 when it is allowed, otherwise the seconds until the next one is."""
-    return mine.write_limit.take(f"token {caller.id}" if caller.kind == "token" else site)
+    return mine.write_limit.take(_name_writer(site, caller))
+
+
+def may_write(mine: Services, site: str, caller: Caller) -> bool:
+    """Return whether ``take_write`` would allow a write now; nothing is counted."""
+    return not mine.write_limit.find_wait(_name_writer(site, caller))
+
+
+def _name_writer(site: str, caller: Caller) -> str:
+    return f"token {caller.id}" if caller.kind == "token" else site
 
 
 def init_app(app: Flask) -> None:

@@ -30,7 +30,7 @@ from webapp.input.trade_columns import KEY
 from webapp.middleware.access_log import Answered, choose_id, describe_caller, describe_trades, note_answer
 from webapp.middleware.auth import read_bearer
 from webapp.middleware.hosts import make_rule
-from webapp.middleware.rate_limits import take_write
+from webapp.middleware.rate_limits import may_write, take_write
 from webapp.middleware.security_headers import HEADERS, NOT_STORED
 from webapp.routes.trade_batch import KINDS, number, write_numbers
 from webapp.services import Services, services
@@ -81,9 +81,11 @@ def _serve(
     started, mine = time.perf_counter(), services(app)
     try:
         caller = _identify(environ, mine, rule)
-        trades = read(environ, mine, caller)
         site = find_site(environ.get("REMOTE_ADDR", ""))
-        # The limit is last: what is left to Flask is counted there.
+        # Before a body is read for nothing. Counted last: what is left to Flask is counted there.
+        if site is not None and not may_write(mine, site, caller):
+            raise _NotPlainError  # noqa: TRY301 - as every other check
+        trades = read(environ, mine, caller)
         if site is not None and take_write(mine, site, caller):
             raise _NotPlainError  # noqa: TRY301 - as every other check
     except (_NotPlainError, RequestRejectedError, CredentialError, JournalError):

@@ -73,8 +73,14 @@ def test_readers_that_stay_keep_the_log_and_it_is_tried_again_when_it_has_grown(
     sizes = commit_while_it_is_read(journal, reader)
     assert max(sizes) > 3 * LIMIT
     assert len(tried) > 1
-    assert all(later - earlier > LIMIT // 16 for earlier, later in pairwise(tried))
+    assert all(later > earlier + earlier // 4 for earlier, later in pairwise(tried))
     assert journal.count_after(0) == 100 * COMMITS
+    # SQLite has begun it again by itself: what was tried before no longer matters.
+    for _ in range(3):
+        append(journal, [make_trade()])
+    tried.clear()
+    commit_while_it_is_read(journal, reader)
+    assert LIMIT < tried[0] < 1.5 * LIMIT
     # As before: a commit waits for another writer as long as the journal was told.
     assert journal.query("PRAGMA busy_timeout") == [(2000,)]
 

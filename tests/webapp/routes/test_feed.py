@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from common.errors import JournalError
 from common.event import Event
 from common.journal.store import Journal
 from common.settings import Settings
@@ -236,10 +237,13 @@ class SteppedReader(JournalReader):
         super().__init__(journal)
         self.waits = 0
         self.go_on = threading.Semaphore(0)
+        self.fails = False
 
     def select(self, **wanted: Any) -> list[Event]:  # noqa: ANN401 - the filters of Journal.select
         self.waits += 1
         assert self.go_on.acquire(timeout=60)
+        if self.fails:
+            raise JournalError("io", "it cannot be read")
         return super().select(**wanted)
 
 
@@ -254,8 +258,9 @@ def test_one_reading_wakes_some_and_the_next_the_others(
     wait_for(lambda: reader.waits == 1, "it is about to read")
     woken: list[list[bool]] = []
     for number, count in enumerate((1, 1, 0), start=2):
-        # The second trade is accepted while one subscriber still waits for the first.
+        # The second trade is accepted while one subscriber still waits for the first, and then nothing can be read.
         accept(journal, count)
+        reader.fails = count == 0
         reader.go_on.release()
         wait_for(lambda number=number: reader.waits == number, "it has read and woken")  # type: ignore[misc]
         woken.append([each.wake.is_set() for each in subscribers])

@@ -17,6 +17,7 @@ from common.settings import Settings
 from webapp import create_app
 from webapp.credentials import ANYONE, Caller
 from webapp.rate_limit import RateLimit
+from webapp.routes import plain_trade
 from webapp.services import Services, services
 
 FLASK = {"X-Other": "1"}
@@ -222,6 +223,23 @@ def test_nothing_is_plain_where_pages_of_other_origins_may_send(
 ) -> None:
     settings = replace(settings, webapp_cors_origins=("http://desk.example",))
     assert send(settings, caplog, {}, None, {}).asked_flask
+
+
+def test_no_batch_is_read_for_a_client_above_its_limit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app(settings)
+    _use_up_writes(services(app))
+    read: list[bytes] = []
+
+    def read_batch(body: bytes, **_: object) -> None:
+        read.append(body)
+
+    monkeypatch.setattr(plain_trade, "read_good_batch", read_batch)
+    for address, status in (("10.1.2.3", 429), ("127.0.0.1", 201)):
+        sent = {"data": b"[" + BODY + b"]", "content_type": "application/json"}
+        answer = app.test_client().post("/trades", **sent, environ_base={"REMOTE_ADDR": address})
+        assert answer.status_code == status
+    services(app).close()
+    assert len(read) == 1
 
 
 def test_a_commit_that_failed_is_not_tried_again(settings: Settings) -> None:

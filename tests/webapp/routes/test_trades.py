@@ -306,6 +306,7 @@ def test_every_bad_field_is_named_at_once(client: FlaskClient) -> None:
         ('{"side": 1, "qty": 1, "price": 1, "qty": 2}', '"qty" more than once'),
         ('{"₮": 1, "₮": 2}', '"₮" more than once'),
         ('{"qty": 1,}', "a comma before } at line 1 column 11"),
+        ('{"qty": ,}', "Expecting value: line 1 column 9"),
         ('{"qty": [1,\n]}', "a comma before ] at line 2 column 1"),
         (b"\xff\xfe", "not UTF-8"),
         ("[" * 30_000, "nested too deep"),
