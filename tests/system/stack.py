@@ -111,13 +111,16 @@ class Stack:
             return requests.get(f"{url}/readyz", timeout=60).status_code == 200
         return False
 
-    def stop(self, name: str = "", seconds: float = 10) -> int:
+    def stop(self, name: str = "", seconds: float = 60) -> int:
         """Send SIGTERM to honcho, and return its exit code. Raises TimeoutExpired after ``seconds``."""
         process = self._running.pop(name)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
             return process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            error.add_note(self.log.read_text()[-4000:])
+            raise
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
