@@ -85,7 +85,7 @@ Column = Sequence[Any]
 class TradeColumns(Sequence[Trade]):
     """Trades by their fields; each is made when one is read.
 
-    Nobody reads those of a large batch, which are written to the journal by their columns.
+    The trades of a large batch are written to the journal by column, and seldom read one by one.
     """
 
     def __init__(self, columns: Iterable[Column]) -> None:

@@ -1,4 +1,4 @@
-"""The write-ahead log: begun again from its start when it is long, since SQLite does so only when nobody uses it."""
+"""The write-ahead log: restarted when it is long, since SQLite alone restarts it only when nobody uses it."""
 
 import time
 from contextlib import suppress

@@ -25,7 +25,7 @@ export const findPlaces = (bars) => {
 /** @param {Bar[]} bars */
 const findEnds = (bars) => {
   const [min, max] = [Math.min(...bars.map(({ low }) => Number(low))), Math.max(...bars.map(({ high }) => Number(high)))];
-  // Floats this large cannot be told apart from those beside them: an axis that short would have no height.
+  // Floats this large are far apart: without a margin the axis would have no height.
   const margin = max > Number.MAX_SAFE_INTEGER && max - min < max * LEAST_SPAN ? max * LEAST_SPAN : 0;
   return { min: min - margin, max: max + margin };
 };

@@ -128,10 +128,14 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
                 report.faults[name] += 1
             report.seconds = time.monotonic() - began
             client.finish()
-            stack.wait_counted(len(client.accepted), 30)
+            accepted = len(client.accepted)
+            wait_for(lambda: stack.total("trading_trades_total") >= accepted, f"{accepted} trades are counted", 30)
         report.rejected, report.unanswered, report.replayed = client.rejected, client.unanswered, client.replayed
         report.samples, report.decreased, report.disappeared = monitor.samples, monitor.decreased, monitor.disappeared
         compare_totals(stack, client.accepted, report)
+        # Here, while it can be said which trades differ.
+        assert report.counted == report.accepted, report.write()
+        assert not report.differences, report.write()
         wait_for(
             lambda: prometheus.ask("sum(trading_trades_total)") == [len(client.accepted)], "Prometheus has every trade"
         )
