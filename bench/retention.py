@@ -12,6 +12,7 @@ from common.journal.store import Journal
 from common.timestamps import format_timestamp, now
 from tests.conftest import append
 from tests.system.stack import Stack
+from tests.waiting import wait_for
 
 TRADES = 1_000_000
 KEPT = 100_000
@@ -42,6 +43,7 @@ def run(folder: Path, retention: str) -> None:
     path = folder / "journal.db"
     with Stack(folder, JOURNAL_RETENTION=retention) as stack:
         stack.start()
+        wait_for(lambda: retention == "0" or first_seq(path) > 1, "pruning has begun", 120)
         with Load(int(stack.settings["WEBAPP_HTTP_PORT"])) as load:
             began = time.monotonic()
             until = WARM_SECONDS if retention == "0" else LIMIT_SECONDS

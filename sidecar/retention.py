@@ -1,6 +1,7 @@
 """Retention: old trades that both snapshots hold are pruned from the journal; their totals stay in its checkpoint."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,12 @@ BATCH: Final = 500
 
 SCAN: Final = 1000
 """Acceptance times read in one query."""
+
+KEPT_SECONDS: Final = 60
+"""How long a trade stays after it was counted, whatever the clock says, or a third of a retention below 180 s.
+
+A client that got no answer sends its trade again: the key of the first time must still be there.
+"""
 
 
 def read_checkpoint(journal: Journal, settings: Settings) -> State:
@@ -47,7 +54,7 @@ class Pruner:
 
     It always prunes the whole journal up to one seq, so no trade is pruned uncounted. Clocks step, so times may be in
     any order: a trade within the retention keeps all that follow it, and one with a time later than now is pruned with
-    the next one that is old enough.
+    the next one that is old enough. A clock that steps makes all seem old at once; the newest stay ``kept_seconds``.
     """
 
     def __init__(
@@ -55,34 +62,40 @@ class Pruner:
         journal: Journal,
         settings: Settings,
         *,
+        kept_seconds: float = KEPT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], datetime] = now,
     ) -> None:
         """Keep the settings (a retention of 0: trades are never pruned); the journal opens with the first step."""
         self._journal = journal
         self._retention = timedelta(seconds=settings.journal_retention)
+        self._kept_seconds = min(kept_seconds, settings.journal_retention / 3)
         self._settings = settings
         self._clock = clock
         self._wall_clock = wall_clock
         self._prefix: _Prefix | None = None
+        self._saved: deque[tuple[float, int]] = deque()
 
     def step(self, saved_seq: int, seconds: float) -> int:
         """Prune for about ``seconds`` at most, and return how many trades were pruned.
 
-        Nothing past ``saved_seq``, which both snapshots hold, is pruned, nor what a host has not pushed to its stream
-        yet. Raises JournalError.
+        Nothing past what was ``saved_seq``, which both snapshots hold, ``kept_seconds`` ago is pruned, nor what a host
+        has not pushed to its stream yet. Raises JournalError.
         """
-        journal, deadline, current = self._journal, self._clock() + seconds, self._wall_clock()
+        began = self._clock()
+        journal, deadline, current = self._journal, began + seconds, self._wall_clock()
         pruned = 0
         if not self._retention:
             return pruned
         checkpoint = read_checkpoint(journal, self._settings)
         if self._prefix is None or self._prefix.journal_id != journal.journal_id:
             self._prefix = _Prefix(journal.journal_id, checkpoint.last_seq, checkpoint.last_seq)
+            self._saved.clear()
+        settled_seq = self._find_settled(saved_seq, began)
         oldest_kept, newest = _find_oldest_kept(current, self._retention), format_timestamp(current)
         while self._clock() < deadline:
             if self._prefix.end <= checkpoint.last_seq:
-                times = journal.read_times(self._prefix.scanned, saved_seq, SCAN)
+                times = journal.read_times(self._prefix.scanned, settled_seq, SCAN)
                 if not self._prefix.extend(times, oldest_kept, newest):
                     break
             end = min(self._prefix.end, self._read_floor())
@@ -95,6 +108,14 @@ class Pruner:
                 journal.prune(checkpoint.last_seq, encode_state(checkpoint))
                 pruned += len(batch)
         return pruned
+
+    def _find_settled(self, saved_seq: int, at: float) -> int:
+        """Find what was ``saved_seq`` so long ago that nothing up to it is kept any more, 0 when no step was then."""
+        saved, until = self._saved, at - self._kept_seconds
+        saved.append((at, saved_seq))
+        while len(saved) > 1 and saved[1][0] <= until:
+            saved.popleft()
+        return saved[0][1] if saved[0][0] <= until else 0
 
     def _read_floor(self) -> int:
         """Read up to which seq a host's trades are in its stream; it falls when a hub asks for some again."""

@@ -107,7 +107,7 @@ class Sidecar:
             clock=lambda: self.receiver.now,
             wall_clock=LATER.timestamp,
         )
-        self.pruner = Pruner(Journal(path, "normal"), SETTINGS, wall_clock=lambda: LATER)
+        self.pruner = Pruner(Journal(path, "normal"), SETTINGS, kept_seconds=0, wall_clock=lambda: LATER)
         self.consumer.catch_up(Flag())
         self.snapshots.save(self.counters)
 

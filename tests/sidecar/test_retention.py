@@ -30,7 +30,7 @@ def make_settings(retention: float, symbols: Sequence[str] = ()) -> Settings:
 
 
 def make_pruner(journal: Journal, retention: float, symbols: Sequence[str] = ()) -> Pruner:
-    return Pruner(Journal(journal.path), make_settings(retention, symbols))
+    return Pruner(Journal(journal.path), make_settings(retention, symbols), kept_seconds=0)
 
 
 def fill(journal: Journal, count: int, age: timedelta) -> None:
@@ -66,7 +66,7 @@ def test_pruning_changes_no_total_and_gives_the_space_back(journal: Journal) -> 
 
 def test_a_host_that_pushes_keeps_what_is_not_in_its_stream(journal: Journal) -> None:
     fill(journal, 1500, timedelta(hours=2))
-    pruner = Pruner(Journal(journal.path), Settings(journal_retention=3600, relay_transport="nats"))
+    pruner = Pruner(Journal(journal.path), Settings(journal_retention=3600, relay_transport="nats"), kept_seconds=0)
     assert pruner.step(saved_seq=1500, seconds=10) == 0
     journal.note_pushed(700)
     assert pruner.step(saved_seq=1500, seconds=10) == 700
@@ -82,7 +82,7 @@ def test_a_hub_that_reads_a_stream_prunes_as_every_journal(journal: Journal) -> 
     journal.adopt()
     events = [make_event(n + 1, accepted_at=format_timestamp(now() - timedelta(hours=2))) for n in range(10)]
     journal.append_batches([Batch(JOURNAL_ID, 0, events)])
-    pruner = Pruner(Journal(journal.path), Settings(journal_retention=3600, relay_transport="nats"))
+    pruner = Pruner(Journal(journal.path), Settings(journal_retention=3600, relay_transport="nats"), kept_seconds=0)
     assert pruner.step(saved_seq=10, seconds=10) == 10
     pruner.close()
 
@@ -126,7 +126,7 @@ def test_without_a_retention_every_trade_is_kept(journal: Journal) -> None:
 def test_a_step_ends_in_time(journal: Journal) -> None:
     fill(journal, 3000, timedelta(hours=2))
     ticks = iter(range(100))
-    pruner = Pruner(Journal(journal.path), make_settings(60), clock=lambda: float(next(ticks)))
+    pruner = Pruner(Journal(journal.path), make_settings(60), kept_seconds=0, clock=lambda: float(next(ticks)))
     assert pruner.step(saved_seq=3000, seconds=2.5) == 1000
     pruner.close()
 
@@ -158,7 +158,7 @@ class Clock:
 def make_timed_pruner(journal: Journal, clock: Clock, retention: timedelta = RETENTION) -> Pruner:
     settings = make_settings(retention.total_seconds())
     # Without syncs: the power is not lost here.
-    return Pruner(Journal(journal.path, "normal"), settings, wall_clock=clock.read)
+    return Pruner(Journal(journal.path, "normal"), settings, kept_seconds=0, wall_clock=clock.read)
 
 
 def accept(journal: Journal, ages: Sequence[timedelta]) -> None:
@@ -249,6 +249,7 @@ def test_any_number_of_trades_in_the_future_is_pruned_with_the_next_old_one(jour
     pruner = Pruner(
         Journal(journal.path),
         make_settings(RETENTION.total_seconds()),
+        kept_seconds=0,
         clock=lambda: float(next(ticks)),
         wall_clock=Clock().read,
     )
@@ -285,6 +286,46 @@ def test_a_retention_longer_than_the_calendar_keeps_everything(journal: Journal)
     pruner.close()
 
 
+@pytest.mark.parametrize(("retention", "kept"), [(30, 10), (86_400, 60)])
+def test_a_clock_that_steps_prunes_nothing_that_was_counted_just_now(
+    journal: Journal, retention: int, kept: float
+) -> None:
+    wall, monotonic = Clock(), [1000.0]
+    pruner = Pruner(
+        Journal(journal.path), make_settings(retention), clock=lambda: monotonic[0], wall_clock=lambda: wall.now
+    )
+    accept(journal, [timedelta(0)] * 10)
+    wall.now += timedelta(days=400)
+    assert pruner.step(saved_seq=10, seconds=10) == 0
+    monotonic[0] += kept / 2
+    accept(journal, [timedelta(days=400)] * 10)
+    assert pruner.step(saved_seq=20, seconds=10) == 0
+    monotonic[0] += kept / 2
+    assert pruner.step(saved_seq=20, seconds=10) == 10
+    monotonic[0] += kept / 2
+    assert pruner.step(saved_seq=20, seconds=10) == 10
+    pruner.close()
+
+
+def test_another_journal_is_not_pruned_by_the_seqs_of_the_one_before(tmp_path: Path) -> None:
+    path, monotonic = tmp_path / "journal.db", [0.0]
+    with Journal(path) as first:
+        fill(first, 10, timedelta(hours=2))
+    pruner = Pruner(Journal(path), make_settings(600), clock=lambda: monotonic[0])
+    assert pruner.step(saved_seq=10, seconds=10) == 0
+    for each in tmp_path.glob("journal.db*"):
+        each.unlink()
+    with Journal(path) as second:
+        fill(second, 10, timedelta(hours=2))
+    with pytest.raises(JournalError):
+        pruner.step(saved_seq=10, seconds=10)
+    monotonic[0] += 61
+    assert pruner.step(saved_seq=10, seconds=10) == 0
+    monotonic[0] += 61
+    assert pruner.step(saved_seq=10, seconds=10) == 10
+    pruner.close()
+
+
 STEPPING = """
 import sys, time
 real, steps = time.time, iter(range(10**6))
@@ -294,7 +335,7 @@ from pathlib import Path
 from common.journal.store import Journal
 from common.settings import Settings
 from sidecar.retention import Pruner
-pruner = Pruner(Journal(Path(sys.argv[1])), Settings(journal_retention=60))
+pruner = Pruner(Journal(Path(sys.argv[1])), Settings(journal_retention=60), kept_seconds=0)
 print(pruner.step(saved_seq=3000, seconds=0))
 """
 

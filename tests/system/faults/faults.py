@@ -192,6 +192,15 @@ def step_clock_ahead(stack: Stack, rng: random.Random) -> None:
         _PAUSE.wait(rng.uniform(1, 3))
 
 
+def kill_workers_while_clock_ahead(stack: Stack, rng: random.Random) -> None:
+    """Kill all workers while trades seem old at once, and hold the lock, so that they are sent again only later."""
+    with shifted(stack, rng, 1):
+        for _ in range(2):
+            kill_all_workers(stack, rng)
+            with locked(stack):
+                _PAUSE.wait(1.2)
+
+
 FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
     fault.__name__: fault
     for fault in (
@@ -217,6 +226,7 @@ FAULTS: dict[str, Callable[[Stack, random.Random], None]] = {
         send_rubbish,
         step_clock_back,
         step_clock_ahead,
+        kill_workers_while_clock_ahead,
     )
 }
 

@@ -29,7 +29,7 @@ CLOCK = Path(__file__).parent / "clock"
 
 SETTINGS = {
     "JOURNAL_SYNC": "full",
-    # Short, so that trades are pruned during the storm, but longer than a client retries a request.
+    # Short, so that trades are pruned during the storm; a third of it is longer than a client waits for an answer.
     "JOURNAL_RETENTION": "30s",
     "PYTHONPATH": f"{CLOCK}:{ROOT}",
     # Workers are recycled continuously, and killed after hanging for three seconds.
@@ -130,6 +130,7 @@ def run_storm(folder: Path, *, faults: int, rate: float, seed: int) -> Report:
             client.finish()
             accepted = len(client.accepted)
             wait_for(lambda: stack.total("trading_trades_total") >= accepted, f"{accepted} trades are counted", 30)
+            wait_for(lambda: read_pruned_seq(stack) > 0, "trades are pruned", 60)
         report.rejected, report.unanswered, report.replayed = client.rejected, client.unanswered, client.replayed
         report.samples, report.decreased, report.disappeared = monitor.samples, monitor.decreased, monitor.disappeared
         compare_totals(stack, client.accepted, report)
@@ -154,6 +155,11 @@ def inject(name: str, stack: Stack, rng: random.Random, client: Client) -> None:
         # The worker was recycled before the fault reached it.
         FAULTS[name](stack, rng)
     wait_for(client.has_caught_up, f"the clients catch up after {name}", 60)
+
+
+def read_pruned_seq(stack: Stack) -> int:
+    with Journal(Path(stack.settings["JOURNAL_PATH"])) as journal:
+        return journal.pruned_seq()
 
 
 def compare_totals(stack: Stack, accepted: dict[str, Accepted], report: Report) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import require_program
+from tests.conftest import ROOT, require_program
 from tests.system.faults.client import Client
 from tests.system.faults.faults import filled, frozen, locked
-from tests.system.faults.storm import mounted
-from tests.system.stack import Stack
+from tests.system.faults.storm import CLOCK, mounted
+from tests.system.stack import TRADE, Stack
 from tests.waiting import wait_for
 
 
@@ -132,3 +132,32 @@ def test_requests_in_progress_at_a_stop_are_answered_or_have_no_effect(cold: Sta
     listed = requests.get(f"{cold.web_url}/trades", params={"after": 0, "limit": 1000}, timeout=10).json()["trades"]
     assert len(listed) > 300
     assert {trade["id"] for trade in listed} <= client.accepted.keys()
+
+
+def test_a_trade_sent_again_after_the_clock_stepped_by_400_days_is_counted_once(tmp_path: Path) -> None:
+    clock = {"PYTHONPATH": f"{CLOCK}:{ROOT}", "CLOCK_FOLDER": str(tmp_path)}
+    with Stack(tmp_path, JOURNAL_RETENTION="1h", **clock) as stack:
+        stack.start("web")
+        stack.start("sidecar")
+
+        def send() -> requests.Response:
+            return requests.post(
+                f"{stack.web_url}/trade", json=TRADE, headers={"Idempotency-Key": "order-4711"}, timeout=60
+            )
+
+        first = send()
+        stack.wait_counted(1)
+        (tmp_path / "sidecar").write_text(str(400 * 86_400))
+        # The pruner steps after each save; both snapshots have the trade after two.
+        for count in range(2, 7):
+            saved_at = stack.total("sidecar_snapshot_timestamp_seconds")
+            stack.accept(1)
+            stack.wait_counted(count)
+            wait_for(
+                lambda saved_at=saved_at: stack.total("sidecar_snapshot_timestamp_seconds") > saved_at,  # type: ignore[misc]
+                "a snapshot is saved",
+            )
+        # As a client does whose first answer was lost.
+        again = send()
+        assert (again.headers["Idempotent-Replayed"], again.json()["id"]) == ("true", first.json()["id"])
+        stack.wait_counted(6)
