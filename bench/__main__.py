@@ -55,7 +55,8 @@ def main() -> int:
     )
     sys.stdout.write(f"{write_text(list_rows(results))}\n{write_figures(results)}")
     if given.output:
-        write_page(results, about, given.output, write_profile)
+        by_name = {measure.name: measure for measure in measures}
+        write_page(results, about, given.output, lambda name: write_profile(by_name[name]))
     return 1 if results.has_failed() else 0
 
 

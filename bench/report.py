@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from bench.goals import GOALS, Goal, Row, judge
 from bench.plots import PLOTS, draw_bars, draw_goals, write_number
+from bench.profiles import SAMPLES
 from bench.runner import Results
 
 PAGE: Final = "bench-results.md"
@@ -134,9 +135,8 @@ two medians.
 
 ## Where a goal is not reached
 
-The functions with the most processor time of their own, in one process without its server, by cProfile, which makes
-small functions look dearer than they are; a lock that is waited for has the time of the thread that commits. A
-measurement that is not here is not profiled: its figure is of a whole stack.
+Each of these measurements once more, with py-spy: which packages, and which functions, were on the processor when it
+looked, {SAMPLES} times a second. `Hub.run` is gevent's event loop, with what it waits; `Connection.writing` is SQLite.
 
 {chr(10).join(profiles) or "Every goal is reached."}
 ## Every figure

@@ -1,17 +1,20 @@
 """What the measurements run in processes of their own, on small numbers: it must fit the product of this checkout."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from bench.measures.count import COUNT
+from bench.measures.memory import MEMORY
 from bench.probes.fill import fill
 from bench.processes import count_rows, run_probe
-from bench.profiles import write_profile
+from bench.profiles import Role, write_functions, write_profile
 from bench.prometheus_peer import count
 from bench.statsd_peer import make_datagrams
 from bench.ways import Push, check_same, read_acks
 from relay.setup import set_up
-from tests.conftest import ROOT
+from tests.conftest import ROOT, require
 from tests.relay.stream_parts import pulling, wait_same
 from tests.system.nats_server import Nats
 from tests.waiting import wait_for
@@ -66,11 +69,23 @@ def test_a_push_notes_each_acknowledgement_and_the_journals_are_compared(tmp_pat
         check_same(host, hub, 1_001)
 
 
-def test_a_profile_names_functions_by_their_modules() -> None:
-    table = write_profile("count")
-    assert "| `common.wire.messages.decode_message` |" in table or "`sidecar." in table
-    assert str(ROOT) not in table
-    assert write_profile("memory") == ""
+def test_a_profile_names_functions_by_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    require("root" if os.geteuid() == 0 else None, "the permission to look at other processes")
+    monkeypatch.setattr("bench.profiles.SECONDS", 0.1)
+    profile = write_profile(COUNT)
+    assert "The step of counting, " in profile
+    assert "The sidecar, " in profile
+    assert "| `common.wire.hints.decode_bodies` |" in profile
+    assert "make_event" not in profile
+    assert str(ROOT) not in profile
+    assert write_profile(MEMORY) == ""
+
+
+def test_a_profile_has_the_time_of_functions_and_of_their_packages() -> None:
+    stacks = {"main (a/b.py:1);send (gevent/socket.py:7)": 3, "loads (json/__init__.py:2)": 1}
+    written = write_functions(Role("the web processes", ()), stacks)
+    assert written.startswith("The web processes, 4 samples: gevent 75%, json 25%.\n")
+    assert "| 75% | `gevent.socket.send` |\n| 25% | `json.__init__.loads` |" in written
 
 
 def test_a_probe_that_fails_says_why(tmp_path: Path) -> None:
