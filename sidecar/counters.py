@@ -12,7 +12,7 @@ from sidecar.newest import Newest
 from sidecar.series_start import SeriesStarts
 from sidecar.state import Observed, State
 
-FOLDED: Final = 2_000
+FOLDED: Final = 4_000
 """Events that are received before they are added up together: by symbol and side that costs less than one by one."""
 
 _DEFAULTS: Final = Settings()
