@@ -119,7 +119,7 @@ class Sampling:
             # It is not there when py-spy may not look at the process, or found it ended.
             for line in path.read_text().splitlines() if path.exists() else ():
                 stack, _, count = line.rpartition(" ")
-                if role.within in stack and not _WAITING.search(_find_last(stack)):
+                if stack and role.within in stack and not _WAITING.search(_find_last(stack)):
                     stacks[role][stack] += int(count)
         return stacks
 

@@ -69,11 +69,13 @@ def run_measure(measure: Measure, run: Run, rounds: int, results: Results) -> No
         for subject, opening in subjects.items():
             try:
                 opened[subject] = stack.enter_context(opening())
+                # In this order in the page, whichever is measured first.
+                values[subject] = {}
             except Exception as error:  # noqa: BLE001 - as above
                 _note(results, measure.name, subject, error)
         warm_up = 0 if measure.once or run.quick or not measure.warm_up else 1
         for number in range(warm_up + (1 if measure.once else rounds)):
-            for subject in list(opened):
+            for subject in _rotate(list(opened), number):
                 try:
                     figures = opened[subject]()
                 except Exception as error:  # noqa: BLE001 - as above
@@ -83,7 +85,13 @@ def run_measure(measure: Measure, run: Run, rounds: int, results: Results) -> No
                     continue
                 if number >= warm_up:
                     for figure, value in figures.items():
-                        values.setdefault(subject, {}).setdefault(figure, []).append(value)
+                        values[subject].setdefault(figure, []).append(value)
+
+
+def _rotate(subjects: list[str], number: int) -> list[str]:
+    """Begin each round with another subject, so that none always comes after the same one."""
+    start = number % max(1, len(subjects))
+    return subjects[start:] + subjects[:start]
 
 
 def _note(results: Results, measure: str, subject: str, error: Exception) -> None:
