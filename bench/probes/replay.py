@@ -1,28 +1,17 @@
-"""Counts a journal from its start, in one process: ``replay.py JOURNAL`` prints its rows and the seconds as JSON.
-
-With ``replay.py JOURNAL SCRAPES SYMBOLS`` it then makes the exposition so many times.
-"""
+"""Counts a journal from its start, in one process: ``replay.py JOURNAL`` prints its rows and the seconds as JSON."""
 
 import json
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final
 
-from common.journal.disk import DiskUsage
 from common.journal.store import Journal
 from common.settings import Settings
 from common.wire.transport import KeyPair
-from sidecar.collector import Sight, make_registry
 from sidecar.consumer import Consumer
 from sidecar.counters import Counters
-from sidecar.routes import Registries
-from sidecar.series_start import SeriesStarts
-from sidecar.snapshot import Snapshots
 from sidecar.state import State
-
-ACCEPT: Final = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
 
 class Silence:
@@ -35,34 +24,19 @@ class Silence:
         """Return no message."""
 
 
-def replay(path: Path, scrapes: int, symbols: int) -> dict[str, float]:
-    """Count every trade, and return how many, the seconds by the clock and of processor time, and ms of a scrape."""
+def replay(path: Path) -> dict[str, float]:
+    """Count every trade, and return how many, and the seconds by the clock and of processor time."""
     with Journal(path) as journal:
         counters = Counters(State(journal.journal_id))
-    consumer = Consumer(counters, Silence(), Journal(path), Settings(symbol_limit=symbols))
+    consumer = Consumer(counters, Silence(), Journal(path), Settings(symbol_limit=200))
     began, spent = time.perf_counter(), time.process_time()
     consumer.catch_up(threading.Event())
-    found = {
+    return {
         "seconds": time.perf_counter() - began,
         "cpu": time.process_time() - spent,
         "counted": counters.state.count_trades(),
     }
-    if scrapes:
-        found["scrape, ms"] = expose(counters, scrapes) / scrapes * 1e3
-    return found
-
-
-def expose(counters: Counters, scrapes: int) -> float:
-    """Make the exposition so many times, and return the seconds of processor time."""
-    sight = Sight(counters, Snapshots(Path()), lambda: (1, DiskUsage(1, 1, 1)), list)
-    registry = make_registry(sight, SeriesStarts())
-    registries = Registries(registry, registry)
-    spent = time.process_time()
-    for _ in range(scrapes):
-        registries.scrape(ACCEPT, ())
-    return time.process_time() - spent
 
 
 if __name__ == "__main__":
-    journal, number, limit, *_ = (*sys.argv[1:], "0", "200")
-    sys.stdout.write(json.dumps(replay(Path(journal), int(number), int(limit))))
+    sys.stdout.write(json.dumps(replay(Path(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""The write-ahead log: restarted when it is long, since SQLite alone restarts it only when nobody uses it."""
+"""The write-ahead log: restarted when it is long; SQLite alone restarts it only in a pause of readers and writers."""
 
 import time
 from contextlib import suppress

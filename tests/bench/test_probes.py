@@ -38,16 +38,6 @@ def test_a_journal_is_replayed(tmp_path: Path) -> None:
     assert run_probe(ROOT, "replay", tmp_path / "journal.db")["counted"] == 1_000
 
 
-def test_the_exposition_is_made(tmp_path: Path) -> None:
-    run_probe(ROOT, "fill", tmp_path / "journal.db", 1_000, 7)
-    assert run_probe(ROOT, "replay", tmp_path / "journal.db", 1, 7)["scrape, ms"] > 0
-
-
-@pytest.mark.parametrize("size", [1, 10])
-def test_the_application_accepts_every_request(size: int) -> None:
-    assert run_probe(ROOT, "accept", size, 3)["accepted"] == 3
-
-
 def test_a_push_notes_each_acknowledgement_and_the_journals_are_compared(tmp_path: Path) -> None:
     host, hub = tmp_path / "host.db", tmp_path / "hub.db"
     fill(host, 1_000, 7)
